@@ -1,0 +1,1 @@
+"""The question: networks, sets and properties, composed into one problem. No solver, no search."""

@@ -1,0 +1,80 @@
+"""What the checker proves things about: a network of exact affine maps and ReLUs over flat vectors.
+
+The reader turns every stored operator into these nodes *without arithmetic on weights*, so the real function of a
+``Network`` is exactly the real function of the stored weights. Vectors are row-major flattenings of tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """``out = weight @ v``; weight has shape (out, in)."""
+
+    weight: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sparse:
+    """``out[rows[k]] += values[k] * v[cols[k]]`` with no repeated (row, col); entries sorted by column."""
+
+    rows: Index
+    cols: Index
+    values: Vector
+    size: int
+
+
+@dataclass(frozen=True)
+class Scale:
+    """``out = factor * v`` elementwise, or ``v / factor`` when ``divide``."""
+
+    factor: Vector
+    divide: bool = False
+
+
+@dataclass(frozen=True)
+class Gather:
+    """``out[i] = v[index[i]]``, and 0 where the index is -1."""
+
+    index: Index
+
+
+LinearMap = Dense | Sparse | Scale | Gather
+
+
+@dataclass(frozen=True)
+class Affine:
+    """``out = sum of map(value of parent) over terms + bias``."""
+
+    terms: tuple[tuple[int, LinearMap], ...]
+    bias: Vector
+
+
+@dataclass(frozen=True)
+class Relu:
+    """``out = max(0, value of parent)`` elementwise."""
+
+    parent: int
+
+
+@dataclass(frozen=True)
+class Input:
+    """The flat input vector; always node 0 and nowhere else."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """Nodes in topological order, each reading earlier ones by position; the last node is the flat output."""
+
+    nodes: tuple[Input | Affine | Relu, ...]
+    sizes: tuple[int, ...]
