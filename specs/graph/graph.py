@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Shape = tuple[int, ...]
-Array = NDArray[np.generic]
+Array = NDArray[Any]
 
 
 class Op(Protocol):
