@@ -1,0 +1,134 @@
+"""Runs instances as fresh processes and turns what they did into rows."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from bench.command import Answer, Command
+from bench.instances import Instance
+from bench.process import Processes
+from bench.results import Row, agreement
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How every instance is run. ``allowed`` gives the seconds an instance gets; ``grace`` is added before the kill.
+
+    ``certificates`` is a folder that keeps the certificates; without it they are thrown away after each run.
+    """
+
+    command: Command
+    allowed: Callable[[Instance], float]
+    grace: float = 5.0
+    jobs: int = 1
+    seed: int = 0
+    certificates: Path | None = None
+
+    def question(self, instance: Instance) -> tuple[str, ...]:
+        """The ``Row.question`` that running this instance will answer."""
+        allowed = f"{self.allowed(instance):g}"
+        return (instance.benchmark, instance.model, instance.spec, allowed, self.command.text)
+
+
+def run_all(instances: Sequence[Instance], plan: Plan) -> Iterator[Row]:
+    """Rows in the order in which the runs end, ``plan.jobs`` at a time.
+
+    When the consumer stops early (an interrupt included) every process still running is killed first.
+    """
+    processes = Processes()
+    queue = iter(instances)
+    pool = ThreadPoolExecutor(plan.jobs)
+    pending: set[Future[Row]] = {pool.submit(run_one, each, plan, processes) for each in islice(queue, plan.jobs)}
+    try:
+        while pending:
+            ended, pending = wait(pending, return_when=FIRST_COMPLETED)
+            pending |= {pool.submit(run_one, each, plan, processes) for each in islice(queue, len(ended))}
+            for future in ended:
+                yield future.result()
+    finally:
+        processes.stop()
+        pool.shutdown()
+
+
+def run_one(instance: Instance, plan: Plan, processes: Processes) -> Row:
+    """Runs one instance in a fresh process. What goes wrong with it becomes a row whose verdict is ``error``."""
+    benchmark, model, spec, allowed, text = plan.question(instance)
+    with tempfile.TemporaryDirectory(prefix="certify-bench-") as scratch:
+        files = {
+            "model": str(instance.model_path),
+            "spec": str(instance.spec_path),
+            "timeout": allowed,
+            "json": str(Path(scratch, "report.json")),
+            "result": str(Path(scratch, "result.txt")),
+            "certificate": str(_certificate_path(instance, plan.certificates or Path(scratch))),
+        }
+        try:
+            run = processes.run(plan.command.fill(files), float(allowed) + plan.grace)
+        except OSError as error:
+            run, answer = None, Answer("error", f"cannot be started: {error}")
+        else:
+            answer = plan.command.answer(run, files)
+    own = _installed() if plan.command.writes_json else {}
+    versions = {**own, **(answer.versions or {})}
+    return Row(
+        benchmark=benchmark,
+        model=model,
+        spec=spec,
+        verdict=answer.verdict,
+        reason=answer.reason,
+        expected=instance.expected,
+        agrees=agreement(answer.verdict, instance.expected),
+        seconds=f"{run.seconds:.3f}" if run else "",
+        cpu_seconds=f"{run.cpu_seconds:.3f}" if run else "",
+        check_seconds=answer.check_seconds,
+        certificate_bytes=answer.certificate_bytes,
+        certificate_checked=answer.certificate_checked,
+        peak_memory_mb=f"{run.peak_memory_mb:.1f}" if run else "",
+        exit_code=str(run.exit_code) if run else "",
+        certify=versions.get("certify", ""),
+        python=versions.get("python", ""),
+        numpy=versions.get("numpy", ""),
+        seed=str(plan.seed),
+        machine=_machine(),
+        timeout=allowed,
+        command=text,
+    )
+
+
+def _certificate_path(instance: Instance, folder: Path) -> Path:
+    name = "__".join([instance.benchmark, *(each.replace("/", "_") for each in (instance.model, instance.spec))])
+    return folder / f"{name}.cert"
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    """Versions of this installation, used where a run did not report its own."""
+    found = {"python": platform.python_version()}
+    for name, package in (("certify", "certify-nn"), ("numpy", "numpy")):
+        try:
+            found[name] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@functools.cache
+def _machine() -> str:
+    """Processor, cores this process may use, and operating system."""
+    processor = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
+    except OSError:
+        pass  # not Linux: the generic name has to do
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{processor}, {cores} cores, {platform.system()} {platform.release()}"

@@ -1,0 +1,68 @@
+"""The summary of a results file: one line per benchmark, and everything that went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, median
+
+from bench.results import VERDICTS, Row
+
+HEADER = (
+    "benchmark", "instances", "correct", *VERDICTS, "WRONG", "median s", "mean s", "max s", "certificates accepted",
+)  # fmt: skip
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """A table over all rows, one line per benchmark and a total, followed by the wrong and the contradictory runs.
+
+    ``correct`` counts decisions equal to a known answer; seconds are whole-process wall times over all runs,
+    solved or not; certificates accepted are counted among the certified.
+    """
+    names = sorted({row.benchmark for row in rows})
+    lines = [HEADER, *(_line(name, [row for row in rows if row.benchmark == name]) for name in names)]
+    if len(names) != 1:
+        lines.append(_line("total", rows))
+    return "\n".join([*_align(lines), *alarms(rows)])
+
+
+def alarms(rows: Sequence[Row]) -> list[str]:
+    """One line for every wrong verdict, every self-contradiction and every certified run without accepted proof."""
+    return [
+        *(f"WRONG: {_what(r)}: {r.verdict}, but the known answer is {r.expected}" for r in rows if r.wrong),
+        *(f"CONTRADICTED ITSELF: {_what(r)}: {r.reason}" for r in rows if r.contradicted_itself),
+        *(f"NOT PROVED: {_what(r)}: certified, certificate not accepted" for r in rows if _unproved(r)),
+    ]
+
+
+def _unproved(row: Row) -> bool:
+    """Only an explicit rejection counts: other tools have no certificates to check."""
+    return row.verdict == "certified" and row.certificate_checked == "no"
+
+
+def _what(row: Row) -> str:
+    return f"{row.benchmark} {row.model} {row.spec}"
+
+
+def _line(name: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    seconds = [float(row.seconds) for row in rows if row.seconds]
+    times = [f"{f(seconds):.2f}" if seconds else "-" for f in (median, fmean, max)]
+    certified = [row for row in rows if row.verdict == "certified"]
+    accepted = sum(row.certificate_checked == "yes" for row in certified)
+    return (
+        name,
+        str(len(rows)),
+        str(sum(row.agrees == "yes" for row in rows)),
+        *(str(sum(row.verdict == verdict for row in rows)) for verdict in VERDICTS),
+        str(sum(row.wrong for row in rows)),
+        *times,
+        f"{accepted}/{len(certified)}",
+    )
+
+
+def _align(lines: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+    aligned = [
+        "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths)))
+        for line in lines
+    ]
+    return [aligned[0], "-" * len(aligned[0]), *aligned[1:]]
