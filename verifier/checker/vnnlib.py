@@ -1,0 +1,253 @@
+"""VNN-LIB 1.0 read into boxes and linear rows, in exact rationals.
+
+``read_query`` negates: the file says what a violation is, a ``QueryCase`` says what must hold. Every disjunct of the
+file's disjunctive normal form becomes one case. What is not understood is refused. Source: vnnlib.org, version 1.0;
+also accepted are ``<``, ``>``, ``=`` and the linear terms ``+``, ``-`` and ``*``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import product
+from math import prod
+
+from verifier.checker.errors import CheckError
+
+MOST_CASES = 100_000
+MOST_BOUNDS = 50_000_000  # cases times inputs
+DEEPEST = 100
+TOKEN = re.compile(r"[()]|[^\s();]+|;[^\n]*")
+QUOTED = re.compile(r"^[^;\n]*[|\"]", re.MULTILINE)
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
+
+
+@dataclass(frozen=True)
+class QueryRow:
+    """``sum x + sum y + constant > 0`` (``strict``) or ``>= 0``; coefficients by input and output position."""
+
+    x: dict[int, Fraction]
+    y: dict[int, Fraction]
+    constant: Fraction
+    strict: bool
+
+
+@dataclass(frozen=True)
+class QueryCase:
+    """For every input with ``lower <= x <= upper`` at least one row must hold; nothing to show when ``empty``."""
+
+    lower: tuple[Fraction, ...]
+    upper: tuple[Fraction, ...]
+    rows: tuple[QueryRow, ...]
+    empty: bool
+
+
+Expression = str | list["Expression"]
+Linear = dict[str, Fraction]  # coefficient by variable name, the constant under ""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """``X_input <= value`` when ``above``, else ``X_input >= value``."""
+
+    input: int
+    above: bool
+    value: Fraction
+
+
+Atom = Bound | QueryRow
+Disjunction = list[tuple[Atom, ...]]
+
+
+def read_query(text: str, inputs: int, outputs: int) -> tuple[QueryCase, ...]:
+    """The cases of a query over ``inputs`` X and ``outputs`` Y variables; it holds iff all of them hold.
+
+    Cases stand in the order of the expansion, left to right, the first disjunction of the file outermost; rows in
+    file order. A strict bound on a single input counts as a closed one, which only enlarges the box. Raises
+    ``CheckError`` for all unreadable commands at once, for an input without bounds and beyond 100,000 cases.
+    """
+    reader = _Reader(inputs, outputs)
+    problems = []
+    for line, command in _commands(text):
+        try:
+            reader.read(command)
+        except CheckError as error:
+            problems.append(f"line {line}: {error}")
+    if problems:
+        raise CheckError("; ".join(problems[:10]) + (f"; and {len(problems) - 10} more" if problems[10:] else ""))
+    return reader.cases()
+
+
+def _commands(text: str) -> Iterator[tuple[int, Expression]]:
+    """Top-level expressions, each with the line it starts on."""
+    if QUOTED.search(text):
+        raise CheckError('quoted symbols and strings (| or ") are not supported')
+    stack: list[list[Expression]] = []
+    line, seen = 1, 0
+    for match in TOKEN.finditer(text):
+        token = match.group()
+        if token.startswith(";"):
+            continue
+        if not stack:
+            line, seen = line + text.count("\n", seen, match.start()), match.start()
+        if token == "(":
+            stack.append([])
+        elif not stack:
+            raise CheckError(f"line {line}: {token[:40]!r} outside of a command")
+        elif token == ")":
+            done = stack.pop()
+            if stack:
+                stack[-1].append(done)
+            else:
+                yield line, done
+        else:
+            stack[-1].append(token)
+        if len(stack) > DEEPEST:
+            raise CheckError(f"line {line}: nested deeper than {DEEPEST}")
+    if stack:
+        raise CheckError(f"line {line}: a parenthesis is never closed")
+
+
+class _Reader:
+    """Commands read so far: declared variables and one disjunction of conjunctions per assertion."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        self.sizes = {"X": inputs, "Y": outputs}
+        self.declared: set[str] = set()
+        self.assertions: list[Disjunction] = []
+
+    def read(self, command: Expression) -> None:
+        match command:
+            case ["declare-const", str(name), "Real"] | ["declare-fun", str(name), [], "Real"]:
+                variable = VARIABLE.fullmatch(name)
+                if not variable or name in self.declared:
+                    raise CheckError(f"{name[:40]!r} is declared twice or is not named X_i or Y_j")
+                kind, index = variable.group(1), int(variable.group(2))
+                if index >= self.sizes[kind]:
+                    raise CheckError(f"{name} is declared, but the network has {self.sizes[kind]} {kind} variables")
+                self.declared.add(name)
+            case ["assert", formula]:
+                self.assertions.append(self.formula(formula))
+            case ["set-logic" | "set-info", *_]:
+                pass
+            case _:
+                raise CheckError(f"command {_show(command)} is not supported")
+
+    def formula(self, formula: Expression) -> Disjunction:
+        """Its disjunctive normal form."""
+        match formula:
+            case ["or", _, *_]:
+                parts = [self.formula(part) for part in formula[1:]]
+                _limit(sum(map(len, parts)))
+                return [conjunction for part in parts for conjunction in part]
+            case ["and", _, *_]:
+                parts = [self.formula(part) for part in formula[1:]]
+                _limit(prod(map(len, parts)))
+                return [tuple(atom for part in choice for atom in part) for choice in product(*parts)]
+            case ["<=" | "<" as relation, left, right]:
+                return [(self.atom(left, right, strict=relation == "<"),)]
+            case [">=" | ">" as relation, left, right]:
+                return [(self.atom(right, left, strict=relation == ">"),)]
+            case ["=", left, right]:
+                return [(self.atom(left, right, strict=False), self.atom(right, left, strict=False))]
+            case _:
+                raise CheckError(f"formula {_show(formula)} is not supported")
+
+    def atom(self, small: Expression, large: Expression, strict: bool) -> Atom:
+        """The constraint ``small <= large`` (or ``<``): a bound if it holds one input alone, else its negation."""
+        difference = self.linear(small)
+        for name, value in self.linear(large).items():
+            difference[name] = difference.get(name, Fraction(0)) - value
+        constant = difference.pop("", Fraction(0))
+        terms = [(name[0], int(name[2:]), value) for name, value in difference.items() if value]
+        if len(terms) == 1 and terms[0][0] == "X":
+            _, position, factor = terms[0]
+            return Bound(position, factor > 0, -constant / factor)
+        x = {position: value for kind, position, value in terms if kind == "X"}
+        y = {position: value for kind, position, value in terms if kind == "Y"}
+        return QueryRow(x, y, constant, strict=not strict)
+
+    def linear(self, term: Expression) -> Linear:
+        match term:
+            case str():
+                if term in self.declared:
+                    return {term: Fraction(1)}
+                if len(term) > 1000 or not NUMBER.fullmatch(term):
+                    raise CheckError(f"{_show(term)} is neither a declared variable nor a number")
+                return {"": Fraction(term)}
+            case ["-", only]:
+                return {name: -value for name, value in self.linear(only).items()}
+            case ["+" | "-" as sign, first, *rest]:
+                result = dict(self.linear(first))
+                for part in rest:
+                    for name, value in self.linear(part).items():
+                        result[name] = result.get(name, Fraction(0)) + (value if sign == "+" else -value)
+                return result
+            case ["*", left, right]:
+                a, b = self.linear(left), self.linear(right)
+                if set(a) != {""}:
+                    a, b = b, a
+                if set(a) != {""}:
+                    raise CheckError(f"term {_show(term)} is not linear")
+                return {name: a[""] * value for name, value in b.items()}
+            case _:
+                raise CheckError(f"term {_show(term)} is not supported")
+
+    def cases(self) -> tuple[QueryCase, ...]:
+        count, inputs = prod(map(len, self.assertions)), self.sizes["X"]
+        _limit(count)
+        if count * inputs > MOST_BOUNDS:
+            raise CheckError(f"{count} cases of {inputs} inputs are too many")
+        names = [f"{kind}_{position}" for kind, size in self.sizes.items() for position in range(size)]
+        missing = [name for name in names if name not in self.declared]
+        if missing:
+            raise CheckError(f"{len(missing)} variable(s) of the network are not declared: {', '.join(missing[:5])}")
+        shared: list[Atom] = []  # bounds every case has, intersected once; they are no rows, so row order is kept
+        choices = []
+        for disjunction in self.assertions:
+            if len(disjunction) == 1 and all(isinstance(atom, Bound) for atom in disjunction[0]):
+                shared.extend(disjunction[0])
+            else:
+                choices.append(disjunction)
+        box = _intersect(([None] * inputs, [None] * inputs), shared)
+        return tuple(_case(box, [atom for part in choice for atom in part]) for choice in product(*choices))
+
+
+Bounds = list[Fraction | None]
+
+
+def _intersect(box: tuple[Bounds, Bounds], atoms: Sequence[Atom]) -> tuple[Bounds, Bounds]:
+    """The box cut by those atoms that are bounds; ``None`` stands for no bound."""
+    lower, upper = list(box[0]), list(box[1])
+    for atom in atoms:
+        if isinstance(atom, Bound):
+            side = upper if atom.above else lower
+            old = side[atom.input]
+            if old is None or (atom.value < old if atom.above else atom.value > old):
+                side[atom.input] = atom.value
+    return lower, upper
+
+
+def _case(box: tuple[Bounds, Bounds], atoms: Sequence[Atom]) -> QueryCase:
+    sides = _intersect(box, atoms)
+    lower, upper = (tuple(value for value in side if value is not None) for side in sides)
+    open_inputs = [f"X_{i}" for i, pair in enumerate(zip(*sides)) if None in pair]
+    if open_inputs:
+        raise CheckError(f"{len(open_inputs)} input(s) lack a lower or an upper bound: {', '.join(open_inputs[:5])}")
+    rows = tuple(atom for atom in atoms if isinstance(atom, QueryRow))
+    return QueryCase(lower, upper, rows, any(low > up for low, up in zip(lower, upper)))
+
+
+def _limit(cases: int) -> None:
+    if cases > MOST_CASES:
+        raise CheckError(f"the query expands into {cases} cases, at most {MOST_CASES} are supported")
+
+
+def _show(expression: Expression) -> str:
+    """The beginning of an expression, for an error."""
+    if isinstance(expression, str):
+        return repr(expression[:40])
+    return f"({' '.join(part[:40] if isinstance(part, str) else '(...)' for part in expression[:4])})"
