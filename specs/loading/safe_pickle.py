@@ -230,4 +230,4 @@ STEPS: Mapping[str, Callable[[_Machine, Any], None]] = {
     "BINPERSID": lambda m, a: m.persistent(),
     "STOP": lambda m, a: m.stop(),
 }
-"""What each pickle instruction means here. Every other one (``INST``, ``OBJ``, ``EXT1``, ``PERSID``, ...) is refused."""
+"""What each pickle instruction means here. Others (``INST``, ``OBJ``, ``EXT1``, ``PERSID``, ...) are refused."""
