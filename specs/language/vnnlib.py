@@ -1,0 +1,336 @@
+"""VNN-LIB 1.0: the text of a query, read into disjunctive normal form.
+
+A VNN-LIB file describes the *unsafe* points: inputs ``X_i`` and outputs ``Y_j`` for which every assertion is true.
+`specs.language.vnnlib_compile` negates it into the property that has to hold.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from specs.errors import SpecError
+from specs.language.decimals import parse_decimal
+from specs.language.dnf import FALSE, TRUE, Atom, Dnf, conjoin, disjoin
+from specs.language.faults import Faults
+from specs.language.textfile import read_text
+from specs.problem import Terms
+
+MAX_DEPTH = 2_000
+
+# A comparison of two words is one token: most of every file is bounds, and large files have a million of them.
+_TOKEN = re.compile(r"\(\s*([<>]=?)\s+([^\s();]+)\s+([^\s();]+)\s*\)|([()]|;[^\n]*|[^\s();]+)")
+_VARIABLE = re.compile(r"([XY])_(0|[1-9]\d{0,8})")
+_COMPARISONS = frozenset({"<=", ">=", "<", ">", "="})
+_ARITHMETIC = frozenset({"+", "-", "*", "/"})
+_WITHOUT_MEANING_HERE = frozenset({"set-logic", "check-sat", "get-model", "exit"})
+_ONE = Fraction(1)
+_MINUS_ONE = Fraction(-1)
+
+
+@dataclass(frozen=True)
+class VnnlibQuery:
+    """Unsafe points of a network with ``n_inputs`` and ``n_outputs`` flat values: all ``assertions`` are true there."""
+
+    n_inputs: int
+    n_outputs: int
+    assertions: tuple[Dnf, ...]
+    file: Path | None = None
+    text: str = ""
+
+    def position(self, token: int) -> tuple[int, int]:
+        """Line and column (from 1) of the token with this number."""
+        return _line_and_column(self.text, _offset(self.text, token))
+
+
+def read_vnnlib(path: Path) -> VnnlibQuery:
+    """The query in a ``.vnnlib`` or ``.vnnlib.gz`` file, every decimal read exactly. Raises ``SpecError``."""
+    path = Path(path)
+    return parse_vnnlib(read_text(path), path)
+
+
+def parse_vnnlib(text: str, file: Path | None = None) -> VnnlibQuery:
+    """The query in ``text``; ``file`` is for messages.
+
+    Linear arithmetic over declared ``X_i`` and ``Y_j`` with ``+ - * /``, comparisons ``<= >= < > =`` and nested
+    ``and``/``or``. Raises ``SpecError`` with line and column, all independent faults at once.
+    """
+    return _Parser(text, file).query()
+
+
+def _offset(text: str, token: int) -> int:
+    return next(islice(_TOKEN.finditer(text), token, None)).start()
+
+
+def _line_and_column(text: str, offset: int) -> tuple[int, int]:
+    return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
+
+
+class _Linear(NamedTuple):
+    """A linear expression: coefficients by flat index, and the constant. Each is used once, so it may be changed."""
+
+    x: dict[int, Fraction]
+    y: dict[int, Fraction]
+    constant: Fraction
+
+    @property
+    def is_constant(self) -> bool:
+        return not self.x and not self.y
+
+    def scaled(self, factor: Fraction) -> _Linear:
+        x, y = ({index: factor * value for index, value in part.items()} for part in (self.x, self.y))
+        return _Linear(x, y, factor * self.constant)
+
+    def plus(self, other: _Linear) -> _Linear:
+        """The sum, built by adding the shorter expression into the longer one."""
+        small, large = sorted((self, other), key=lambda part: len(part.x) + len(part.y))
+        for target, source in ((large.x, small.x), (large.y, small.y)):
+            for index, value in source.items():
+                target[index] = target.get(index, Fraction(0)) + value
+        return large._replace(constant=large.constant + small.constant)
+
+
+_Value = _Linear | Dnf | str | None
+"""A closed list or a word; ``None`` stands for a command, or for an expression whose fault is already noted."""
+
+
+class _Fault(Exception):
+    """A fault inside one list; ``token`` says at which word of it."""
+
+    def __init__(self, message: str, token: str = "") -> None:
+        super().__init__(message)
+        self.message, self.token = message, token
+
+
+class _Parser:
+    """Shift-reduce over the tokens: an expression is evaluated when its parenthesis closes, so nothing recurses."""
+
+    def __init__(self, text: str, file: Path | None) -> None:
+        self.text, self.file = text, file
+        self.faults = Faults(file)
+        self.declared: dict[str, tuple[str, int]] = {}
+        self.numbers: dict[str, Fraction] = {}
+        self.assertions: list[Dnf] = []
+
+    def query(self) -> VnnlibQuery:
+        opened: list[int] = []
+        outer: list[list[_Value]] = []  # the lists around ``items``, the list that is being read
+        items: list[_Value] = []
+        for index, (comparison, left, right, token) in enumerate(_TOKEN.findall(self.text)):
+            if comparison:
+                items.append(self._reduce([comparison, left, right], index, nested=bool(opened)))
+            elif token == "(":
+                outer.append(items)
+                opened.append(index)
+                items = []
+                if len(opened) > MAX_DEPTH:
+                    self._stop(f"is nested deeper than {MAX_DEPTH:,} parentheses", index)
+            elif token == ")":
+                if not opened:
+                    self._stop("closes a parenthesis that was never opened", index)
+                value = self._reduce(items, opened.pop(), nested=len(outer) > 1)
+                items = outer.pop()
+                items.append(value)
+            elif token[0] != ";":
+                if not opened:
+                    self._stop(f"expected a command in parentheses, found {token[:40]!r}", index)
+                items.append(token)
+        if opened:
+            self._stop(f"{len(opened)} parentheses are never closed, the last of them here", opened[-1])
+        if not self.declared and not self.faults.found:
+            self.faults.add("declares no variables; expected (declare-const X_0 Real) and so on. Is it a VNN-LIB file?")
+        n_inputs, n_outputs = self._count("X"), self._count("Y")
+        self.faults.raise_if_any()
+        return VnnlibQuery(n_inputs, n_outputs, tuple(self.assertions), self.file, self.text)
+
+    def _reduce(self, items: list[_Value], at: int, nested: bool) -> _Value:
+        """Value of the list that opened at token ``at``."""
+        head = items[0] if items else ""
+        try:
+            if not isinstance(head, str):
+                raise _Fault("expected a command or an operator after the parenthesis")
+            if head in _COMPARISONS:
+                return self._comparison(head, items[1:], at)
+            if head in ("and", "or"):
+                return self._connective(head, items[1:])
+            if head in _ARITHMETIC:
+                return self._arithmetic(head, items[1:])
+            if nested:
+                return self._other(head)
+            self._command(head, items)
+        except _Fault as fault:
+            if None not in items:
+                self.faults.add(fault.message, *self._locate(at, fault.token))
+                if len(self.faults.found) >= Faults.SHOWN:
+                    self.faults.raise_if_any()
+        return None
+
+    # commands
+
+    def _command(self, head: str, items: list[_Value]) -> None:
+        if head == "assert":
+            if len(items) != 2:
+                raise _Fault(f"assert takes one formula, found {len(items) - 1}")
+            self.assertions.append(_formula(items[1]))
+        elif head in ("declare-const", "declare-fun"):
+            self._declare(head, items)
+        elif head == "vnnlib-version":
+            raise _Fault("VNN-LIB 2.0 is not supported yet; write the query in VNN-LIB 1.0 or as spec.yaml")
+        elif head not in _WITHOUT_MEANING_HERE:
+            self._other(head)
+
+    def _other(self, head: str) -> str:
+        """``()`` in ``(declare-fun X_0 () Real)``; everything else is an error."""
+        if head == "":
+            return "()"
+        raise _Fault(
+            f"unknown command or operator {head[:40]!r}; known are declare-const, declare-fun, assert, and, or, "
+            "<= >= < > = and + - * /",
+            head,
+        )
+
+    def _declare(self, head: str, items: list[_Value]) -> None:
+        rest = [*items[1:3], *items[3:]] if head == "declare-const" else [*items[1:2], *items[3:]]
+        name = rest[0] if rest else None
+        if not isinstance(name, str) or rest[1:] != ["Real"] or (head == "declare-fun" and items[2] != "()"):
+            raise _Fault("expected (declare-const NAME Real) or (declare-fun NAME () Real)")
+        match = _VARIABLE.fullmatch(name)
+        if match is None:
+            raise _Fault(f"variable {name[:40]!r} is neither an input X_0, X_1, ... nor an output Y_0, Y_1, ...", name)
+        if name in self.declared:
+            raise _Fault(f"{name} is declared twice", name)
+        self.declared[name] = (match[1], int(match[2]))
+
+    def _count(self, kind: str) -> int:
+        """Number of variables of one kind; their numbers have to be 0, 1, ... without gaps."""
+        numbers = {number for of, number in self.declared.values() if of == kind}
+        missing = [f"{kind}_{i}" for i in range(len(numbers)) if i not in numbers][:5]
+        if missing:
+            self.faults.add(
+                f"declares {len(numbers)} variables {kind}_i but not {', '.join(missing)}: number them from 0 up"
+            )
+        return len(numbers)
+
+    # formulas
+
+    def _connective(self, head: str, items: list[_Value]) -> Dnf:
+        if not items:
+            raise _Fault(f"({head}) without arguments")
+        formulas = [_formula(item) for item in items]
+        try:
+            return conjoin(formulas) if head == "and" else disjoin(formulas)
+        except OverflowError as error:
+            raise _Fault(str(error)) from None
+
+    def _comparison(self, head: str, items: list[_Value], at: int) -> Dnf:
+        if len(items) != 2:
+            raise _Fault(f"({head} ...) compares two values, found {len(items)}")
+        left, right = items if head in ("<=", "<", "=") else reversed(items)
+        strict = head in ("<", ">")
+        atom = self._bound(left, right, strict, at)
+        if atom is None:
+            total = self._linear(left).plus(self._linear(right).scaled(_MINUS_ONE))
+            atom = Atom(_terms(total.x), _terms(total.y), total.constant, strict, at)
+        return ((atom, atom.mirrored()),) if head == "=" else ((atom,),)
+
+    def _bound(self, left: _Value, right: _Value, strict: bool, at: int) -> Atom | None:
+        """The atom ``left <= right`` when one side is a plain variable and the other a number: most of every file."""
+        if not (isinstance(left, str) and isinstance(right, str)):
+            return None
+        if left in self.declared:
+            (kind, index), coefficient, number = self.declared[left], _ONE, right
+        elif right in self.declared:
+            (kind, index), coefficient, number = self.declared[right], _MINUS_ONE, left
+        else:
+            return None
+        if number in self.declared:
+            return None
+        value = self._number(number)
+        terms = ((index, coefficient),)
+        constant = -value if coefficient is _ONE else value
+        return Atom(terms, (), constant, strict, at) if kind == "X" else Atom((), terms, constant, strict, at)
+
+    # arithmetic
+
+    def _linear(self, value: _Value) -> _Linear:
+        if isinstance(value, _Linear):
+            return value
+        if not isinstance(value, str):
+            raise _Fault("expected a number, a variable or arithmetic, found a formula")
+        if value not in self.declared:
+            return _Linear({}, {}, self._number(value))
+        kind, index = self.declared[value]
+        return _Linear({index: _ONE}, {}, Fraction(0)) if kind == "X" else _Linear({}, {index: _ONE}, Fraction(0))
+
+    def _number(self, token: str) -> Fraction:
+        number = self.numbers.get(token)
+        if number is None:
+            try:
+                number = parse_decimal(token)
+            except OverflowError as error:
+                raise _Fault(str(error), token) from None
+            if number is None:
+                raise _Fault(self._not_a_number(token), token)
+            self.numbers[token] = number
+        return number
+
+    def _not_a_number(self, token: str) -> str:
+        if _VARIABLE.fullmatch(token):
+            n = sum(kind == token[0] for kind, _ in self.declared.values())
+            known = f"{n} variables {token[0]}_i are" if n else f"no {token[0]}_i is"
+            return f"{token} is not declared (above this line, {known})"
+        if token.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+            return f"{token} is not a number here: every constant has to be finite"
+        return f"{token[:40]!r} is neither a declared variable nor a decimal number"
+
+    def _arithmetic(self, head: str, items: list[_Value]) -> _Linear:
+        if not items:
+            raise _Fault(f"({head}) without arguments")
+        total, *rest = (self._linear(item) for item in items)
+        if head == "-" and not rest:
+            return total.scaled(_MINUS_ONE)
+        for part in rest:
+            if head == "+":
+                total = total.plus(part)
+            elif head == "-":
+                total = total.plus(part.scaled(_MINUS_ONE))
+            elif head == "/":
+                if not part.is_constant or part.constant == 0:
+                    raise _Fault("division is only by a constant other than 0")
+                total = total.scaled(1 / part.constant)
+            elif part.is_constant:
+                total = total.scaled(part.constant)
+            elif total.is_constant:
+                total = part.scaled(total.constant)
+            else:
+                raise _Fault("a product of variables is nonlinear; a query has to be linear in X and Y")
+        return total
+
+    # errors
+
+    def _locate(self, at: int, word: str) -> tuple[int, int]:
+        """Position of the first ``word`` in or after token number ``at``; of the token itself without a word."""
+        start = _offset(self.text, at)
+        found = re.compile(rf"(?<![^\s();]){re.escape(word)}(?![^\s();])").search(self.text, start) if word else None
+        return _line_and_column(self.text, found.start() if found else start)
+
+    def _stop(self, message: str, at: int) -> NoReturn:
+        raise SpecError(message, self.file, *self._locate(at, ""))
+
+
+def _formula(value: _Value) -> Dnf:
+    if value == "true" or value == "false":
+        return TRUE if value == "true" else FALSE
+    if isinstance(value, str):
+        raise _Fault(f"expected a formula (a comparison, and, or), found {value[:40]!r}", value)
+    if value is None or isinstance(value, _Linear):
+        raise _Fault("expected a formula (a comparison, and, or), found arithmetic")
+    return value
+
+
+def _terms(coefficients: dict[int, Fraction]) -> Terms:
+    return tuple(sorted((index, value) for index, value in coefficients.items() if value))
