@@ -109,7 +109,8 @@ class AveragePool:
         axes = tuple(range(-len(self.kernel_shape), 0))
         total = _windows(_padded(x, self.pads, 0.0), self.kernel_shape, self.strides, self.dilations).sum(axis=axes)
         inside = _padded(np.ones((1, 1, *x.shape[2:])), self.pads, 0.0)
-        return np.divide(total, _windows(inside, self.kernel_shape, self.strides, self.dilations).sum(axis=axes))
+        count = _windows(inside, self.kernel_shape, self.strides, self.dilations).sum(axis=axes)
+        return np.asarray(total / count)
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,7 @@ def _padded(x: Array, pads: Sizes, value: float) -> Array:
 def _windows(x: Array, kernel: Sizes, strides: Sizes, dilations: Sizes) -> Array:
     """View (N, C, *out, *kernel) of all windows."""
     axes = tuple(range(2, x.ndim))
-    view = sliding_window_view(x, _extents(kernel, dilations), axes)  # type: ignore[call-overload]
+    view = sliding_window_view(x, _extents(kernel, dilations), axes)
     steps = tuple(slice(None, None, step) for step in (*strides, *dilations))
     return np.asarray(view[(slice(None), slice(None), *steps)])
 

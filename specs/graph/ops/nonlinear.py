@@ -278,7 +278,7 @@ class Softmax:
     def evaluate(self, *arrays: Array) -> Array:
         (x,) = map(real, arrays)
         weights = np.exp(x - x.max(axis=self.axis, keepdims=True))
-        return np.divide(weights, weights.sum(axis=self.axis, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=self.axis, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -294,10 +294,11 @@ class LogSoftmax:
     def evaluate(self, *arrays: Array) -> Array:
         (x,) = map(real, arrays)
         shifted = x - x.max(axis=self.axis, keepdims=True)
-        return np.subtract(shifted, np.log(np.exp(shifted).sum(axis=self.axis, keepdims=True)))
+        return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=self.axis, keepdims=True)))
 
 
 def _erf(x: Array) -> Array:
-    from scipy.special import erf  # scipy is too slow to import for networks that do not need it
+    # Imported here: scipy is too slow to import for networks that do not need it.
+    from scipy.special import erf  # type: ignore[import-untyped]
 
     return np.asarray(erf(x))

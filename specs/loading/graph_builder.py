@@ -1,0 +1,117 @@
+"""Grows a ``Graph`` node by node: shapes inferred, constants folded, dead nodes dropped at the end."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from specs.graph import Graph, Node, Op, ops
+from specs.graph.graph import Array, Shape
+
+MAX_ELEMENTS = 1 << 28
+"""Largest tensor of a graph; a network beyond it is a mistake or an attack on memory."""
+
+_TRUTH_VALUED = (ops.Equal, ops.Less, ops.LessOrEqual, ops.And, ops.Or, ops.Not)
+
+
+class GraphBuilder:
+    """Names are unique; every method that takes a name takes one that the builder returned."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+        self._public: dict[str, str] = {}
+        self._reserved: set[str] = set()
+        self._count = 0
+
+    def reserve(self, name: str) -> None:
+        """Keeps ``name`` free for ``input`` or ``publish``."""
+        self._reserved.add(name)
+
+    def input(self, name: str, shape: Shape) -> str:
+        """A graph input, under exactly this name."""
+        return self._put(name, ops.Input(shape), (), shape)
+
+    def constant(self, value: Array, name: str = "constant") -> str:
+        """A constant, under ``name`` or one made from it."""
+        return self._put(self._fresh(name), ops.Constant(value), (), value.shape)
+
+    def add(self, op: Op, *inputs: str, stem: str = "") -> str:
+        """``op`` applied to earlier values; a constant if they all are. ``ValueError`` when shapes do not fit."""
+        shape = op.infer_shape(*(self.shape(name) for name in inputs))
+        if prod(shape) > MAX_ELEMENTS:
+            raise ValueError(f"a result of shape {shape} has more than {MAX_ELEMENTS:,} elements")
+        name = self._fresh(stem or type(op).__name__)
+        constants = [self.value(name) for name in inputs]
+        known = [value for value in constants if value is not None]
+        if inputs and len(known) == len(inputs):
+            with np.errstate(all="ignore"):
+                value = _narrowed(op.evaluate(*known), known)
+            return self._put(name, ops.Constant(value), (), value.shape)
+        return self._put(name, op, inputs, shape)
+
+    def shape(self, name: str) -> Shape:
+        """Shape of a value."""
+        return self._nodes[name].shape
+
+    def value(self, name: str) -> Array | None:
+        """A constant's value in its stored dtype; None if the value depends on the input."""
+        op = self._nodes[name].op
+        return op.value if isinstance(op, ops.Constant) else None
+
+    def kind(self, name: str) -> str:
+        """``float``, ``int`` or ``bool``. Graph inputs are real."""
+        while True:
+            node = self._nodes[name]
+            if isinstance(node.op, ops.Constant):
+                return {"b": "bool", "i": "int", "u": "int"}.get(node.op.value.dtype.kind, "float")
+            if isinstance(node.op, ops.Cast):
+                return node.op.to
+            if isinstance(node.op, _TRUTH_VALUED):
+                return "bool"
+            if not node.inputs:
+                return "float"
+            name = node.inputs[1 if isinstance(node.op, ops.Where) else 0]
+
+    def publish(self, name: str, public: str) -> None:
+        """Calls a value ``public``, a reserved name, in the finished graph, unless it has a name there already."""
+        if not isinstance(self._nodes[name].op, ops.Input):
+            self._public.setdefault(name, public)
+
+    def build(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Graph:
+        """The graph of everything the outputs depend on, and all inputs."""
+        live, stack = set(inputs), list(outputs)
+        while stack:
+            name = stack.pop()
+            if name not in live:
+                live.add(name)
+                stack += self._nodes[name].inputs
+        nodes = tuple(
+            Node(self._name(node.name), node.op, tuple(map(self._name, node.inputs)), node.shape)
+            for node in self._nodes.values()
+            if node.name in live
+        )
+        return Graph(nodes, tuple(map(self._name, inputs)), tuple(map(self._name, outputs)))
+
+    def _name(self, name: str) -> str:
+        return self._public.get(name, name)
+
+    def _fresh(self, stem: str) -> str:
+        name = stem
+        while name in self._nodes or name in self._reserved:
+            self._count += 1
+            name = f"{stem}.{self._count}"
+        return name
+
+    def _put(self, name: str, op: Op, inputs: tuple[str, ...], shape: Shape) -> str:
+        self._nodes[name] = Node(name, op, inputs, shape)
+        return name
+
+
+def _narrowed(result: Array, sources: list[Array]) -> Array:
+    """A folded float64 result back in float32 if that loses nothing and no source was wider."""
+    if result.dtype == np.float64 and not any(source.dtype == np.float64 for source in sources):
+        single = result.astype(np.float32)
+        if np.array_equal(single, result, equal_nan=True):
+            return single
+    return result
