@@ -1,0 +1,146 @@
+"""Alternatives of an unsafe set, each turned into a case of the normal form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import product
+from math import prod
+
+from specs.language.decimals import show
+from specs.language.dnf import MAX_DISJUNCTS, Atom, Dnf
+from specs.problem import Box, Case, Row
+
+_MAX_BOUNDS = 50_000_000
+
+
+class NoPoint(Exception):
+    """Every alternative contradicts itself; ``token`` is the constraint that says so, -1 when unknown."""
+
+    def __init__(self, message: str, token: int = -1) -> None:
+        super().__init__(message)
+        self.message, self.token = message, token
+
+
+class Unbounded(Exception):
+    """Some input is not bounded on both sides; the text names all of them."""
+
+
+def cases_of(assertions: Sequence[Dnf], n_inputs: int, name: Callable[[int], str]) -> tuple[Case, ...]:
+    """The cases that hold exactly where some of ``assertions`` is false: together these describe the unsafe points.
+
+    One case per alternative of their conjunction: its bounds on single inputs are the box, and at least one of the
+    other constraints has to be false there. ``e <= 0`` becomes the strict row ``e > 0``, ``e < 0`` the row ``e >= 0``.
+    Alternatives that contradict themselves are dropped; so are constraints that are true whatever the variables are.
+
+    ``name(i)`` is what messages call input ``i``. Raises ``NoPoint`` when no alternative is left, ``Unbounded``, and
+    ``OverflowError`` when there are more than 100,000 alternatives.
+    """
+    shared = _Region(name, [None] * n_inputs, [None] * n_inputs)
+    for assertion in assertions:
+        if len(assertion) == 1:
+            shared.restrict(assertion[0])
+    choices = [assertion for assertion in assertions if len(assertion) != 1]
+    alternatives = prod(map(len, choices))
+    if alternatives > MAX_DISJUNCTS or alternatives * n_inputs > _MAX_BOUNDS:
+        raise OverflowError(
+            f"multiplies out to {alternatives:,} alternatives over {n_inputs:,} inputs, more than is read. Split it"
+        )
+    cases, empty = [], []
+    for cubes in product(*choices):
+        try:
+            cases.append(shared.restricted([atom for cube in cubes for atom in cube]).case())
+        except NoPoint as error:
+            empty.append(error)
+    if not cases:
+        raise empty[0] if empty else NoPoint("an assertion is plainly false")
+    return tuple(cases)
+
+
+@dataclass
+class _Region:
+    """Unsafe points under the atoms so far: bounds on single inputs, and the rows that negate everything else."""
+
+    name: Callable[[int], str]
+    lower: list[Fraction | None]
+    upper: list[Fraction | None]
+    rows: tuple[Row, ...] = ()
+    bounds: tuple[Atom, ...] = ()
+    false: Atom | None = None
+    box: Box | None = None
+
+    def restricted(self, atoms: list[Atom]) -> _Region:
+        """A copy under further ``atoms``; it shares the box when these do not bound inputs."""
+        if any(_is_bound(atom) for atom in atoms):
+            region = replace(self, lower=self.lower.copy(), upper=self.upper.copy(), box=None)
+        else:
+            region = replace(self, box=self.closed_box())
+        region.restrict(tuple(atoms))
+        return region
+
+    def restrict(self, atoms: tuple[Atom, ...]) -> None:
+        rows, bounds = [], []
+        for atom in atoms:
+            if _is_bound(atom):
+                self._bound(atom)
+                bounds.append(atom)
+            elif not (atom.x or atom.y):
+                if atom.constant > 0 or (atom.strict and atom.constant == 0):
+                    self.false = atom
+                continue
+            if atom.strict or not _is_bound(atom):
+                # A strict bound keeps its row besides the closed box: its boundary is not part of the unsafe set.
+                rows.append(Row(atom.x, atom.y, atom.constant, strict=not atom.strict))
+        self.rows += tuple(rows)
+        self.bounds += tuple(bounds)
+
+    def _bound(self, atom: Atom) -> None:
+        """Intersect the box with ``coefficient * x + constant <= 0``."""
+        ((index, coefficient),) = atom.x
+        if coefficient > 0:
+            value = -atom.constant if coefficient == 1 else -atom.constant / coefficient
+            upper = self.upper[index]
+            self.upper[index] = value if upper is None or value < upper else upper
+        else:
+            value = atom.constant if coefficient == -1 else -atom.constant / coefficient
+            lower = self.lower[index]
+            self.lower[index] = value if lower is None or value > lower else lower
+
+    def case(self) -> Case:
+        """The case of this region. Raises ``NoPoint`` when no point satisfies it."""
+        if self.false is not None:
+            raise NoPoint("a constraint without variables is false", self.false.token)
+        return Case(self.closed_box(), tuple(dict.fromkeys(self.rows)))
+
+    def closed_box(self) -> Box:
+        if self.box is None:
+            lower = tuple(bound for bound in self.lower if bound is not None)
+            upper = tuple(bound for bound in self.upper if bound is not None)
+            if not len(lower) == len(upper) == len(self.lower):
+                raise self._unbounded()
+            try:
+                self.box = Box(lower, upper)
+            except ValueError:
+                raise self._empty(lower, upper) from None
+        return self.box
+
+    def _unbounded(self) -> Unbounded:
+        faults = []
+        for side, bounds in (("lower", self.lower), ("upper", self.upper)):
+            names = [self.name(i) for i, bound in enumerate(bounds) if bound is None]
+            if names:
+                listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+                faults.append(f"no {side} bound on {listed}")
+        return Unbounded(f"{'; '.join(faults)}. Bound every input on both sides, in every alternative")
+
+    def _empty(self, lower: tuple[Fraction, ...], upper: tuple[Fraction, ...]) -> NoPoint:
+        index = next(i for i, (lo, up) in enumerate(zip(lower, upper)) if lo > up)
+        last = max(atom.token for atom in self.bounds if atom.x[0][0] == index)
+        return NoPoint(
+            f"{self.name(index)} is at least {show(lower[index])} and at most {show(upper[index])} by its bounds", last
+        )
+
+
+def _is_bound(atom: Atom) -> bool:
+    return len(atom.x) == 1 and not atom.y
