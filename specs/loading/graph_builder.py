@@ -9,8 +9,10 @@ import numpy as np
 from specs.graph import Graph, Node, Op, ops
 from specs.graph.graph import Array, Shape
 
-MAX_ELEMENTS = 1 << 28
+MAX_ELEMENTS = 1 << 27
 """Largest tensor of a graph; a network beyond it is a mistake or an attack on memory."""
+MAX_FOLDED = 1 << 28
+"""How many elements folding may compute in all; a few lines of a file can ask for any number."""
 
 _TRUTH_VALUED = (ops.Equal, ops.Less, ops.LessOrEqual, ops.And, ops.Or, ops.Not)
 
@@ -23,6 +25,7 @@ class GraphBuilder:
         self._public: dict[str, str] = {}
         self._reserved: set[str] = set()
         self._count = 0
+        self._folded = 0
 
     def reserve(self, name: str) -> None:
         """Keeps ``name`` free for ``input`` or ``publish``."""
@@ -47,6 +50,10 @@ class GraphBuilder:
         if inputs and len(known) == len(inputs):
             with np.errstate(all="ignore"):
                 value = _narrowed(op.evaluate(*known), known)
+            if not any(np.may_share_memory(value, source) for source in known):
+                self._folded += value.size
+            if self._folded > MAX_FOLDED:
+                raise ValueError(f"computing its constants takes more than {MAX_FOLDED:,} elements")
             return self._put(name, ops.Constant(value), (), value.shape)
         return self._put(name, op, inputs, shape)
 

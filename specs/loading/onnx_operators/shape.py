@@ -210,11 +210,11 @@ def _folded(position: Array, size: int, mode: str) -> Array:
     if mode == "edge":
         return np.clip(position, 0, size - 1)
     if mode == "wrap":
-        return np.remainder(position, size)
+        return np.asarray(np.remainder(position, size))
     if size == 1:
         return np.zeros_like(position)
     turn = np.remainder(position, 2 * size - 2)
-    return np.minimum(turn, 2 * size - 2 - turn)
+    return np.asarray(np.minimum(turn, 2 * size - 2 - turn))
 
 
 def picked(call: Call, x: str, axis: int, index: Array) -> str:

@@ -38,7 +38,7 @@ def constant_of_shape(call: Call) -> str:
         raise ValueError(f"a constant of shape {shape} has more than {MAX_ELEMENTS:,} elements")
     if value.size != 1:
         raise ValueError("attribute value must have one element")
-    return call.literal(np.full(shape, value.reshape(())))
+    return call.literal(np.broadcast_to(value.reshape(()), shape))
 
 
 def shape_of(call: Call) -> str:
