@@ -122,7 +122,8 @@ class Builder:
     def whole(self, value: Value) -> int:
         """A node whose vector is the row-major flattening of the value; emits one when there is none."""
         if not isinstance(value, Computed):
-            return self.emit(Affine((), widen(value).reshape(-1)), value.shape).node
+            nothing = Gather(np.full(value.size, -1))
+            return self.emit(Affine(((0, nothing),), widen(value).reshape(-1)), value.shape).node
         if self.is_whole(value):
             return value.node
         return self.linear(value.node, Gather(value.index.reshape(-1)), value.shape).node

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import prod
+from typing import NamedTuple
 
 from verifier.checker.errors import CheckError
 
@@ -41,16 +42,15 @@ class QueryCase:
 
     lower: tuple[Fraction, ...]
     upper: tuple[Fraction, ...]
-    rows: tuple[QueryRow, ...]
     empty: bool
+    rows: tuple[QueryRow, ...]
 
 
 Expression = str | list["Expression"]
 Linear = dict[str, Fraction]  # coefficient by variable name, the constant under ""
 
 
-@dataclass(frozen=True)
-class Bound:
+class Bound(NamedTuple):
     """``X_input <= value`` when ``above``, else ``X_input >= value``."""
 
     input: int
@@ -66,8 +66,8 @@ def read_query(text: str, inputs: int, outputs: int) -> tuple[QueryCase, ...]:
     """The cases of a query over ``inputs`` X and ``outputs`` Y variables; it holds iff all of them hold.
 
     Cases stand in the order of the expansion, left to right, the first disjunction of the file outermost; rows in
-    file order. A strict bound on a single input counts as a closed one, which only enlarges the box. Raises
-    ``CheckError`` for all unreadable commands at once, for an input without bounds and beyond 100,000 cases.
+    file order. Raises ``CheckError`` for all unreadable commands at once, for an input without bounds and beyond
+    100,000 cases.
     """
     reader = _Reader(inputs, outputs)
     problems = []
@@ -117,6 +117,7 @@ class _Reader:
     def __init__(self, inputs: int, outputs: int) -> None:
         self.sizes = {"X": inputs, "Y": outputs}
         self.declared: set[str] = set()
+        self.numbers: dict[str, Fraction] = {}
         self.assertions: list[Disjunction] = []
 
     def read(self, command: Expression) -> None:
@@ -148,36 +149,49 @@ class _Reader:
                 _limit(prod(map(len, parts)))
                 return [tuple(atom for part in choice for atom in part) for choice in product(*parts)]
             case ["<=" | "<" as relation, left, right]:
-                return [(self.atom(left, right, strict=relation == "<"),)]
+                return [self.atoms(left, right, strict=relation == "<")]
             case [">=" | ">" as relation, left, right]:
-                return [(self.atom(right, left, strict=relation == ">"),)]
+                return [self.atoms(right, left, strict=relation == ">")]
             case ["=", left, right]:
-                return [(self.atom(left, right, strict=False), self.atom(right, left, strict=False))]
+                return [self.atoms(left, right, strict=False) + self.atoms(right, left, strict=False)]
             case _:
                 raise CheckError(f"formula {_show(formula)} is not supported")
 
-    def atom(self, small: Expression, large: Expression, strict: bool) -> Atom:
-        """The constraint ``small <= large`` (or ``<``): a bound if it holds one input alone, else its negation."""
-        difference = self.linear(small)
+    def atoms(self, small: Expression, large: Expression, strict: bool) -> tuple[Atom, ...]:
+        """The constraint ``small <= large`` (or ``<``): a bound if it holds one input alone, else its negation.
+
+        A strict bound is both: the closed bound, and a row that is true on the boundary.
+        """
+        if isinstance(small, str) and isinstance(large, str) and not strict:  # the common case, without arithmetic
+            if small[0] == "X" and small in self.declared and large not in self.declared:
+                return (Bound(int(small[2:]), True, self.number(large)),)
+            if large[0] == "X" and large in self.declared and small not in self.declared:
+                return (Bound(int(large[2:]), False, self.number(small)),)
+        difference = dict(self.linear(small))
         for name, value in self.linear(large).items():
             difference[name] = difference.get(name, Fraction(0)) - value
         constant = difference.pop("", Fraction(0))
         terms = [(name[0], int(name[2:]), value) for name, value in difference.items() if value]
-        if len(terms) == 1 and terms[0][0] == "X":
-            _, position, factor = terms[0]
-            return Bound(position, factor > 0, -constant / factor)
         x = {position: value for kind, position, value in terms if kind == "X"}
         y = {position: value for kind, position, value in terms if kind == "Y"}
-        return QueryRow(x, y, constant, strict=not strict)
+        row = QueryRow(x, y, constant, strict=not strict)
+        if y or len(x) != 1:
+            return (row,)
+        ((position, factor),) = x.items()
+        bound = Bound(position, factor > 0, -constant / factor)
+        return (bound, row) if strict else (bound,)
+
+    def number(self, token: str) -> Fraction:
+        if token not in self.numbers:
+            if len(token) > 1000 or not NUMBER.fullmatch(token):
+                raise CheckError(f"{_show(token)} is neither a declared variable nor a number")
+            self.numbers[token] = Fraction(token)
+        return self.numbers[token]
 
     def linear(self, term: Expression) -> Linear:
         match term:
             case str():
-                if term in self.declared:
-                    return {term: Fraction(1)}
-                if len(term) > 1000 or not NUMBER.fullmatch(term):
-                    raise CheckError(f"{_show(term)} is neither a declared variable nor a number")
-                return {"": Fraction(term)}
+                return {term: Fraction(1)} if term in self.declared else {"": self.number(term)}
             case ["-", only]:
                 return {name: -value for name, value in self.linear(only).items()}
             case ["+" | "-" as sign, first, *rest]:
@@ -205,40 +219,50 @@ class _Reader:
         missing = [name for name in names if name not in self.declared]
         if missing:
             raise CheckError(f"{len(missing)} variable(s) of the network are not declared: {', '.join(missing[:5])}")
-        shared: list[Atom] = []  # bounds every case has, intersected once; they are no rows, so row order is kept
+        shared: list[Bound] = []  # bounds every case has, intersected once; they are no rows, so row order is kept
         choices = []
         for disjunction in self.assertions:
-            if len(disjunction) == 1 and all(isinstance(atom, Bound) for atom in disjunction[0]):
-                shared.extend(disjunction[0])
+            bounds = [atom for atom in disjunction[0] if isinstance(atom, Bound)]
+            if len(disjunction) == 1 and len(bounds) == len(disjunction[0]):
+                shared.extend(bounds)
             else:
                 choices.append(disjunction)
-        box = _intersect(([None] * inputs, [None] * inputs), shared)
-        return tuple(_case(box, [atom for part in choice for atom in part]) for choice in product(*choices))
+        common = _intersect(([None] * inputs, [None] * inputs), shared)
+        closed: Box | None = None
+        cases = []
+        for choice in product(*choices):
+            atoms = [atom for part in choice for atom in part]
+            bounds = [atom for atom in atoms if isinstance(atom, Bound)]
+            if bounds or closed is None:
+                closed = _closed(_intersect(common, bounds))
+            cases.append(QueryCase(*closed, rows=tuple(atom for atom in atoms if isinstance(atom, QueryRow))))
+            if bounds:
+                closed = None
+        return tuple(cases)
 
 
-Bounds = list[Fraction | None]
+Sides = tuple[list[Fraction | None], list[Fraction | None]]
+Box = tuple[tuple[Fraction, ...], tuple[Fraction, ...], bool]
 
 
-def _intersect(box: tuple[Bounds, Bounds], atoms: Sequence[Atom]) -> tuple[Bounds, Bounds]:
-    """The box cut by those atoms that are bounds; ``None`` stands for no bound."""
-    lower, upper = list(box[0]), list(box[1])
-    for atom in atoms:
-        if isinstance(atom, Bound):
-            side = upper if atom.above else lower
-            old = side[atom.input]
-            if old is None or (atom.value < old if atom.above else atom.value > old):
-                side[atom.input] = atom.value
+def _intersect(sides: Sides, bounds: Sequence[Bound]) -> Sides:
+    """The box cut by the bounds; ``None`` stands for no bound."""
+    lower, upper = list(sides[0]), list(sides[1])
+    for position, above, value in bounds:
+        side = upper if above else lower
+        old = side[position]
+        if old is None or (value < old if above else value > old):
+            side[position] = value
     return lower, upper
 
 
-def _case(box: tuple[Bounds, Bounds], atoms: Sequence[Atom]) -> QueryCase:
-    sides = _intersect(box, atoms)
+def _closed(sides: Sides) -> Box:
+    """Lower and upper bounds, all present, and whether the box is empty."""
     lower, upper = (tuple(value for value in side if value is not None) for side in sides)
-    open_inputs = [f"X_{i}" for i, pair in enumerate(zip(*sides)) if None in pair]
-    if open_inputs:
-        raise CheckError(f"{len(open_inputs)} input(s) lack a lower or an upper bound: {', '.join(open_inputs[:5])}")
-    rows = tuple(atom for atom in atoms if isinstance(atom, QueryRow))
-    return QueryCase(lower, upper, rows, any(low > up for low, up in zip(lower, upper)))
+    lacking = [f"X_{i}" for i, (low, up) in enumerate(zip(*sides)) if low is None or up is None]
+    if lacking:
+        raise CheckError(f"{len(lacking)} input(s) lack a lower or an upper bound: {', '.join(lacking[:5])}")
+    return lower, upper, any(low > up for low, up in zip(lower, upper))
 
 
 def _limit(cases: int) -> None:

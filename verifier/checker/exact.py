@@ -1,0 +1,179 @@
+"""The same questions as the float checker, answered in exact rational arithmetic: slow, and short enough to believe.
+
+The bounds follow the default rule of ``bounds`` (forward affine ranges, backward substitution for the neurons these
+leave unstable) with two roundings that are sound by themselves:
+
+* bounds l, u of a ReLU's argument are rounded outward to 60 significant bits: an enclosure stays one;
+* the slope s = u / (u - l) is rounded down to 60 bits: for any s in [0, 1] and t = max(-s l, (1 - s) u) the line
+  s z + t lies above max(0, z) at z = l and z = u, hence, by convexity, on all of [l, u].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+
+import numpy as np
+
+from verifier.checker.errors import CheckError
+from verifier.checker.network import Affine, Input, Network, Relu
+from verifier.checker.rational import Exact, ExactMap, zeros
+from verifier.checker.vnnlib import QueryCase, QueryRow
+
+BITS = 60
+
+
+def evaluate(network: Network, x: Sequence[Fraction]) -> list[Fraction]:
+    """The network's real value at the rational point x."""
+    if len(x) != network.sizes[0]:
+        raise CheckError(f"the point has {len(x)} coordinates, the network {network.sizes[0]} inputs")
+    values: list[Exact] = []
+    for k, node in enumerate(network.nodes):
+        match node:
+            case Input():
+                values.append(Exact.of(x))
+            case Relu(parent):
+                values.append(values[parent].positive())
+            case Affine():
+                total = Exact.of_floats(node.bias)
+                for parent, m in node.terms:
+                    total += ExactMap.of(m, network.sizes[k], network.sizes[parent]).push(values[parent])
+                values.append(total)
+    return values[-1].fractions()
+
+
+def row_value(row: QueryRow, x: Sequence[Fraction], y: Sequence[Fraction]) -> Fraction:
+    total = sum((c * x[i] for i, c in row.x.items()), row.constant)
+    return sum((c * y[j] for j, c in row.y.items()), total)
+
+
+def prove_violation(network: Network, case: QueryCase, x: Sequence[float]) -> bool:
+    """Whether x, taken as exact rationals, lies in the case's box and every row fails there, in real arithmetic."""
+    if len(x) != len(case.lower) or not all(isfinite(value) for value in x):
+        raise CheckError(f"the point is not {len(case.lower)} finite numbers")
+    point = [Fraction(value) for value in x]
+    if not all(low <= value <= up for low, value, up in zip(case.lower, point, case.upper, strict=True)):
+        return False
+    y = evaluate(network, point)
+    values = [row_value(row, point, y) for row in case.rows]
+    return not any(value > 0 or (value == 0 and not row.strict) for value, row in zip(values, case.rows, strict=True))
+
+
+def lower_bounds(
+    network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction], rows: Sequence[QueryRow]
+) -> list[Fraction]:
+    """For every row a number that its value does not fall below on the box, by the default rule of ``bounds``."""
+    return _Relaxation(network, lower, upper).bounds(rows)
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """``below z <= relu(z) <= slope z + offset`` elementwise."""
+
+    below: Exact
+    slope: Exact
+    offset: Exact
+
+
+class _Relaxation:
+    """The network over one box with a pair of lines for every ReLU."""
+
+    def __init__(self, network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction]) -> None:
+        if len(lower) != network.sizes[0] or any(low > up for low, up in zip(lower, upper, strict=True)):
+            raise CheckError("the box is empty or not of the network's input size")
+        self.network = network
+        self.mid = Exact.of([(low + up) / 2 for low, up in zip(lower, upper, strict=True)])
+        self.rad = Exact.of([(up - low) / 2 for low, up in zip(lower, upper, strict=True)])
+        self.bias = {k: Exact.of_floats(n.bias) for k, n in enumerate(network.nodes) if isinstance(n, Affine)}
+        self.maps = {
+            k: [(parent, ExactMap.of(m, network.sizes[k], network.sizes[parent])) for parent, m in node.terms]
+            for k, node in enumerate(network.nodes)
+            if isinstance(node, Affine)
+        }
+        self.lines: dict[int, _Lines] = {}
+        self._relax()
+
+    def bounds(self, rows: Sequence[QueryRow]) -> list[Fraction]:
+        coefs = {0: _coefficients([row.x for row in rows], self.network.sizes[0])}
+        on_y = _coefficients([row.y for row in rows], self.network.sizes[-1])
+        last = len(self.network.nodes) - 1
+        coefs[last] = coefs[0] + on_y if last == 0 else on_y
+        return self._backward(coefs, Exact.of([row.constant for row in rows]))
+
+    def _relax(self) -> None:
+        """Lines for every ReLU in turn, from forward forms ``generators . (x - mid) + center +- remainder``."""
+        size = self.network.sizes[0]
+        identity = Exact(np.array([[int(i == j) for j in range(size)] for i in range(size)], dtype=object))
+        forms = {0: (identity, self.mid, zeros(size))}
+        for k, node in enumerate(self.network.nodes[1:], start=1):
+            if isinstance(node, Relu):
+                generators, center, remainder = forms[node.parent]
+                self.lines[k] = lines = self._lines(node.parent, *forms[node.parent])
+                s, half = lines.slope, lines.offset.half()
+                forms[k] = (generators * s, center * s + half, remainder * s + half)
+            else:
+                width = self.network.sizes[k]
+                generators, center, remainder = zeros(size, width), self.bias[k], zeros(width)
+                for parent, m in self.maps[k]:
+                    generators += m.push(forms[parent][0])
+                    center += m.push(forms[parent][1])
+                    remainder += abs(m).push(forms[parent][2])
+                forms[k] = (generators, center, remainder)
+
+    def _lines(self, node: int, generators: Exact, center: Exact, remainder: Exact) -> _Lines:
+        radius = self.rad @ abs(generators) + remainder
+        low, up = (center + -radius).fractions(), (center + radius).fractions()
+        unstable = [i for i, (l, u) in enumerate(zip(low, up, strict=True)) if l < 0 < u]
+        if self.lines and unstable:  # without an earlier ReLU the forward form is already exact
+            unit = zeros(2 * len(unstable), len(low)).numerators
+            for row, i in enumerate(unstable):
+                unit[row, i], unit[len(unstable) + row, i] = 1, -1
+            refined = self._backward({node: Exact(unit)}, zeros(2 * len(unstable)))
+            for row, i in enumerate(unstable):
+                low[i], up[i] = max(low[i], refined[row]), min(up[i], -refined[len(unstable) + row])
+        lines = [_line(_round(l), -_round(-u)) for l, u in zip(low, up, strict=True)]
+        below, slope, offset = (Exact.of(part) for part in zip(*lines, strict=True))
+        return _Lines(below, slope, offset)
+
+    def _backward(self, coefs: dict[int, Exact], constant: Exact) -> list[Fraction]:
+        """Least values over the box of rows ``sum of coefs[node] . value(node) + constant``."""
+        for k in range(max(coefs), 0, -1):
+            if k not in coefs:
+                continue
+            a, node = coefs.pop(k), self.network.nodes[k]
+            if isinstance(node, Relu):
+                lines = self.lines[k]
+                negative = -(-a).positive()
+                constant += negative @ lines.offset
+                pulled = [(node.parent, a.positive() * lines.below + negative * lines.slope)]
+            else:
+                constant += a @ self.bias[k]
+                pulled = [(parent, m.pull(a)) for parent, m in self.maps[k]]
+            for parent, value in pulled:
+                coefs[parent] = coefs[parent] + value if parent in coefs else value
+        if 0 in coefs:
+            constant += coefs[0] @ self.mid + -(abs(coefs[0]) @ self.rad)
+        return constant.fractions()
+
+
+def _coefficients(rows: Sequence[dict[int, Fraction]], width: int) -> Exact:
+    flat = Exact.of([row.get(i, Fraction(0)) for row in rows for i in range(width)])
+    return Exact(flat.numerators.reshape(len(rows), width), flat.denominator)
+
+
+def _round(value: Fraction) -> Fraction:
+    """The largest number of at most 60 significant bits that does not exceed the value."""
+    excess = abs(value.numerator).bit_length() - value.denominator.bit_length() - BITS + 1
+    unit = Fraction(2) ** excess
+    return value // unit * unit
+
+
+def _line(l: Fraction, u: Fraction) -> tuple[Fraction, Fraction, Fraction]:
+    """Lower slope, upper slope and upper offset of a ReLU on [l, u]."""
+    if l >= 0 or u <= 0:
+        active = Fraction(int(l >= 0))
+        return active, active, Fraction(0)
+    slope = _round(u / (u - l))
+    return Fraction(int(u > -l)), slope, max(-slope * l, (1 - slope) * u)
