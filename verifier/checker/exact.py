@@ -68,6 +68,13 @@ def lower_bounds(
     return _Relaxation(network, lower, upper).bounds(rows)
 
 
+def affine_bounds(
+    network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction], rows: Sequence[QueryRow]
+) -> list[tuple[list[Fraction], Fraction]]:
+    """For every row ``form, constant`` with ``row >= form . (x - mid) + constant`` on the box around its middle."""
+    return _Relaxation(network, lower, upper).forms(rows)
+
+
 @dataclass(frozen=True)
 class _Lines:
     """``below z <= relu(z) <= slope z + offset`` elementwise."""
@@ -96,6 +103,14 @@ class _Relaxation:
         self._relax()
 
     def bounds(self, rows: Sequence[QueryRow]) -> list[Fraction]:
+        return self._concretise(*self._of_rows(rows)).fractions()
+
+    def forms(self, rows: Sequence[QueryRow]) -> list[tuple[list[Fraction], Fraction]]:
+        form, constant = self._of_rows(rows)
+        constants = (constant + form @ self.mid).fractions()
+        return [(form[r].fractions(), constants[r]) for r in range(len(rows))]
+
+    def _of_rows(self, rows: Sequence[QueryRow]) -> tuple[Exact, Exact]:
         coefs = {0: _coefficients([row.x for row in rows], self.network.sizes[0])}
         on_y = _coefficients([row.y for row in rows], self.network.sizes[-1])
         last = len(self.network.nodes) - 1
@@ -130,15 +145,19 @@ class _Relaxation:
             unit = zeros(2 * len(unstable), len(low)).numerators
             for row, i in enumerate(unstable):
                 unit[row, i], unit[len(unstable) + row, i] = 1, -1
-            refined = self._backward({node: Exact(unit)}, zeros(2 * len(unstable)))
+            refined = self._concretise(*self._backward({node: Exact(unit)}, zeros(2 * len(unstable)))).fractions()
             for row, i in enumerate(unstable):
                 low[i], up[i] = max(low[i], refined[row]), min(up[i], -refined[len(unstable) + row])
-        lines = [_line(_round(l), -_round(-u)) for l, u in zip(low, up, strict=True)]
+        lines = [_line(round_down(l), -round_down(-u)) for l, u in zip(low, up, strict=True)]
         below, slope, offset = (Exact.of(part) for part in zip(*lines, strict=True))
         return _Lines(below, slope, offset)
 
-    def _backward(self, coefs: dict[int, Exact], constant: Exact) -> list[Fraction]:
-        """Least values over the box of rows ``sum of coefs[node] . value(node) + constant``."""
+    def _concretise(self, form: Exact, constant: Exact) -> Exact:
+        """Least values over the box of ``form . x + constant``."""
+        return constant + form @ self.mid + -(abs(form) @ self.rad)
+
+    def _backward(self, coefs: dict[int, Exact], constant: Exact) -> tuple[Exact, Exact]:
+        """Affine lower bounds ``form . x + constant`` of rows ``sum of coefs[node] . value(node) + constant``."""
         for k in range(max(coefs), 0, -1):
             if k not in coefs:
                 continue
@@ -153,9 +172,7 @@ class _Relaxation:
                 pulled = [(parent, m.pull(a)) for parent, m in self.maps[k]]
             for parent, value in pulled:
                 coefs[parent] = coefs[parent] + value if parent in coefs else value
-        if 0 in coefs:
-            constant += coefs[0] @ self.mid + -(abs(coefs[0]) @ self.rad)
-        return constant.fractions()
+        return coefs.get(0, zeros(len(constant.numerators), self.network.sizes[0])), constant
 
 
 def _coefficients(rows: Sequence[dict[int, Fraction]], width: int) -> Exact:
@@ -163,7 +180,7 @@ def _coefficients(rows: Sequence[dict[int, Fraction]], width: int) -> Exact:
     return Exact(flat.numerators.reshape(len(rows), width), flat.denominator)
 
 
-def _round(value: Fraction) -> Fraction:
+def round_down(value: Fraction) -> Fraction:
     """The largest number of at most 60 significant bits that does not exceed the value."""
     excess = abs(value.numerator).bit_length() - value.denominator.bit_length() - BITS + 1
     unit = Fraction(2) ** excess
@@ -175,5 +192,5 @@ def _line(l: Fraction, u: Fraction) -> tuple[Fraction, Fraction, Fraction]:
     if l >= 0 or u <= 0:
         active = Fraction(int(l >= 0))
         return active, active, Fraction(0)
-    slope = _round(u / (u - l))
+    slope = round_down(u / (u - l))
     return Fraction(int(u > -l)), slope, max(-slope * l, (1 - slope) * u)

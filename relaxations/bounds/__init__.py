@@ -1,0 +1,1 @@
+"""Interval, forward-affine and CROWN bounds: one implementation over an array namespace."""

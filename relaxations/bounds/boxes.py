@@ -1,0 +1,103 @@
+"""Bounds of rows on a batch of boxes: forward form first, CROWN rows only for neurons it leaves unstable (ragged)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from relaxations.bounds import forward
+from relaxations.bounds.crown import backward, concretise
+from relaxations.functions.relu import Lines, lines
+from relaxations.network import Layer, ReluNetwork
+
+CELLS_AT_ONCE = 1 << 22  # size of one coefficient matrix; bounds memory, not results
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows ``x . input + y . output + constant``: shapes (R, inputs), (R, outputs), (R,)."""
+
+    x: np.ndarray
+    y: np.ndarray
+    constant: np.ndarray
+
+
+@dataclass(frozen=True)
+class BoxBounds:
+    """``row >= form . (x - mid) + at_mid >= lower`` on each box; shapes (B, R, inputs), (B, R), (B, R).
+
+    ``ranges`` holds the pre-activation bounds (B, n) of every ReLU layer.
+    """
+
+    form: np.ndarray
+    at_mid: np.ndarray
+    lower: np.ndarray
+    ranges: list[tuple[np.ndarray, np.ndarray]]
+
+
+class BoxBounder:
+    """Bounds one set of rows over boxes of one network, in the dtype of the network."""
+
+    def __init__(self, network: ReluNetwork, rows: Rows) -> None:
+        dtype = network.output.bias.dtype
+        self.network, self.dtype = network, dtype
+        self.rows = Rows(rows.x.astype(dtype), rows.y.astype(dtype), rows.constant.astype(dtype))
+        self.magnitudes = [Layer(tuple((s, abs(w)) for s, w in z.terms), z.bias) for z in network.layers]
+        widest = max(network.widths)
+        self.rows_at_once = max(1, CELLS_AT_ONCE // widest)
+        # One batch's forward generators are about this many cells times the input size.
+        self.boxes_at_once = int(np.clip(CELLS_AT_ONCE // (widest * network.input_size), 1, 64))
+        self._behind_relu = [any(s > 0 for s, _ in z.terms) for z in network.layers]
+
+    def bounds(self, lower: np.ndarray, upper: np.ndarray) -> BoxBounds:
+        """Sound up to float rounding (the checker redoes what matters rigorously); boxes (B, inputs)."""
+        # Middle and radius in the boxes' own float64 first, or a narrow box would be lost to rounding.
+        mid, rad = ((lower + upper) / 2).astype(self.dtype), ((upper - lower) / 2).astype(self.dtype)
+        relaxed: list[Lines] = []
+        ranges: list[tuple[np.ndarray, np.ndarray]] = []
+        forms = [forward.of_input(mid, np)]
+        for k, layer in enumerate(self.network.layers):
+            form = forward.through_affine(layer, self.magnitudes[k], forms)
+            l, u = forward.interval(form, rad, np)
+            if self._behind_relu[k]:
+                self._refine(layer, l, u, relaxed, mid, rad)
+            relaxed.append(lines(l, u, np))
+            ranges.append((l, u))
+            forms.append(forward.through_relu(form, relaxed[-1]))
+        count, width = len(mid), len(self.rows.constant)
+        coefs, constant = _compose(self.rows, self.network.output)
+        index = np.repeat(np.arange(count), width)
+        tiled = {s: np.tile(a, (count, 1)) for s, a in coefs.items()}
+        form, constant = backward(self.network, tiled, np.tile(constant, count), index, relaxed, np)
+        at_mid, low = concretise(form, constant, mid[index], rad[index], np)
+        shape = (count, width)
+        return BoxBounds(form.reshape(*shape, -1), at_mid.reshape(shape), low.reshape(shape), ranges)
+
+    def _refine(
+        self, layer: Layer, l: np.ndarray, u: np.ndarray, relaxed: list[Lines], mid: np.ndarray, rad: np.ndarray
+    ) -> None:
+        """Intersect l and u (in place) with CROWN bounds of the neurons that are still unstable."""
+        boxes, neurons = np.nonzero((l < 0) & (u > 0))
+        for at in range(0, len(boxes), self.rows_at_once):
+            b, n = boxes[at : at + self.rows_at_once], neurons[at : at + self.rows_at_once]
+            index = np.concatenate([b, b])
+            coefs = {}
+            for source, weight in layer.terms:
+                chosen = weight[n] if isinstance(weight, np.ndarray) else weight[n].toarray()
+                coefs[source] = np.concatenate([chosen, -chosen])
+            bias = layer.bias[n]
+            form, constant = backward(self.network, coefs, np.concatenate([bias, -bias]), index, relaxed, np)
+            _, low = concretise(form, constant, mid[index], rad[index], np)
+            l[b, n] = np.maximum(l[b, n], low[: len(b)])
+            u[b, n] = np.minimum(u[b, n], -low[len(b) :])
+
+
+def _compose(rows: Rows, output: Layer) -> tuple[dict[int, np.ndarray], np.ndarray]:
+    """Rows over inputs and outputs as rows over the sources the output layer reads."""
+    coefs = {s: np.asarray((w.T @ rows.y.T).T) for s, w in output.terms}
+    if rows.x.any():
+        coefs[0] = coefs[0] + rows.x if 0 in coefs else rows.x
+    if not coefs:
+        coefs[0] = np.zeros_like(rows.x)
+    return coefs, rows.constant + rows.y @ output.bias

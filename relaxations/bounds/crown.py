@@ -1,0 +1,46 @@
+"""CROWN: linear bounds of rows by backward substitution through the network.
+
+Source: Zhang et al. 2018, arXiv:1811.00866; batching over boxes and rows as in Xu et al. 2021 (alpha-CROWN).
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from relaxations.functions.relu import Lines
+from relaxations.network import ReluNetwork, pull
+
+Array = Any
+
+
+def backward(
+    network: ReluNetwork, coefs: dict[int, Array], constant: Array, index: Array, lines: list[Lines], xp: ModuleType
+) -> tuple[Array, Array]:
+    """Affine lower bound ``form . x + constant`` of rows over sources, one row per entry of ``index``.
+
+    ``coefs[source]`` has shape (N, width of the source), ``index[i]`` is the box of row i, and ``lines[j - 1]`` holds
+    the lines of ReLU layer j per box, (B, n). Sound for the real-valued search network up to float rounding.
+    """
+    form = coefs.get(0)
+    for source in range(max(coefs), 0, -1):
+        if source not in coefs:
+            continue
+        a, layer, line = coefs[source], network.layers[source - 1], lines[source - 1]
+        negative = xp.minimum(a, 0)
+        constant = constant + xp.einsum("ij,ij->i", negative, line.upper_offset[index])
+        a = (a - negative) * line.lower_slope[index] + negative * line.upper_slope[index]
+        constant = constant + a @ layer.bias
+        for parent, weight in layer.terms:
+            pulled = pull(weight, a)
+            coefs = {**coefs, parent: coefs[parent] + pulled if parent in coefs else pulled}
+        form = coefs.get(0)
+    if form is None:
+        form = xp.zeros((len(constant), network.input_size), dtype=constant.dtype)
+    return form, constant
+
+
+def concretise(form: Array, constant: Array, mid: Array, rad: Array, xp: ModuleType) -> tuple[Array, Array]:
+    """Value at the middle and least value over the box, for rows (N, inputs) and their boxes' mid and rad."""
+    at_mid = constant + xp.einsum("ij,ij->i", form, mid)
+    return at_mid, at_mid - xp.einsum("ij,ij->i", xp.abs(form), rad)

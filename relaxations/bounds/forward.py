@@ -1,0 +1,53 @@
+"""Forward bounds: every value as an affine function of the input, plus or minus a remainder (affine arithmetic)."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from relaxations.functions.relu import Lines
+from relaxations.network import Layer, push
+
+Array = Any
+
+
+class Form(NamedTuple):
+    """``|v - (generators . t + center)| <= remainder`` for |t| <= rad; shapes (B, in, n), (B, n), (B, n)."""
+
+    generators: Array
+    center: Array
+    remainder: Array
+
+
+def of_input(mid: Array, xp: ModuleType) -> Form:
+    """The input itself: ``x = mid + t``."""
+    batch, size = mid.shape
+    return Form(xp.broadcast_to(xp.eye(size, dtype=mid.dtype), (batch, size, size)), mid, xp.zeros_like(mid))
+
+
+def through_affine(layer: Layer, magnitudes: Layer, forms: list[Form]) -> Form:
+    """Exact but for the remainder, which passes through the absolute weights (``magnitudes``)."""
+    parts = [
+        (push(w, forms[s].generators), push(w, forms[s].center), push(m, forms[s].remainder))
+        for (s, w), (_, m) in zip(layer.terms, magnitudes.terms, strict=True)
+    ]
+    generators, center, remainder = parts[0]
+    for g, c, r in parts[1:]:
+        generators, center, remainder = generators + g, center + c, remainder + r
+    return Form(generators, center + layer.bias, remainder)
+
+
+def through_relu(form: Form, lines: Lines) -> Form:
+    """``relu(z)`` lies in ``slope * z + [0, offset]`` for the slope and offset of the upper line."""
+    half = lines.upper_offset / 2
+    return Form(
+        form.generators * lines.upper_slope[:, None, :],
+        form.center * lines.upper_slope + half,
+        form.remainder * lines.upper_slope + half,
+    )
+
+
+def interval(form: Form, rad: Array, xp: ModuleType) -> tuple[Array, Array]:
+    """Lower and upper bounds (B, n) of the value."""
+    radius = xp.matmul(rad[:, None, :], xp.abs(form.generators))[:, 0] + form.remainder
+    return form.center - radius, form.center + radius

@@ -1,0 +1,1 @@
+"""Writing certificates and having them checked in a process of their own."""

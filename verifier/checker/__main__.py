@@ -1,0 +1,135 @@
+"""``python -m verifier.checker CERTIFICATE [--model M] [--query Q]``: 0 accepted, 1 rejected, 2 unreadable.
+
+With ``--serve MODEL QUERY`` it reads one certificate path a line and answers each with one line of JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: one thread per process is fastest here
+
+import numpy as np
+
+from verifier.checker.check import Checker, Verdict
+from verifier.checker.container import Certificate, read_certificate, read_source, unpack
+from verifier.checker.errors import CheckError
+from verifier.checker.exact_tree import audit
+from verifier.checker.onnx import read_network
+from verifier.checker.parallel import prove_all
+from verifier.checker.selftest import self_test
+from verifier.checker.vnnlib import read_query
+
+REPORTED = 2000  # failing leaves listed in an answer
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="certify check", description="Check a certificate with NumPy alone.")
+    parser.add_argument("certificate", nargs="?", type=Path, help=".nncert file")
+    parser.add_argument("--model", type=Path, help="the model the claim is about (default: embedded or recorded)")
+    parser.add_argument("--query", "--spec", type=Path, help="the VNN-LIB query (default: embedded or recorded)")
+    parser.add_argument("--exact", action="store_true", help="also prove every leaf in rational arithmetic")
+    parser.add_argument("--json", action="store_true", help="answer with one line of JSON")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--serve", nargs=2, metavar=("MODEL", "QUERY"), type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    try:
+        self_test()
+        if options.serve:
+            return serve(*options.serve, options.workers)
+        if options.certificate is None:
+            parser.error("name a certificate")
+        started = time.perf_counter()
+        certificate = read_certificate(_bytes(options.certificate))
+        model = read_source(certificate.model, options.model, "model")
+        query = read_source(certificate.query, options.query, "query")
+        checker = make_checker(model, query)
+        verdict = verdict_on(checker, certificate, options.workers)
+        if options.exact and verdict.accepted:
+            verdict = audit(checker, certificate)
+    except CheckError as error:
+        print(json.dumps({"accepted": False, "error": str(error)}) if options.json else f"certify check: {error}")
+        return 2
+    seconds = time.perf_counter() - started
+    if options.json:
+        print(json.dumps({**_answer(verdict), "seconds": round(seconds, 4), "exact": options.exact}))
+    else:
+        arithmetic = "rational arithmetic" if options.exact else "outward-rounded float64"
+        word = "accepted" if verdict.accepted else "REJECTED"
+        print(f"{word}: {verdict.reason}; {verdict.leaves} leaves, {arithmetic}, {seconds:.2f} s")
+        print(f"claim: {certificate.claim}")
+    return 0 if verdict.accepted else 1
+
+
+def make_checker(model: bytes, query: bytes) -> Checker:
+    """A checker for the bytes of a model (.onnx, possibly gzipped) and of a query (.vnnlib, possibly gzipped)."""
+    network = read_network(unpack(model, "model"))
+    try:
+        text = unpack(query, "query").decode()
+    except UnicodeDecodeError as error:
+        raise CheckError(f"query: {error}") from None
+    return Checker(network, read_query(text, network.sizes[0], network.sizes[-1]))
+
+
+def verdict_on(checker: Checker, certificate: Certificate, workers: int) -> Verdict:
+    return checker.check(certificate, lambda jobs, streams: prove_all(checker, jobs, streams, workers))
+
+
+def serve(model: Path, query: Path, workers: int) -> int:
+    """Answer certificate paths from standard input until it closes; what was proved once is not proved again."""
+    sources = _bytes(model), _bytes(query)
+    checker = make_checker(*sources)
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        started = time.perf_counter()
+        try:
+            certificate = read_certificate(_bytes(Path(line.rstrip("\n"))))
+            for source, data, what in zip((certificate.model, certificate.query), sources, ("model", "query")):
+                _same(source.sha256, data, what)
+            answer = _answer(verdict_on(checker, certificate, workers))
+        except CheckError as error:
+            answer = {"accepted": False, "error": str(error)}
+        print(json.dumps({**answer, "seconds": round(time.perf_counter() - started, 4)}), flush=True)
+    return 0
+
+
+def _answer(verdict: Verdict) -> dict[str, object]:
+    return {
+        "accepted": verdict.accepted,
+        "reason": verdict.reason,
+        "leaves": verdict.leaves,
+        "margin": verdict.margin if np.isfinite(verdict.margin) else None,
+        "failures": [
+            {
+                "case": case,
+                "chunk": chunk,
+                "position": failure.position,
+                "lower": failure.lower.tolist(),
+                "upper": failure.upper.tolist(),
+            }
+            for case, chunk, failure in verdict.failures[:REPORTED]
+        ],
+    }
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _same(sha256: str, data: bytes, what: str) -> None:
+    import hashlib
+
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise CheckError(f"the certificate is about another {what}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

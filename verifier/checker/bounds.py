@@ -1,0 +1,346 @@
+"""Lower bounds of rows over a network, valid in real arithmetic although computed in float64.
+
+For a batch of boxes of inputs and rows ``a.x + c.y + d`` the result is, per box and row, an affine form
+``A.(x - mid) + constant - error`` which never exceeds the row's value at any real x of the box. Intermediate bounds
+of every ReLU are recomputed here; nothing is taken from the producer of a certificate.
+
+How rounding is paid for (docs/reference/soundness.md has the proofs; U is 2^-52, twice the unit roundoff, so that
+the bounds hold in every IEEE rounding mode):
+
+* L1 Every computed sum of n products differs from the real one by at most gamma * (sum of |products|), with
+  gamma = (2 n + 64) U for the largest n in the network, whatever the order of summation, with or without FMA.
+* L2 Coefficients are *point* floats. What rounding did to a coefficient is charged to the value it multiplies:
+  ``error += gamma * |A|.H`` where H bounds |M||v| + |b| (affine) or |z| (ReLU) over the box.
+* L3 Running constants lose at most U |constant| a step.
+* L4 Underflow loses at most TINY in all, given the caps on sizes, depth and magnitudes that are enforced.
+* L5 ReLU on [l, u]: ``a <= s z + t`` for any s in [0, 1] and t >= max(-s l, (1 - s) u); ``a >= s z``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.checker.errors import CheckError
+from verifier.checker.linear import LinearMap, magnitude, pull, push, terms
+from verifier.checker.network import Affine, Dense, Input, Network, Relu
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+U = 2.0**-52
+TINY = 1e-200
+MAX_MAGNITUDE = 1e80
+MAX_NODES = 1000
+MAX_SIZE = 10**8
+ROWS_AT_ONCE = 1 << 22  # cells of one coefficient matrix; bounds memory, not results
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows ``x_coefs . x + y_coefs . y + constant`` in float64, with what rounding them to float64 changed.
+
+    Shapes (R, inputs), (R, outputs), (R,). The exact rational row differs from this one by a relative error of at
+    most U in each coefficient and in the constant.
+    """
+
+    x: Floats
+    y: Floats
+    constant: Floats
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """``|x - mid| <= rad`` contains the box [lower, upper]; all shapes (B, inputs)."""
+
+    lower: Floats
+    upper: Floats
+    mid: Floats
+    rad: Floats
+
+    @staticmethod
+    def of(lower: Floats, upper: Floats) -> Boxes:
+        mid = lower + 0.5 * (upper - lower)
+        rad = np.maximum(upper - mid, mid - lower)
+        return Boxes(lower, upper, mid, rad * (1 + 4 * U) + np.where(rad > 0, 5e-324, 0.0))
+
+
+@dataclass(frozen=True)
+class AffineBound:
+    """``row(x) >= form . (x - mid) + constant - error`` for all real x of the box.
+
+    Shapes (B, R, inputs), (B, R), (B, R). ``lower`` is the least value of the right-hand side over the box, rounded
+    down; it is -inf where anything overflowed.
+    """
+
+    form: Floats
+    constant: Floats
+    error: Floats
+    lower: Floats
+
+
+@dataclass(frozen=True)
+class _Forward:
+    """``|v - (generators . (x - mid) + center)| <= remainder``: shapes (B, in, n), then (B, n) each.
+
+    ``size`` bounds both |v| and ``|generators| . rad + |center| + remainder``, the quantities rounding is charged to.
+    """
+
+    generators: Floats
+    center: Floats
+    remainder: Floats
+    size: Floats
+
+
+@dataclass(frozen=True)
+class _Relaxed:
+    """Lines of one ReLU node per box, each (B, n): lower slope, upper slope, upper offset, bound on |z|."""
+
+    below: Floats
+    slope: Floats
+    offset: Floats
+    size: Floats
+
+
+class Bounder:
+    """The bound computation for one network; holds nothing but the network and what follows from it."""
+
+    def __init__(self, network: Network) -> None:
+        if len(network.nodes) > MAX_NODES or sum(network.sizes) > MAX_SIZE:
+            raise CheckError(f"network has more than {MAX_NODES} layers or {MAX_SIZE} values")
+        self.network = network
+        self.gamma = _gamma(network)
+        self._magnitudes: dict[int, tuple[LinearMap, ...]] = {
+            k: tuple(magnitude(m) for _, m in node.terms)
+            for k, node in enumerate(network.nodes)
+            if isinstance(node, Affine)
+        }
+        self._read_by_relu = {node.parent for node in network.nodes if isinstance(node, Relu)}
+        self._below_relu = _descends_from_relu(network)
+
+    def lower(self, boxes: Boxes, rows: Rows) -> AffineBound:
+        """Affine lower bounds of all rows on all boxes, by the rule R0 (see docs/reference/certificate-format.md)."""
+        with np.errstate(all="ignore"):  # overflow and NaN end in lower = -inf, never in a proof
+            relaxed, sizes = self._relax(boxes)
+            count, width = len(boxes.lower), len(rows.constant)
+            last = len(self.network.nodes) - 1
+            index = np.repeat(np.arange(count), width)
+            start = {last: np.tile(rows.y, (count, 1))}
+            constant = np.tile(rows.constant, count)
+            error = np.zeros(len(index))
+            if np.any(rows.x):
+                start[0] = start.get(0, 0.0) + np.tile(rows.x, (count, 1))
+                # Cancellation may shrink this coefficient later, so its rounding is charged here.
+                error += np.tile(4 * self.gamma * (np.abs(rows.x) @ sizes[0].max(axis=0)), count)
+            form, constant, error = self._backward(start, constant, error, index, relaxed, sizes, boxes)
+            low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
+            bounded = np.max([size.max(axis=1, initial=0.0) for size in sizes.values()], axis=0) < MAX_MAGNITUDE
+            low = np.where(bounded[index], low, -np.inf)
+            shape = (count, width)
+            return AffineBound(
+                form.reshape(*shape, -1), constant.reshape(shape), error.reshape(shape), low.reshape(shape)
+            )
+
+    def _relax(self, boxes: Boxes) -> tuple[dict[int, _Relaxed], dict[int, Floats]]:
+        """Lines of every ReLU and bounds ``size`` on |value| of every node, layer by layer."""
+        relaxed: dict[int, _Relaxed] = {}
+        forward: dict[int, _Forward] = {}
+        sizes: dict[int, Floats] = {}
+        ranges: dict[int, tuple[Floats, Floats]] = {}
+        for k, node in enumerate(self.network.nodes):
+            match node:
+                case Input(size):
+                    eye = np.broadcast_to(np.eye(size), (len(boxes.mid), size, size))
+                    limit = (np.abs(boxes.mid) + boxes.rad) * (1 + 2 * U)
+                    forward[k] = _Forward(eye, boxes.mid, np.zeros_like(boxes.mid), limit)
+                case Affine():
+                    forward[k] = self._push_affine(k, node, forward, boxes)
+                    if k in self._read_by_relu:
+                        l, u = _range(forward[k], boxes.rad, self.gamma)
+                        if self._below_relu[k]:
+                            l, u = self._refine(k, node, l, u, relaxed, sizes, boxes)
+                        ranges[k] = (l, u)
+                case Relu(parent):
+                    if parent not in ranges:
+                        ranges[parent] = _range(forward[parent], boxes.rad, self.gamma)
+                    relaxed[k], forward[k] = _relu(forward[parent], *ranges[parent])
+            sizes[k] = forward[k].size
+        return relaxed, sizes
+
+    def _push_affine(self, k: int, node: Affine, forward: dict[int, _Forward], boxes: Boxes) -> _Forward:
+        """L1 for the forward form: one product with |M| carries the remainder and all rounding of this node."""
+        values = [(forward[parent], m) for parent, m in node.terms]
+        generators = _total([push(m, value.generators) for value, m in values])
+        center = _total([push(m, value.center) for value, m in values]) + node.bias
+        absolute = self._magnitudes[k]
+        carried = _total([push(m, value.remainder) for (value, _), m in zip(values, absolute, strict=True)])
+        size = _total([push(m, value.size) for (value, _), m in zip(values, absolute, strict=True)])
+        grow = 1 + 4 * self.gamma
+        size = (size + np.abs(node.bias)) * grow
+        remainder = carried * grow + 4 * self.gamma * size + TINY
+        return _Forward(generators, center, remainder, size)
+
+    def _refine(
+        self,
+        k: int,
+        node: Affine,
+        l: Floats,
+        u: Floats,
+        relaxed: dict[int, _Relaxed],
+        sizes: dict[int, Floats],
+        boxes: Boxes,
+    ) -> tuple[Floats, Floats]:
+        """Backward bounds for the neurons the forward form leaves unstable; never looser than before."""
+        box, neuron = np.nonzero((l < 0) & (u > 0))
+        l, u = l.copy(), u.copy()
+        step = max(1, ROWS_AT_ONCE // (4 * max(self.network.sizes)))
+        for at in range(0, len(box), step):
+            b, n = box[at : at + step], neuron[at : at + step]
+            index = np.concatenate([b, b])
+            coefs, constant = _neuron_rows(k, node, n)
+            form, constant, error = self._backward(
+                coefs, constant, np.zeros(len(index)), index, relaxed, sizes, boxes
+            )
+            low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
+            l[b, n] = np.maximum(l[b, n], low[: len(b)])
+            u[b, n] = np.minimum(u[b, n], -low[len(b) :])
+        return l, u
+
+    def _backward(
+        self,
+        coefs: dict[int, Floats],
+        constant: Floats,
+        error: Floats,
+        index: Ints,
+        relaxed: dict[int, _Relaxed],
+        sizes: dict[int, Floats],
+        boxes: Boxes,
+    ) -> tuple[Floats, Floats, Floats]:
+        """Substitute node by node down to the input: returns form, constant, error, one row per entry of ``index``.
+
+        Invariant: real row >= sum over nodes of coefs[node] . value(node) + constant - error on box ``index``.
+        """
+        gamma = self.gamma
+        error = error + 4 * U * np.abs(constant)
+        for k in range(max(coefs), 0, -1):
+            if k not in coefs:
+                continue
+            a = coefs.pop(k)
+            node = self.network.nodes[k]
+            # H is taken as the largest over the batch: one matrix-vector product, and still an upper bound.
+            error = error + 4 * gamma * (np.abs(a) @ sizes[k].max(axis=0))
+            match node:
+                case Affine():
+                    constant = constant + a @ node.bias
+                    for parent, m in node.terms:
+                        self._add(coefs, parent, pull(m, a, self.network.sizes[parent]))
+                case Relu(parent):
+                    lines = relaxed[k]
+                    error = error + 4 * gamma * (np.abs(a) @ lines.size.max(axis=0))
+                    negative = np.minimum(a, 0.0)
+                    constant = constant + np.einsum("ij,ij->i", negative, lines.offset[index])
+                    a = (a - negative) * lines.below[index]
+                    negative *= lines.slope[index]
+                    a += negative
+                    self._add(coefs, parent, a)
+                case Input():
+                    raise CheckError("the input is node 0 and only node 0")
+            error = error + 4 * U * np.abs(constant)
+        form = coefs.get(0)
+        if form is None:
+            form = np.zeros((len(index), self.network.sizes[0]))
+        error = error + 4 * gamma * (np.abs(form) @ sizes[0].max(axis=0))
+        constant = constant + np.einsum("ij,ij->i", form, boxes.mid[index])
+        error = (error + 4 * U * np.abs(constant)) * (1 + 64 * gamma) + TINY
+        return form, constant, error
+
+    @staticmethod
+    def _add(coefs: dict[int, Floats], node: int, value: Floats) -> None:
+        """Accumulate at a fan-in; the addition's rounding is charged when the node itself is substituted."""
+        coefs[node] = coefs[node] + value if node in coefs else value
+
+
+def _total(parts: list[Floats]) -> Floats:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _neuron_rows(k: int, node: Affine, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
+    """Rows for ``+z_n`` then ``-z_n`` of an affine node, as coefficients and constants; exact.
+
+    Rows of a single dense weight are taken as they are stored; otherwise unit rows on the node itself.
+    """
+    if len(node.terms) == 1 and isinstance(node.terms[0][1], Dense):
+        parent, dense = node.terms[0][0], node.terms[0][1]
+        weight, bias = dense.weight[neurons], node.bias[neurons]
+        return {parent: np.concatenate([weight, -weight])}, np.concatenate([bias, -bias])
+    unit = np.zeros((2 * len(neurons), len(node.bias)))
+    unit[np.arange(len(neurons)), neurons] = 1.0
+    unit[len(neurons) + np.arange(len(neurons)), neurons] = -1.0
+    return {k: unit}, np.zeros(2 * len(neurons))
+
+
+def _gamma(network: Network) -> float:
+    longest = max(network.sizes)
+    for node in network.nodes:
+        if isinstance(node, Affine):
+            for parent, m in node.terms:
+                longest = max(longest, terms(m, network.sizes[parent]))
+    gamma = (2 * longest + 64) * U
+    if gamma > 1e-6:
+        raise CheckError("network too wide for the rounding lemmas")
+    return gamma
+
+
+def _descends_from_relu(network: Network) -> list[bool]:
+    below: list[bool] = []
+    for node in network.nodes:
+        match node:
+            case Input():
+                below.append(False)
+            case Affine():
+                below.append(any(below[parent] for parent, _ in node.terms))
+            case Relu():
+                below.append(True)
+    return below
+
+
+def _range(form: _Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
+    """Interval of a forward form, rounded outward."""
+    radius = np.matmul(rad[:, None, :], np.abs(form.generators))[:, 0] + form.remainder
+    radius = radius * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
+    return form.center - radius, form.center + radius
+
+
+def _relu(form: _Forward, l: Floats, u: Floats) -> tuple[_Relaxed, _Forward]:
+    """Lines by L5 and the forward form ``s z + t/2 +- t/2``."""
+    unstable = (l < 0) & (u > 0)
+    width = np.where(unstable, u - l, 1.0)
+    slope = np.clip(np.where(unstable, u / width, (l >= 0).astype(np.float64)), 0.0, 1.0)
+    chord = np.maximum(-slope * l, (1.0 - slope) * u)
+    offset = np.where(unstable, chord * (1 + 16 * U) + TINY, 0.0)
+    below = np.where(unstable, (u > -l).astype(np.float64), slope)
+    size = np.maximum(np.abs(l), np.abs(u))
+    relaxed = _Relaxed(below, slope, offset, size)
+    half = 0.5 * offset
+    rounding = 16 * U * (form.size + size)
+    rounding = np.where(unstable, rounding, 0.0)  # slopes 0 and 1 multiply exactly
+    forward = _Forward(
+        form.generators * slope[:, None, :],
+        form.center * slope + half,
+        (form.remainder * slope + half) * (1 + 4 * U) + rounding,
+        np.maximum(np.maximum(u, 0.0), (form.size * slope + half) * (1 + 4 * U)),
+    )
+    return relaxed, forward
+
+
+def _concretise(form: Floats, constant: Floats, error: Floats, rad: Floats, gamma: float) -> Floats:
+    """Least value of ``form . t + constant - error`` over |t| <= rad, rounded down; -inf unless all is finite."""
+    swing = np.einsum("ij,ij->i", np.abs(form), rad) * (1 + 4 * gamma) + error
+    low = constant - swing - 8 * U * (np.abs(constant) + swing)
+    sound = np.isfinite(low) & np.isfinite(swing) & (swing < MAX_MAGNITUDE) & (np.abs(constant) < MAX_MAGNITUDE)
+    return np.where(sound, low, -np.inf)

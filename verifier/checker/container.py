@@ -1,0 +1,146 @@
+"""Reading a certificate file: a plain ZIP of a JSON manifest, one member of tree words, and embedded questions.
+
+docs/reference/certificate-format.md is the specification. Everything read here is data from a stranger: sizes are
+capped before anything is unpacked, members are taken by exact name, unknown versions and keys are refused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.checker.errors import CheckError
+
+FORMAT, VERSION = "nncert", 1
+MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "query.vnnlib"
+LARGEST_MEMBER = 1 << 30
+LARGEST_MANIFEST = 1 << 26
+KEYS = {"format", "version", "semantics", "model", "query", "cases", "chunks", "claim", "producer"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file the claim is about: its SHA-256, where the producer found it, and its bytes when embedded."""
+
+    sha256: str
+    path: str
+    embedded: bytes | None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """``cases`` roots come first among the ``chunks``; the other chunks are reached by reference."""
+
+    model: Source
+    query: Source
+    cases: int
+    chunks: tuple[NDArray[np.int64], ...]
+    claim: str
+
+
+def read_certificate(data: bytes) -> Certificate:
+    """Parse a certificate; raises CheckError for anything that is not exactly of the format."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            infos = {info.filename: info for info in archive.infolist()}
+            if len(infos) != len(archive.infolist()) or not {MANIFEST, TREES} <= set(infos) <= {
+                MANIFEST, TREES, MODEL, QUERY
+            }:  # fmt: skip
+                raise CheckError(f"not a certificate: members are {sorted(infos)[:6]}")
+            if any(i.file_size > LARGEST_MEMBER or i.compress_type != zipfile.ZIP_STORED for i in infos.values()):
+                raise CheckError("a member is compressed or larger than 1 GiB")
+            members = {name: archive.read(info) for name, info in infos.items()}
+    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise CheckError(f"not a certificate: {error}") from None
+    manifest = _manifest(members[MANIFEST])
+    chunks = _chunks(members[TREES], manifest["chunks"])
+    cases = manifest["cases"]
+    if not isinstance(cases, int) or isinstance(cases, bool) or not 0 <= cases <= len(chunks):
+        raise CheckError("manifest: 'cases' is not a number of chunks")
+    return Certificate(
+        _source(manifest["model"], members.get(MODEL)),
+        _source(manifest["query"], members.get(QUERY)),
+        cases,
+        chunks,
+        str(manifest["claim"]),
+    )
+
+
+def _manifest(data: bytes) -> dict[str, object]:
+    if len(data) > LARGEST_MANIFEST:
+        raise CheckError("manifest is larger than 64 MiB")
+    try:
+        manifest = json.loads(data)
+    except (ValueError, RecursionError):
+        raise CheckError("manifest is not JSON") from None
+    if not isinstance(manifest, dict) or set(manifest) != KEYS:
+        raise CheckError(f"manifest does not have exactly the keys {sorted(KEYS)}")
+    if manifest["format"] != FORMAT or manifest["version"] != VERSION or manifest["semantics"] != "real":
+        raise CheckError(
+            f"format {manifest['format']!r} version {manifest['version']!r} semantics {manifest['semantics']!r}: "
+            f"this checker knows {FORMAT!r} version {VERSION} semantics 'real'"
+        )
+    return manifest
+
+
+def _chunks(data: bytes, lengths: object) -> tuple[NDArray[np.int64], ...]:
+    if not isinstance(lengths, list) or any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in lengths):
+        raise CheckError("manifest: 'chunks' is not a list of lengths")
+    size = 2 * sum(lengths)
+    if size > LARGEST_MEMBER:
+        raise CheckError("trees are larger than 1 GiB")
+    try:
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(data, size + 1)
+    except zlib.error as error:
+        raise CheckError(f"trees: {error}") from None
+    if len(raw) != size or not unpacker.eof or unpacker.unused_data:
+        raise CheckError("trees: not the number of words the manifest tells")
+    words = np.frombuffer(raw, dtype="<u2").astype(np.int64)
+    return tuple(np.split(words, np.cumsum(lengths)[:-1])) if lengths else ()
+
+
+def _source(entry: object, embedded: bytes | None) -> Source:
+    if not isinstance(entry, dict) or set(entry) != {"sha256", "path"}:
+        raise CheckError("manifest: a source needs exactly 'sha256' and 'path'")
+    source = Source(str(entry["sha256"]), str(entry["path"]), embedded)
+    if embedded is not None and hashlib.sha256(embedded).hexdigest() != source.sha256:
+        raise CheckError("an embedded file does not have the hash the manifest states")
+    return source
+
+
+def read_source(source: Source, given: Path | None, what: str) -> bytes:
+    """The bytes a claim is about, from the user's file, else the embedded copy, else the recorded path."""
+    if given is None and source.embedded is not None:
+        return source.embedded
+    path = given if given is not None else Path(source.path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckError(f"cannot read the {what} {str(path)!r} ({error.strerror}); name it with --{what}") from None
+    if hashlib.sha256(data).hexdigest() != source.sha256:
+        raise CheckError(f"{path}: this is not the {what} the certificate is about (SHA-256 differs)")
+    return data
+
+
+def unpack(data: bytes, what: str) -> bytes:
+    """gzip undone where the magic number says so, capped."""
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
+            out = stream.read(LARGEST_MEMBER + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CheckError(f"{what}: {error}") from None
+    if len(out) > LARGEST_MEMBER:
+        raise CheckError(f"{what} unpacks to more than 1 GiB")
+    return out

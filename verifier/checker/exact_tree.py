@@ -1,0 +1,109 @@
+"""The same proof in rational arithmetic: every leaf and every clip of every tree, with nothing rounded but outward.
+
+The boxes are those the tree describes in exact arithmetic: halves at exact midpoints, clips by exact bounds. Numbers
+are kept short by rounding box bounds outward to 60 significant bits, which only enlarges boxes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from verifier.checker.check import MAX_DEPTH, Checker, Verdict
+from verifier.checker.clip import PASSES
+from verifier.checker.container import Certificate
+from verifier.checker.errors import CheckError
+from verifier.checker.exact import affine_bounds, round_down
+from verifier.checker.tree import CLIP, LEAF, REF, SPLIT, Failure, second_children
+from verifier.checker.vnnlib import QueryCase
+
+Box = tuple[list[Fraction], list[Fraction]]
+
+
+def audit(checker: Checker, certificate: Certificate) -> Verdict:
+    """Accepts only what it proves itself; independent of the float bounds, clips and boxes."""
+    if certificate.cases != len(checker.cases):
+        return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(checker.cases)}", (), 0, 0.0)
+    streams = [stream.tolist() for stream in certificate.chunks]
+    seconds = [second_children(stream, checker.bounder.network.sizes[0]) for stream in certificate.chunks]
+    leaves, margin = 0, math.inf
+    failures: list[tuple[int, int, Failure]] = []
+    for k, case in enumerate(checker.cases):
+        if case.empty:
+            continue
+        stack = [(k, 0, 0, (list(case.lower), list(case.upper)))]
+        while stack:
+            chunk, at, depth, box = stack.pop()
+            word = streams[chunk][at]
+            if word >= SPLIT:
+                low, up = halves(box, word - SPLIT)
+                stack += [(chunk, int(seconds[chunk][at]), depth, up), (chunk, at + 1, depth, low)]
+                continue
+            if word == REF:
+                target = streams[chunk][at + 1] << 16 | streams[chunk][at + 2]
+                if not certificate.cases <= target < len(streams) or depth >= MAX_DEPTH:
+                    raise CheckError(f"reference to chunk {target}, which is not a sub-tree")
+                stack.append((target, 0, depth + 1, box))
+                continue
+            value, clipped = _bound(checker, case, box)
+            proved = value is not None or clipped is None
+            if word == LEAF:
+                leaves += 1
+                margin = min(margin, float(value)) if value is not None else margin
+                if not proved:
+                    lower, upper = (np.array([float(v) for v in side]) for side in box)
+                    failures.append((k, chunk, Failure(at, lower, upper)))
+            elif word == CLIP and not proved and clipped is not None:
+                stack.append((chunk, at + 1, depth, clipped))
+    reason = f"{len(failures)} leaves not proved exactly" if failures else "every leaf proved"
+    return Verdict(not failures, reason, tuple(failures), leaves, margin)
+
+
+def halves(box: Box, dim: int) -> tuple[Box, Box]:
+    """The box cut at the midpoint of input ``dim``."""
+    lower, upper = box
+    middle = (lower[dim] + upper[dim]) / 2
+    first_upper, second_lower = list(upper), list(lower)
+    first_upper[dim] = second_lower[dim] = middle
+    return (lower, first_upper), (second_lower, upper)
+
+
+def _bound(checker: Checker, case: QueryCase, box: Box) -> tuple[Fraction | None, Box | None]:
+    """The best proved row value when some row holds on the box, and the clipped box (None when nothing is left)."""
+    lower, upper = box
+    forms = affine_bounds(checker.bounder.network, lower, upper, case.rows)
+    rads = [(up - low) / 2 for low, up in zip(lower, upper, strict=True)]
+    best: Fraction | None = None
+    for row, (form, constant) in zip(case.rows, forms, strict=True):
+        value = constant - sum((abs(a) * r for a, r in zip(form, rads, strict=True)), Fraction(0))
+        if (value > 0 or (value == 0 and not row.strict)) and (best is None or value > best):
+            best = value
+    return best, _clip(forms, box)
+
+
+def _clip(forms: Sequence[tuple[list[Fraction], Fraction]], box: Box) -> Box | None:
+    """Lemma C1 of ``clip`` in exact arithmetic, results rounded outward."""
+    mid = [(low + up) / 2 for low, up in zip(*box, strict=True)]
+    lower, upper = list(box[0]), list(box[1])
+    for _ in range(PASSES):
+        for form, constant in forms:
+            least = [
+                min(a * (low - m), a * (up - m)) for a, m, low, up in zip(form, mid, lower, upper, strict=True)
+            ]
+            total = sum(least, Fraction(0))
+            for i, a in enumerate(form):
+                if a == 0:
+                    continue
+                limit = mid[i] + (-constant - (total - least[i])) / a
+                if a > 0:
+                    upper[i] = min(upper[i], -round_down(-limit))
+                else:
+                    lower[i] = max(lower[i], round_down(limit))
+            if any(low > up for low, up in zip(lower, upper, strict=True)):
+                return None
+    return lower, upper
+
+

@@ -1,0 +1,81 @@
+"""How the four linear maps act on rows of values and on rows of coefficients, in plain float64.
+
+``push`` carries values forward (``v -> M v`` along the last axis), ``pull`` carries coefficients backward
+(``a -> a M``). Every result entry is a sum of at most ``terms`` products in an unspecified order, the fact the
+rounding lemmas in ``bounds`` rest on.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.checker.network import Dense, Gather, LinearMap, Scale, Sparse
+
+Floats = NDArray[np.float64]
+
+
+def magnitude(m: LinearMap) -> LinearMap:
+    """The map with every coefficient replaced by its absolute value."""
+    match m:
+        case Dense(weight):
+            return Dense(np.abs(weight))
+        case Sparse(rows, cols, values, size):
+            return Sparse(rows, cols, np.abs(values), size)
+        case Scale(factor, divide):
+            return Scale(np.abs(factor), divide)
+        case Gather():
+            return m
+
+
+def push(m: LinearMap, v: Floats) -> Floats:
+    """``M v`` for the last axis of ``v``: shape (..., in) to (..., out)."""
+    match m:
+        case Dense(weight):
+            return (v.reshape(-1, weight.shape[1]) @ weight.T).reshape(v.shape[:-1] + (len(weight),))
+        case Sparse(rows, cols, values, size):
+            out = np.zeros(v.shape[:-1] + (size,))
+            np.add.at(out, (..., rows), v[..., cols] * values)
+            return out
+        case Scale(factor, divide):
+            return v / factor if divide else v * factor
+        case Gather(index):
+            out = v[..., np.maximum(index, 0)]
+            out[..., index < 0] = 0.0
+            return out
+
+
+def pull(m: LinearMap, a: Floats, size: int) -> Floats:
+    """``a M`` for the last axis of ``a``: shape (..., out) to (..., in) with ``in = size``."""
+    match m:
+        case Dense(weight):
+            return np.matmul(a, weight)
+        case Sparse(rows, cols, values, _):
+            out = np.zeros(a.shape[:-1] + (size,))
+            if len(cols):
+                starts = np.flatnonzero(np.r_[True, cols[1:] != cols[:-1]])
+                out[..., cols[starts]] = np.add.reduceat(a[..., rows] * values, starts, axis=-1)
+            return out
+        case Scale(factor, divide):
+            return a / factor if divide else a * factor
+        case Gather(index):
+            out = np.zeros(a.shape[:-1] + (size,))
+            used = np.flatnonzero(index >= 0)
+            if len(np.unique(index[used])) == len(used):
+                out[..., index[used]] = a[..., used]
+            else:
+                np.add.at(out, (..., index[used]), a[..., used])
+            return out
+
+
+def terms(m: LinearMap, size: int) -> int:
+    """Upper bound on the number of products summed in one entry of ``push`` or ``pull``; ``size`` is the input's."""
+    match m:
+        case Dense(weight):
+            return max(weight.shape)
+        case Sparse(rows, _, _, out_size):
+            return min(len(rows), max(size, out_size))
+        case Scale():
+            return 1
+        case Gather(index):
+            return max(len(index), 1)

@@ -1,0 +1,155 @@
+"""The branch tree of one case: a preorder stream of words from which the checker regenerates every leaf.
+
+Words are unsigned 16-bit: ``LEAF``; ``CLIP`` (one child follows: the box shrunk by the bound computed here); ``REF``
+and two words of a chunk number (the box is proved in that chunk); ``SPLIT + d`` (two children follow: the halves of
+the box at the midpoint of input d, closed on both sides). The leaves cover the box whatever the stream says, because
+the checker makes the boxes itself; a wrong stream can only ask for a leaf that does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.clip import clip
+from verifier.checker.errors import CheckError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LEAF, CLIP, REF, SPLIT = 0, 1, 2, 16
+BOXES_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Question:
+    """One case: rows of which at least one holds on every box; ``strict`` tells > 0 from >= 0, row by row."""
+
+    rows: Rows
+    strict: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A leaf that was not proved: where in the stream, on which box."""
+
+    position: int
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A box which another chunk must prove."""
+
+    chunk: int
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one stream proved: its failures, the boxes it leaves to other chunks, leaves and the least margin."""
+
+    failures: tuple[Failure, ...]
+    references: tuple[Reference, ...]
+    leaves: int
+    margin: float
+
+
+def second_children(words: Ints, inputs: int) -> Ints:
+    """For every split, the position of its second child; raises unless the stream is exactly one tree."""
+    second = np.zeros(len(words), dtype=np.int64)
+    waiting: list[int] = []
+    position, complete = 0, False
+    stream = words.tolist()
+    while position < len(stream):
+        if complete:
+            raise CheckError(f"tree goes on after its end, at word {position}")
+        word = stream[position]
+        if word >= SPLIT:
+            if word - SPLIT >= inputs:
+                raise CheckError(f"split of input {word - SPLIT} at word {position}: the network has {inputs}")
+            waiting.append(position)
+            position += 1
+            continue
+        if word == CLIP:
+            position += 1
+            continue
+        if word not in (LEAF, REF):
+            raise CheckError(f"unknown word {word} at {position}")
+        position += 3 if word == REF else 1
+        if waiting:
+            second[waiting.pop()] = position
+        else:
+            complete = True
+    if not complete or position != len(stream):
+        raise CheckError("tree ends before its last leaf")
+    return second
+
+
+def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, upper: Floats) -> Outcome:
+    """Walk the stream from the box [lower, upper]; every leaf is bounded here, by this code."""
+    second = second_children(words, len(lower))
+    failures: list[Failure] = []
+    references: list[Reference] = []
+    leaves, margin = 0, np.inf
+    stack = [(np.zeros(1, dtype=np.int64), lower[None], upper[None])]
+    for at, low, up in _to_bound(stack, words, second, references):
+        boxes = Boxes.of(low, up)
+        bound = bounder.lower(boxes, question.rows)
+        holds = np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1)
+        clipped_low, clipped_up, empty = clip(boxes, bound)
+        proved = holds | empty
+        is_leaf = words[at] == LEAF
+        leaves += int(is_leaf.sum())
+        for i in np.flatnonzero(is_leaf & ~proved):
+            failures.append(Failure(int(at[i]), low[i], up[i]))
+        if (is_leaf & holds).any():
+            margin = min(margin, float(bound.lower[is_leaf & holds].max(axis=1).min()))
+        go_on = ~is_leaf & ~proved
+        if go_on.any():
+            stack.append((at[go_on] + 1, clipped_low[go_on], clipped_up[go_on]))
+    return Outcome(tuple(failures), tuple(references), leaves, margin)
+
+
+def _to_bound(
+    stack: list[tuple[Ints, Floats, Floats]], words: Ints, second: Ints, references: list[Reference]
+) -> Iterator[tuple[Ints, Floats, Floats]]:
+    """Batches of boxes that need a bound; splits and references on the way are followed here.
+
+    The consumer pushes the children of the batch it got onto ``stack`` before asking for the next one.
+    """
+    queue: list[tuple[Ints, Floats, Floats]] = []
+    queued = 0
+    while stack or queue:
+        while stack and queued < BOXES_AT_ONCE:
+            at, low, up = stack.pop()
+            word = words[at]
+            split = word >= SPLIT
+            if split.any():
+                here, dim = at[split], word[split] - SPLIT
+                row = np.arange(len(here))
+                first_up, second_low = up[split].copy(), low[split].copy()
+                middle = second_low[row, dim] + 0.5 * (first_up[row, dim] - second_low[row, dim])
+                first_up[row, dim] = middle
+                second_low[row, dim] = middle
+                stack.append((second[here], second_low, up[split]))
+                stack.append((here + 1, low[split], first_up))
+            for i in np.flatnonzero(word == REF):
+                high, rest = int(words[at[i] + 1]), int(words[at[i] + 2])
+                references.append(Reference(high << 16 | rest, low[i], up[i]))
+            other = (word == LEAF) | (word == CLIP)
+            if other.any():
+                queue.append((at[other], low[other], up[other]))
+                queued += int(other.sum())
+        if queue:
+            at, low, up = (np.concatenate(parts) for parts in zip(*queue, strict=True))
+            batch, rest_of = slice(None, BOXES_AT_ONCE), slice(BOXES_AT_ONCE, None)
+            queue = [(at[rest_of], low[rest_of], up[rest_of])] if len(at) > BOXES_AT_ONCE else []
+            queued = max(0, len(at) - BOXES_AT_ONCE)
+            yield at[batch], low[batch], up[batch]
