@@ -126,7 +126,8 @@ class _Machine:
     def build(self) -> None:
         """An object's ``__dict__`` (``_metadata`` of a state dict) carries no weights: it is dropped."""
         self.pop()
-        if not isinstance(self.stack[-1], dict | Name):
+        target = self.stack[-1]
+        if not isinstance(target, dict) and not (isinstance(target, Name) and target.dotted in self.refused):
             raise ValueError("attributes of something that is not a dict")
 
     def persistent(self) -> None:
@@ -202,9 +203,7 @@ def _stack_global(machine: _Machine, _: Any) -> None:
 
 STEPS: Mapping[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(("PROTO", "FRAME"), lambda m, a: None),
-    **dict.fromkeys(
-        ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"), _literal
-    ),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"), _literal),
     **dict.fromkeys(("BINPUT", "LONG_BINPUT", "MEMOIZE"), _memoize),
     **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda m, a: m.push(m.memo[a])),
     "NONE": lambda m, a: m.push(None),

@@ -50,9 +50,7 @@ def _state_dict(value: object) -> dict[str, Tensor]:
     return {str(key): tensor for key, tensor in inner.items() if isinstance(tensor, Tensor)}
 
 
-def _tensor(
-    archive: TorchZip, key: str, tensor: Tensor, storages: dict[tuple[str, str], Array], little: bool
-) -> Array:
+def _tensor(archive: TorchZip, key: str, tensor: Tensor, storages: dict[tuple[str, str], Array], little: bool) -> Array:
     where = tensor.storage.key, tensor.storage.dtype
     if where not in storages:
         raw = archive.read(f"data/{where[0]}")
@@ -67,9 +65,7 @@ def _tensor(
     return strided_view(storages[where], tensor.sizes, tensor.strides, tensor.offset, repr(key), archive.label)
 
 
-def build_program(
-    tensors: Mapping[str, Array], arch: object, input_shape: Sequence[int] | None, file: str
-) -> Program:
+def build_program(tensors: Mapping[str, Array], arch: object, input_shape: Sequence[int] | None, file: str) -> Program:
     """The program of ``arch`` with these weights, assigned in the order in which the state dict lists its modules.
 
     ``input_shape`` may leave out the batch where the first layer says how many dimensions it needs; when it is None
@@ -143,10 +139,10 @@ def _misfits(
     name, layer, _ = entry
     where = f"arch layer {number} ({name})"
     problems = [f"{where} has no place for {key!r}" for suffix, key in group.items() if suffix not in layer.weights]
-    first = next(iter(layer.weights))
-    if first not in group:
-        problems.append(f"{where} needs a {first!r}, the state dict has {_describe(group, tensors)}")
-    elif tensors[group[first]].ndim not in layer.ranks:
+    missing = [suffix for suffix in layer.required if suffix not in group]
+    problems += [f"{where} needs a {suffix!r}, the state dict has {_describe(group, tensors)}" for suffix in missing]
+    first = layer.required[0]
+    if not missing and tensors[group[first]].ndim not in layer.ranks:
         rank = " or ".join(map(str, layer.ranks))
         problems.append(f"{where} takes a {first} of {rank} dimensions, the state dict has {_describe(group, tensors)}")
     return problems

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from specs.errors import ModelError, UnsafeModelFileError
 from specs.graph import Graph
+from specs.loading.model_file import read_model_file
 from specs.loading.torch_export import is_export, read_export
 from specs.loading.torch_graph import to_graph
 from specs.loading.torch_zip import TorchZip
 
+ZIP_MAGIC = b"PK\x03\x04"
 EXPORT = "torch.export.save(torch.export.export(model, (x,)), 'model.pt2')"
 
 
@@ -26,14 +29,10 @@ def load_torch(
     without a meaning here, ``ModelError`` for everything else that cannot be read.
     """
     file = str(path)
-    try:
-        with path.open("rb") as stream:
-            if stream.read(4) != b"PK\x03\x04":
-                raise ModelError(f"not a PyTorch zip archive. Save the model with {EXPORT}", file)
-            stream.seek(0)
-            return read_graph(stream, file, arch, input_shape, path if trust_torchscript else None)
-    except OSError as why:
-        raise ModelError(f"cannot be read: {why.strerror or why}", file) from None
+    data = read_model_file(path)
+    if not data.startswith(ZIP_MAGIC):
+        raise ModelError(f"not a PyTorch zip archive. Save the model with {EXPORT}", file)
+    return read_graph(BytesIO(data), file, arch, input_shape, path if trust_torchscript else None)
 
 
 def read_graph(

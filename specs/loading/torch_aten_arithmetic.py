@@ -88,6 +88,18 @@ def rsqrt(b: Builder, self: Value) -> Value:
     return b.emit(ops.Reciprocal(), b.emit(ops.Sqrt(), self))
 
 
+def log1p(b: Builder, self: Value) -> Value:
+    return b.emit(ops.Log(), b.emit(ops.Add(), self, b.scalar(1.0)))
+
+
+def expm1(b: Builder, self: Value) -> Value:
+    return b.emit(ops.Sub(), b.emit(ops.Exp(), self), b.scalar(1.0))
+
+
+def floor_divide(b: Builder, self: Operand, other: Operand) -> Value:
+    return div(b, self, other, "floor")
+
+
 def linear(b: Builder, input: Value, weight: Value, bias: Value | None = None) -> Value:
     return _plus(b, b.emit(ops.MatMul(), input, transposed(b, weight)), bias)
 
@@ -226,7 +238,8 @@ def _is_bool(value: Value) -> bool:
 
 RULES: Mapping[str, Rule] = {
     "add": add, "sub": sub, "rsub": rsub, "mul": binary(ops.Mul()), "div": div, "neg": unary(ops.Neg()),
-    "pow": power, "square": square, "sqrt": unary(ops.Sqrt()), "rsqrt": rsqrt,
+    "floor_divide": floor_divide, "log1p": log1p, "expm1": expm1, "pow": power,
+    "square": square, "sqrt": unary(ops.Sqrt()), "rsqrt": rsqrt,
     "reciprocal": unary(ops.Reciprocal()), "abs": unary(ops.Abs()), "exp": unary(ops.Exp()), "log": unary(ops.Log()),
     "sin": unary(ops.Sin()), "cos": unary(ops.Cos()), "tan": unary(ops.Tan()), "atan": unary(ops.Atan()),
     "erf": unary(ops.Erf()), "sign": unary(ops.Sign()), "floor": unary(ops.Floor()), "ceil": unary(ops.Ceil()),

@@ -235,8 +235,8 @@ def native_layer_norm(b: Builder, **arguments: Any) -> list[object]:
 
 
 RULES: Mapping[str, Rule] = {
-    "convolution": convolution, "_convolution": _convolution, "conv1d": convolution, "conv2d": convolution, "conv3d": convolution,
-    "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose,
+    "convolution": convolution, "_convolution": _convolution, "conv1d": convolution, "conv2d": convolution,
+    "conv3d": convolution, "conv_transpose1d": conv_transpose, "conv_transpose2d": conv_transpose,
     "max_pool1d": max_pool(1), "max_pool2d": max_pool(2), "max_pool2d_with_indices": max_pool_with_indices(2),
     "avg_pool1d": average_pool(1), "avg_pool2d": average_pool(2),
     "adaptive_avg_pool1d": adaptive_average_pool(1), "adaptive_avg_pool2d": adaptive_average_pool(2),

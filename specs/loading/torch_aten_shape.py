@@ -78,7 +78,7 @@ def t(b: Builder, self: Value) -> Value:
 
 
 def same(b: Builder, self: Value, memory_format: object = None, copy: bool = False, **how: object) -> Value:
-    """Copies, layouts and devices do not change values; neither does a change between real types, up to rounding."""
+    """Copies, memory layouts and devices do not change values."""
     return self
 
 
@@ -93,6 +93,8 @@ def convert(
     device: object = None,
     pin_memory: object = None,
 ) -> Value:
+    if dtype in ("float16", "bfloat16") and self.array is None:
+        raise ValueError(f"it rounds computed values to {dtype}; export the model in one precision")
     if dtype is None or (dtype in FLOATS and (self.array is None or self.array.dtype.kind == "f")):
         return self
     kind = "float" if dtype in FLOATS else "bool" if dtype == "bool" else "int"
@@ -220,9 +222,7 @@ def ones_like(b: Builder, self: Value, dtype: str | None = None, **how: object) 
     return full(b, self.shape, 1.0, dtype)
 
 
-def arange(
-    b: Builder, end: float, start: float = 0, step: float = 1, dtype: str | None = None, **how: object
-) -> Value:
+def arange(b: Builder, end: float, start: float = 0, step: float = 1, dtype: str | None = None, **how: object) -> Value:
     if not step or abs((end - start) / step) > MAX_FOLDED:
         raise ValueError(f"arange({start}, {end}, {step})")
     return convert(b, b.constant(np.arange(start, end, step)), dtype)

@@ -33,7 +33,7 @@ ASSERTIONS = frozenset((
 ))  # fmt: skip
 """Calls without a result: checks of sizes and types that hold for static shapes."""
 
-HINT = "Rewrite the model without them, or export ONNX"
+HINT = "Rewrite the model without them, export it without run_decompositions(), or export ONNX"
 
 
 def to_graph(program: Program, file: str) -> Graph:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -46,13 +46,13 @@ def load_torchscript(path: Path, input_shape: Sequence[int] | None) -> Graph:
     torch = _torch()
     try:
         frozen = torch.jit.freeze(torch.jit.load(str(path), map_location="cpu").eval())
-        program = _program(frozen.inlined_graph, tuple(input_shape), str(path))
+        program = _program(frozen.inlined_graph, torch._C.parse_schema, tuple(input_shape), str(path))
     except RuntimeError as why:
         raise ModelError(f"PyTorch cannot load it: {_first_line(why)}", path) from None
     return to_graph(program, str(path))
 
 
-def _program(graph: Any, input_shape: tuple[int, ...], file: str) -> Program:
+def _program(graph: Any, parse_schema: Callable[[str], Any], input_shape: tuple[int, ...], file: str) -> Program:
     """A frozen, inlined TorchScript graph as a program; branches and loops become calls without a rule."""
     inputs = [value.debugName() for value in graph.inputs()][1:]
     if len(inputs) != 1:
@@ -62,6 +62,7 @@ def _program(graph: Any, input_shape: tuple[int, ...], file: str) -> Program:
     calls: list[Call] = []
     for number, node in enumerate(graph.nodes()):
         kind, names = node.kind(), [value.debugName() for value in node.outputs()]
+        label = names[0] if names else f"node {number}"
         arguments = [known.get(value.debugName(), Ref(value.debugName())) for value in node.inputs()]
         if kind == "prim::Constant":
             value = node.output().toIValue()
@@ -72,11 +73,12 @@ def _program(graph: Any, input_shape: tuple[int, ...], file: str) -> Program:
         elif kind in ("prim::ListConstruct", "prim::TupleConstruct"):
             known[names[0]] = arguments
         elif kind.startswith("aten::"):
-            keys = [argument.name for argument in node.schema().arguments]
-            target = f"{kind.replace('::', '.')}.{node.schema().overload_name or 'default'}"
-            calls.append(Call(names[0] if names else f"node {number}", target, dict(zip(keys, arguments)), tuple(names)))
+            schema = parse_schema(node.schema())
+            keys = [argument.name for argument in schema.arguments]
+            target = f"{kind.replace('::', '.')}.{schema.overload_name or 'default'}"
+            calls.append(Call(label, target, dict(zip(keys, arguments)), tuple(names)))
         else:
-            calls.append(Call(names[0] if names else f"node {number}", kind, {}, tuple(names)))
+            calls.append(Call(label, kind, {}, tuple(names)))
     require_finite(tensors, file)
     results = [value.debugName() for value in graph.outputs()]
     outputs = [ref for name in results for ref in _references(known.get(name, Ref(name)))]
