@@ -120,8 +120,8 @@ def random_box(rng: random.Random, inputs: int) -> tuple[tuple[Fraction, ...], t
 
 
 def random_rows(rng: random.Random, net: TinyNet, strict: bool) -> tuple[Row, ...]:
-    """1 to 3 rows: one output, a difference of outputs, a combination of outputs, or of inputs and outputs."""
-    return tuple(_random_row(rng, net, strict) for _ in range(rng.choice((1, 1, 1, 2, 2, 3))))
+    """1 to 3 different rows over one output, a difference of outputs, a combination, or inputs and outputs."""
+    return tuple(dict.fromkeys(_random_row(rng, net, strict) for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))))
 
 
 def _random_row(rng: random.Random, net: TinyNet, strict: bool) -> Row:
