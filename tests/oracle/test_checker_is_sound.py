@@ -15,7 +15,7 @@ import pytest
 from tests.oracle import Row, counterexample, minimum
 from tests.strategies import Question, question
 from verifier.checker.bounds import Boxes
-from verifier.checker.check import Checker, outward_box
+from verifier.checker.check import Checker
 from verifier.checker.clip import clip
 from verifier.checker.container import Certificate, Source
 from verifier.checker.exact import evaluate
@@ -42,8 +42,10 @@ def every(*questions: tuple[object, ...]) -> pytest.MarkDecorator:
 
 
 def boxes_inside(rng: random.Random, checker: Checker, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The whole box and random parts of it, thin ones included."""
-    lower, upper = outward_box(checker.cases[0])
+    """The whole box (to the nearest numbers outside it) and random parts of it, thin ones included."""
+    (case,) = checker.cases
+    lower = np.array([np.nextafter(float(value), -np.inf) for value in case.lower])
+    upper = np.array([np.nextafter(float(value), np.inf) for value in case.upper])
     parts = [(lower, upper)]
     for _ in range(count):
         ends = np.sort([[rng.uniform(lo, up) for lo, up in zip(lower, upper)] for _ in range(2)], axis=0)
