@@ -7,6 +7,7 @@ import math
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from bench.command import Command
@@ -67,16 +68,15 @@ def _run(options: argparse.Namespace) -> int:
 def _measure(todo: list[Instance], plan: Plan, results: Results, quiet: bool) -> bool:
     """Runs and records; False when interrupted by Ctrl-C or a termination request."""
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    runs = run_all(todo, plan)
     try:
-        for number, row in enumerate(runs, start=1):
-            results.append(row)
-            if not quiet:
-                print(f"[{number}/{len(todo)}] {_progress(row)}", flush=True)
+        with closing(run_all(todo, plan)) as runs:
+            for number, row in enumerate(runs, start=1):
+                results.append(row)
+                if not quiet:
+                    print(f"[{number}/{len(todo)}] {_progress(row)}", flush=True)
     except KeyboardInterrupt:
         return False
     finally:
-        runs.close()
         signal.signal(signal.SIGTERM, previous)
     return True
 

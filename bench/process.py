@@ -59,7 +59,12 @@ class Processes:
                 child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
                 self._live.add(child.pid)
             overstayed = threading.Event()
-            watchdog = threading.Timer(limit, lambda: (overstayed.set(), _kill_group(child.pid)))
+
+            def end() -> None:
+                overstayed.set()
+                _kill_group(child.pid)
+
+            watchdog = threading.Timer(limit, end)
             watchdog.daemon = True
             watchdog.start()
             # WNOWAIT leaves the dead leader unreaped: its group number cannot be given to anybody else before the

@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.command import Answer, Command
 from bench.instances import Instance
-from bench.process import Processes
+from bench.process import Execution, Processes
 from bench.results import Row, agreement
 
 
@@ -39,7 +39,7 @@ class Plan:
         return (instance.benchmark, instance.model, instance.spec, allowed, self.command.text)
 
 
-def run_all(instances: Sequence[Instance], plan: Plan) -> Iterator[Row]:
+def run_all(instances: Sequence[Instance], plan: Plan) -> Generator[Row, None, None]:
     """Rows in the order in which the runs end, ``plan.jobs`` at a time.
 
     When the consumer stops early (an interrupt included) every process still running is killed first.
@@ -71,12 +71,12 @@ def run_one(instance: Instance, plan: Plan, processes: Processes) -> Row:
             "result": str(Path(scratch, "result.txt")),
             "certificate": str(_certificate_path(instance, plan.certificates or Path(scratch))),
         }
+        run: Execution | None = None
         try:
             run = processes.run(plan.command.fill(files), float(allowed) + plan.grace)
-        except OSError as error:
-            run, answer = None, Answer("error", f"cannot be started: {error}")
-        else:
             answer = plan.command.answer(run, files)
+        except OSError as error:
+            answer = Answer("error", f"cannot be run: {error}")
     own = _installed() if plan.command.writes_json else {}
     versions = {**own, **(answer.versions or {})}
     return Row(
@@ -106,7 +106,7 @@ def run_one(instance: Instance, plan: Plan, processes: Processes) -> Row:
 
 def _certificate_path(instance: Instance, folder: Path) -> Path:
     name = "__".join([instance.benchmark, *(each.replace("/", "_") for each in (instance.model, instance.spec))])
-    return folder / f"{name}.cert"
+    return folder / f"{name}.nncert"
 
 
 @functools.cache

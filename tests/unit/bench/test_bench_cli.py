@@ -187,7 +187,7 @@ def test_a_program_that_cannot_start_is_an_error_row(tmp_path: Path) -> None:
     bench = Bench(tmp_path, certified_1="unsat")
     assert main([str(bench.folder), "--out", str(bench.out), "--command", "/no/such/solver {model} {spec}"]) == 0
     assert bench.rows["certified_1"]["verdict"] == "error"
-    assert "cannot be started" in bench.rows["certified_1"]["reason"]
+    assert "cannot be run" in bench.rows["certified_1"]["reason"]
 
 
 @pytest.mark.parametrize(
