@@ -22,6 +22,7 @@ class GraphBuilder:
 
     def __init__(self) -> None:
         self._nodes: dict[str, Node] = {}
+        self._kinds: dict[str, str] = {}
         self._public: dict[str, str] = {}
         self._reserved: set[str] = set()
         self._count = 0
@@ -68,17 +69,7 @@ class GraphBuilder:
 
     def kind(self, name: str) -> str:
         """``float``, ``int`` or ``bool``. Graph inputs are real."""
-        while True:
-            node = self._nodes[name]
-            if isinstance(node.op, ops.Constant):
-                return {"b": "bool", "i": "int", "u": "int"}.get(node.op.value.dtype.kind, "float")
-            if isinstance(node.op, ops.Cast):
-                return node.op.to
-            if isinstance(node.op, _TRUTH_VALUED):
-                return "bool"
-            if not node.inputs:
-                return "float"
-            name = node.inputs[1 if isinstance(node.op, ops.Where) else 0]
+        return self._kinds[name]
 
     def publish(self, name: str, public: str) -> None:
         """Calls a value ``public``, a reserved name, in the finished graph, unless it has a name there already."""
@@ -112,7 +103,19 @@ class GraphBuilder:
 
     def _put(self, name: str, op: Op, inputs: tuple[str, ...], shape: Shape) -> str:
         self._nodes[name] = Node(name, op, inputs, shape)
+        self._kinds[name] = self._kind_of(op, inputs)
         return name
+
+    def _kind_of(self, op: Op, inputs: tuple[str, ...]) -> str:
+        if isinstance(op, ops.Constant):
+            return {"b": "bool", "i": "int", "u": "int"}.get(op.value.dtype.kind, "float")
+        if isinstance(op, ops.Cast):
+            return op.to
+        if isinstance(op, _TRUTH_VALUED):
+            return "bool"
+        if not inputs:
+            return "float"
+        return self._kinds[inputs[1 if isinstance(op, ops.Where) else 0]]
 
 
 def _narrowed(result: Array, sources: list[Array]) -> Array:

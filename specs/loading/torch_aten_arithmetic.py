@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import inf, sqrt
 
-import numpy as np
-
 from specs.graph import Op, ops
 from specs.loading.torch_builder import Builder, Value
 
@@ -23,6 +21,22 @@ def operand(b: Builder, value: Operand | None) -> Value:
     return b.scalar(value)
 
 
+def real(b: Builder, value: Operand) -> Value:
+    """The operand as a real number or tensor."""
+    tensor = operand(b, value)
+    if tensor.kind == "float":
+        return tensor
+    if tensor.array is None:
+        return b.emit(ops.Cast("float"), tensor)
+    return b.constant(tensor.array.astype(b.real_type))
+
+
+def promoted(b: Builder, *values: Operand) -> list[Value]:
+    """The operands in one kind of number: all real if one of them is."""
+    tensors = [operand(b, value) for value in values]
+    return [real(b, tensor) for tensor in tensors] if any(t.kind == "float" for t in tensors) else tensors
+
+
 def unary(op: Op) -> Rule:
     def rule(b: Builder, self: Value) -> Value:
         return b.emit(op, self)
@@ -32,7 +46,7 @@ def unary(op: Op) -> Rule:
 
 def binary(op: Op) -> Rule:
     def rule(b: Builder, self: Operand, other: Operand) -> Value:
-        return b.emit(op, operand(b, self), operand(b, other))
+        return b.emit(op, *promoted(b, self, other))
 
     return rule
 
@@ -41,22 +55,22 @@ def mirrored(op: Op) -> Rule:
     """``op(other, self)``."""
 
     def rule(b: Builder, self: Operand, other: Operand) -> Value:
-        return b.emit(op, operand(b, other), operand(b, self))
+        return b.emit(op, *promoted(b, other, self))
 
     return rule
 
 
 def _scaled(b: Builder, value: Operand, factor: float) -> Value:
     tensor = operand(b, value)
-    return tensor if factor == 1 else b.emit(ops.Mul(), tensor, b.scalar(factor))
+    return tensor if factor == 1 else b.emit(ops.Mul(), *promoted(b, tensor, factor))
 
 
 def add(b: Builder, self: Operand, other: Operand, alpha: float = 1) -> Value:
-    return b.emit(ops.Add(), operand(b, self), _scaled(b, other, alpha))
+    return b.emit(ops.Add(), *promoted(b, self, _scaled(b, other, alpha)))
 
 
 def sub(b: Builder, self: Operand, other: Operand, alpha: float = 1) -> Value:
-    return b.emit(ops.Sub(), operand(b, self), _scaled(b, other, alpha))
+    return b.emit(ops.Sub(), *promoted(b, self, _scaled(b, other, alpha)))
 
 
 def rsub(b: Builder, self: Operand, other: Operand, alpha: float = 1) -> Value:
@@ -64,11 +78,7 @@ def rsub(b: Builder, self: Operand, other: Operand, alpha: float = 1) -> Value:
 
 
 def div(b: Builder, self: Operand, other: Operand, rounding_mode: str | None = None) -> Value:
-    numerator, denominator = operand(b, self), operand(b, other)
-    if numerator.array is not None and numerator.array.dtype.kind in "iub":
-        # PyTorch's quotient of integers is real.
-        numerator = b.constant(numerator.array.astype(np.float64))
-    quotient = b.emit(ops.Div(), numerator, denominator)
+    quotient = b.emit(ops.Div(), real(b, self), real(b, other))  # PyTorch's quotient of integers is real too
     if rounding_mode is None:
         return quotient
     if rounding_mode == "floor":
@@ -77,7 +87,7 @@ def div(b: Builder, self: Operand, other: Operand, rounding_mode: str | None = N
 
 
 def power(b: Builder, self: Operand, exponent: Operand) -> Value:
-    return b.emit(ops.Pow(), operand(b, self), operand(b, exponent))
+    return b.emit(ops.Pow(), *promoted(b, self, exponent))
 
 
 def square(b: Builder, self: Value) -> Value:
@@ -151,13 +161,13 @@ def elu(b: Builder, self: Value, alpha: float = 1, scale: float = 1, input_scale
 
 
 def selu(b: Builder, self: Value) -> Value:
-    return b.emit(ops.Selu(1.6732632423543772, 1.0507009873554805), self)
+    return b.emit(ops.Selu(b.number(1.6732632423543772), b.number(1.0507009873554805)), self)
 
 
 def clamp(b: Builder, self: Value, min: Operand | None = None, max: Operand | None = None) -> Value:
     if isinstance(min, Value) or isinstance(max, Value):
-        low = self if min is None else b.emit(ops.Max(), self, operand(b, min))
-        return low if max is None else b.emit(ops.Min(), low, operand(b, max))
+        low = self if min is None else b.emit(ops.Max(), *promoted(b, self, min))
+        return low if max is None else b.emit(ops.Min(), *promoted(b, low, max))
     return b.emit(ops.Clip(-inf if min is None else b.number(min), inf if max is None else b.number(max)), self)
 
 
@@ -170,7 +180,7 @@ def relu6(b: Builder, self: Value) -> Value:
 
 
 def hardsigmoid(b: Builder, self: Value) -> Value:
-    return b.emit(ops.HardSigmoid(1 / 6, 0.5), self)
+    return b.emit(ops.HardSigmoid(b.number(1 / 6), 0.5), self)
 
 
 def hardswish(b: Builder, self: Value) -> Value:
@@ -190,7 +200,7 @@ def gelu(b: Builder, self: Value, approximate: str = "none") -> Value:
 def softplus(b: Builder, self: Value, beta: float = 1, threshold: float = 20) -> Value:
     # Beyond the threshold PyTorch returns x, which is softplus(x) to float32 precision.
     soft = b.emit(ops.Softplus(), _scaled(b, self, beta))
-    return soft if beta == 1 else b.emit(ops.Div(), soft, b.scalar(beta))
+    return soft if beta == 1 else b.emit(ops.Div(), soft, b.scalar(float(beta)))
 
 
 def softmax(b: Builder, self: Value, dim: int, dtype: str | None = None, half_to_float: bool = False) -> Value:
@@ -202,7 +212,7 @@ def log_softmax(b: Builder, self: Value, dim: int, dtype: str | None = None, hal
 
 
 def where(b: Builder, condition: Value, self: Operand, other: Operand) -> Value:
-    return b.emit(ops.Where(), condition, operand(b, self), operand(b, other))
+    return b.emit(ops.Where(), condition, *promoted(b, self, other))
 
 
 def not_equal(b: Builder, self: Operand, other: Operand) -> Value:
@@ -210,7 +220,7 @@ def not_equal(b: Builder, self: Operand, other: Operand) -> Value:
 
 
 def masked_fill(b: Builder, self: Value, mask: Value, value: Operand) -> Value:
-    return b.emit(ops.Where(), mask, operand(b, value), self)
+    return b.emit(ops.Where(), mask, *promoted(b, value, self))
 
 
 def attention(
@@ -225,15 +235,11 @@ def attention(
     enable_gqa: bool = False,
 ) -> Value:
     """``softmax(scale * query @ key^T + mask) @ value``."""
-    if dropout_p or is_causal or enable_gqa or (attn_mask is not None and _is_bool(attn_mask)):
+    if dropout_p or is_causal or enable_gqa or (attn_mask is not None and attn_mask.kind != "float"):
         raise ValueError("dropout, boolean or causal masks and grouped queries are not read")
     factor = b.scalar(1 / sqrt(query.shape[-1]) if scale is None else float(scale))
     scores = b.emit(ops.Mul(), b.emit(ops.MatMul(), query, transposed(b, key)), factor)
     return b.emit(ops.MatMul(), b.emit(ops.Softmax(-1), _plus(b, scores, attn_mask)), value)
-
-
-def _is_bool(value: Value) -> bool:
-    return value.array is None or value.array.dtype.kind == "b"
 
 
 RULES: Mapping[str, Rule] = {

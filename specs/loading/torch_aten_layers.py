@@ -201,7 +201,7 @@ def batch_norm(
     channels = running_mean.shape
     scale = weight or b.constant(np.ones(channels, dtype=b.real_type))
     shift = bias or b.constant(np.zeros(channels, dtype=b.real_type))
-    return b.emit(ops.BatchNormalization(eps), input, scale, shift, running_mean, running_var)
+    return b.emit(ops.BatchNormalization(b.number(eps)), input, scale, shift, running_mean, running_var)
 
 
 def native_batch_norm(b: Builder, **arguments: Any) -> list[object]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from specs.graph import ops
 from specs.graph.graph import Shape
-from specs.loading.torch_aten_arithmetic import Rule
+from specs.loading.torch_aten_arithmetic import Rule, real
 from specs.loading.torch_builder import MAX_FOLDED, Builder, Value
 
 LAST = 2**63 - 1
@@ -95,10 +95,10 @@ def convert(
 ) -> Value:
     if dtype in ("float16", "bfloat16") and self.array is None:
         raise ValueError(f"it rounds computed values to {dtype}; export the model in one precision")
-    if dtype is None or (dtype in FLOATS and (self.array is None or self.array.dtype.kind == "f")):
+    kind: Literal["float", "int", "bool"] = "float" if dtype in FLOATS else "bool" if dtype == "bool" else "int"
+    if dtype is None or kind == self.kind:
         return self
-    kind = "float" if dtype in FLOATS else "bool" if dtype == "bool" else "int"
-    return b.emit(ops.Cast(kind), self)  # type: ignore[arg-type]
+    return real(b, self) if kind == "float" else b.emit(ops.Cast(kind), self)
 
 
 def dropout(b: Builder, input: Value, p: float, train: bool) -> Value:

@@ -20,10 +20,14 @@ MAX_FOLDED = 2**27
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor while the graph is built; ``array`` is its value when that does not depend on the inputs."""
+    """A tensor while the graph is built; ``array`` is its value when that does not depend on the inputs.
+
+    ``kind`` is ``float``, ``int`` or ``bool``.
+    """
 
     name: str
     shape: Shape
+    kind: str
     array: Array | None = field(default=None, compare=False)
 
 
@@ -73,7 +77,7 @@ class Builder:
         return graph
 
     def _value(self, name: str) -> Value:
-        return Value(name, self._graph.shape(name), self._graph.value(name))
+        return Value(name, self._graph.shape(name), self._graph.kind(name), self._graph.value(name))
 
 
 def _finite(array: Array) -> bool:

@@ -1,6 +1,9 @@
 """torch.export archives: every rule agrees with PyTorch, in training and in decomposed form."""
 
 import io
+import json
+import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -190,6 +193,48 @@ def test_layers(name, decompose):
     torch.manual_seed(3)
     make, shape = LAYERS[name]
     agree(make(), torch.randn(shape), decompose)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS | ARITHMETIC | LAYERS)
+def test_a_single_precision_model_stays_one_when_it_is_written_as_onnx(name):
+    """Numbers of the program take the model's type: no integer meets a real, nothing widens to double."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from specs.loading.onnx_writer import write_onnx
+
+    torch.manual_seed(6)
+    make, shape = LAYERS.get(name, (lambda: Function((ACTIVATIONS | ARITHMETIC)[name]), (2, 3)))
+    x = torch.randn(shape)
+    graph = graph_of(make(), x)
+    session = onnxruntime.InferenceSession(write_onnx(graph))
+    (entry,) = session.get_inputs()
+    assert entry.type == "tensor(float)"
+    (got,) = session.run(None, {entry.name: x.numpy()})
+    assert np.allclose(got.reshape(-1), graph.evaluate_flat(x.numpy()), rtol=1e-5, atol=1e-5)
+
+
+def test_a_long_chain_is_read_in_time_that_grows_with_its_length():
+    stream = archive(nn.Linear(2, 2), torch.randn(1, 2))
+    with zipfile.ZipFile(stream) as source:
+        content = {info.filename: source.read(info) for info in source.infolist()}
+    (path,) = [name for name in content if name.endswith("models/model.json")]
+    document = json.loads(content[path])
+    graph = document["graph_module"]["graph"]
+    (first,) = graph["nodes"]
+    last = first["outputs"][0]["as_tensor"]["name"]
+    for number in range(20_000):
+        operands = [{"name": key, "arg": {"as_tensor": {"name": last}}, "kind": 1} for key in ("self", "other")]
+        last = f"link_{number}"
+        result = {"as_tensor": {"name": last}}
+        graph["nodes"].append({"target": "torch.ops.aten.add.Tensor", "inputs": operands, "outputs": [result]})
+    document["graph_module"]["signature"]["output_specs"][0]["user_output"]["arg"]["as_tensor"]["name"] = last
+    content[path] = json.dumps(document).encode()
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as sink:
+        for name, data in content.items():
+            sink.writestr(name, data)
+    start = time.process_time()
+    assert len(read_graph(target, "model.pt2").nodes) > 20_000
+    assert time.process_time() - start < 10
 
 
 def test_a_transformer_block():
