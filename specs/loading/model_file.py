@@ -34,9 +34,8 @@ def read_model_file(path: Path) -> bytes:
         if path.stat().st_size > MAX_BYTES:
             raise UnsafeModelFileError(f"is larger than {MAX_BYTES >> 30} GiB", path)
         data = path.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ModelError(f"cannot be read: {reason}", path) from None
+    except OSError as error:
+        raise ModelError(f"cannot be read: {error.strerror}", path) from None
     if not data:
         raise ModelError("is empty", path)
     return _unpacked(data, path) if data.startswith(_GZIP_MAGIC) else data

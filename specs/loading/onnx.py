@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from specs.errors import ModelError, UnsupportedOpError
@@ -59,11 +60,7 @@ class _Loader:
         self.problems: list[str] = []
 
     def load(self) -> Graph:
-        for node in self.model.nodes:
-            for output in node.outputs:
-                self.builder.reserve(output)
-        for name in (*self.model.initialisers, *(value.name for value in self.model.inputs)):
-            self.builder.reserve(name)
+        self._reserve_names()
         nodes = self._live_nodes()
         inputs = self._inputs(nodes)
         for node in nodes:
@@ -76,6 +73,15 @@ class _Loader:
         if self.problems:
             raise ModelError("; ".join(self.problems), self.file)
         return self.builder.build(inputs, tuple(name for name in outputs if name is not None))
+
+    def _reserve_names(self) -> None:
+        """Keeps the file's names for what the file calls so; a name with two meanings is an error."""
+        inputs = [value.name for value in self.model.inputs if value.name not in self.model.initialisers]
+        computed = [output for node in self.model.nodes for output in node.outputs if output]
+        for name, count in Counter([*inputs, *self.model.initialisers, *computed]).items():
+            self.builder.reserve(name)
+            if count > 1:
+                self.problems.append(f"{count} values are named {name!r}")
 
     def _live_nodes(self) -> list[OnnxNode]:
         """The nodes some output depends on, in file order."""
@@ -96,9 +102,7 @@ class _Loader:
             if value.name in self.model.initialisers:
                 continue
             shape = self._input_shape(value, nodes)
-            if value.name in self.values:
-                self.problems.append(f"two inputs are named {value.name!r}")
-            elif shape is not None:
+            if shape is not None:
                 self.values[value.name] = self.builder.input(value.name, shape)
                 names.append(value.name)
             else:
@@ -176,8 +180,6 @@ class _Loader:
     def _bind(self, node: OnnxNode, results: tuple[str, ...]) -> None:
         """Outputs beyond the results (a training mode's statistics) stay unknown: reading them is an error."""
         for output, result in zip(node.outputs, results):
-            if output in self.values or output in self.model.initialisers:
-                raise ValueError(f"{output!r} is computed twice")
             if output:
                 self.values[output] = result
                 self.builder.publish(result, output)

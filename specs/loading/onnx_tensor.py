@@ -75,8 +75,8 @@ def parse_tensor(data: memoryview, folder: Path | None) -> Array:
         raise WireError(f"a tensor of shape {shape} has {flat.size} elements")
     if element == BFLOAT16:
         flat = (flat.astype(np.uint32) << 16).view(np.float32)
-    # Byte offsets inside the file are arbitrary; linear algebra wants aligned, native data.
-    array = np.require(flat, dtype=flat.dtype.newbyteorder("="), requirements="A").reshape(shape)
+    # A copy: offsets inside the file are not aligned, and a view would keep the whole file in memory.
+    array = flat.astype(flat.dtype.newbyteorder("=")).reshape(shape)
     array.flags.writeable = False
     return array
 

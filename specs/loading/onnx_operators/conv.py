@@ -100,10 +100,9 @@ def _window(call: Call, x: Shape, kernel: Sizes) -> tuple[Sizes, Sizes, Sizes]:
     if mode == "VALID":
         pads = (0,) * (2 * rank)
     elif mode in ("SAME_UPPER", "SAME_LOWER"):
-        surplus = [
-            max(0, (-(-size // s) - 1) * s + d * (k - 1) + 1 - size)
-            for size, s, d, k in zip(x[2:], strides, dilations, kernel)
-        ]
+        if max(dilations) > 1:  # runtimes refuse it or disagree about the size
+            raise UnsupportedForm(f"{call.node.op_type}(auto_pad={mode!r}, dilations={dilations})")
+        surplus = [max(0, (-(-size // s) - 1) * s + k - size) for size, s, k in zip(x[2:], strides, kernel)]
         pads = _split(surplus, upper=mode == "SAME_UPPER")
     elif mode != "NOTSET":
         raise UnsupportedForm(f"{call.node.op_type}(auto_pad={mode!r})")
