@@ -35,12 +35,16 @@ class CheckerProcess:
         )
         return CheckerProcess(process)
 
-    def ready(self, deadline: Deadline) -> None:
-        """Wait until both files are read; raises CertificateError with the checker's words when it refuses them."""
+    def cases(self, deadline: Deadline) -> tuple[list[int], int]:
+        """Wait until both files are read; the numbers of the query's cases that are not empty, and of all.
+
+        Raises CertificateError with the checker's words when it refuses the files.
+        """
         answer = self._read(deadline)
         if answer is None or not answer.get("ready"):
             reason = answer.get("error", "no answer in time") if answer is not None else "no answer in time"
             raise CertificateError(f"the checker cannot use these files: {reason}")
+        return [k for k, empty in enumerate(answer["empty"]) if not empty], len(answer["empty"])
 
     def check(self, certificate: Path, deadline: Deadline) -> dict[str, Any] | None:
         """The checker's answer on a file, None when time ran out first."""
@@ -52,7 +56,10 @@ class CheckerProcess:
             return None
         return self._read(deadline)
 
-    def close(self) -> None:
+    def __enter__(self) -> CheckerProcess:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         """End the process, whatever it is doing."""
         self.process.kill()
         self.process.communicate()

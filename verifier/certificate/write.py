@@ -41,36 +41,40 @@ class Draft:
             "format": "nncert",
             "version": VERSION,
             "semantics": "real",
-            "model": _entry(self.model),
-            "query": _entry(self.query),
+            "model": entry(self.model),
+            "query": entry(self.query),
             "cases": self.cases,
             "chunks": [len(chunk) for chunk in self.chunks],
             "claim": self.claim,
             "producer": self.producer,
         }
-        members = {
-            "manifest.json": json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode(),
-            "trees.bin": zlib.compress(words.tobytes(), 6),
-        }
-        if self.model.embed:
-            members["model.onnx"] = self.model.data
-        if self.query.embed:
-            members["query.vnnlib"] = self.query.data
-        out = io.BytesIO()
-        with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in members.items():
-                archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), data)
-        return out.getvalue()
-
-    def save(self, path: Path) -> int:
-        """Write the file in one step (never half of it); returns its size in bytes."""
-        data = self.to_bytes()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(data)
-        partial.replace(path)
-        return len(data)
+        return write_archive(manifest, {"trees.bin": zlib.compress(words.tobytes(), 6)}, self.model, self.query)
 
 
-def _entry(source: Source) -> dict[str, str]:
+def write_archive(manifest: dict[str, object], members: dict[str, bytes], model: Source, query: Source) -> bytes:
+    """A deterministic ZIP of stored members: the manifest, ``members``, and the sources that are to be embedded."""
+    members = {"manifest.json": json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode(), **members}
+    if model.embed:
+        members["model.onnx"] = model.data
+    if query.embed:
+        members["query.vnnlib"] = query.data
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.create_system = 3  # the same bytes on every platform
+            archive.writestr(info, data)
+    return out.getvalue()
+
+
+def save(data: bytes, path: Path) -> int:
+    """Write a file in one step (never half of it); returns its size in bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data)
+    partial.replace(path)
+    return len(data)
+
+
+def entry(source: Source) -> dict[str, str]:
     return {"sha256": hashlib.sha256(source.data).hexdigest(), "path": source.path}

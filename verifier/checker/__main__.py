@@ -6,6 +6,7 @@ With ``--serve MODEL QUERY`` it reads one certificate path a line and answers ea
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -17,13 +18,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: one th
 import numpy as np
 
 from verifier.checker.check import Checker, Verdict
-from verifier.checker.container import Certificate, read_certificate, read_source, unpack
+from verifier.checker.container import Certificate, Witness, read_evidence, read_source, unpack
 from verifier.checker.errors import CheckError
 from verifier.checker.exact_tree import audit
 from verifier.checker.onnx import read_network
 from verifier.checker.parallel import prove_all
 from verifier.checker.selftest import self_test
 from verifier.checker.vnnlib import read_query
+from verifier.checker.witness import refute
 
 REPORTED = 2000  # failing leaves listed in an answer
 
@@ -45,13 +47,13 @@ def main(arguments: list[str] | None = None) -> int:
         if options.certificate is None:
             parser.error("name a certificate")
         started = time.perf_counter()
-        certificate = read_certificate(_bytes(options.certificate))
-        model = read_source(certificate.model, options.model, "model")
-        query = read_source(certificate.query, options.query, "query")
+        evidence = read_evidence(_bytes(options.certificate))
+        model = read_source(evidence.model, options.model, "model")
+        query = read_source(evidence.query, options.query, "query")
         checker = make_checker(model, query)
-        verdict = verdict_on(checker, certificate, options.workers)
-        if options.exact and verdict.accepted:
-            verdict = audit(checker, certificate)
+        verdict = verdict_on(checker, evidence, options.workers)
+        if options.exact and verdict.accepted and isinstance(evidence, Certificate):
+            verdict = audit(checker, evidence)
     except CheckError as error:
         print(json.dumps({"accepted": False, "error": str(error)}) if options.json else f"certify check: {error}")
         return 2
@@ -62,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         arithmetic = "rational arithmetic" if options.exact else "outward-rounded float64"
         word = "accepted" if verdict.accepted else "REJECTED"
         print(f"{word}: {verdict.reason}; {verdict.leaves} leaves, {arithmetic}, {seconds:.2f} s")
-        print(f"claim: {certificate.claim}")
+        print(f"claim: {evidence.claim}")
     return 0 if verdict.accepted else 1
 
 
@@ -76,22 +78,25 @@ def make_checker(model: bytes, query: bytes) -> Checker:
     return Checker(network, read_query(text, network.sizes[0], network.sizes[-1]))
 
 
-def verdict_on(checker: Checker, certificate: Certificate, workers: int) -> Verdict:
-    return checker.check(certificate, lambda jobs, streams: prove_all(checker, jobs, streams, workers))
+def verdict_on(checker: Checker, evidence: Certificate | Witness, workers: int) -> Verdict:
+    if isinstance(evidence, Witness):
+        return refute(checker, evidence)
+    return checker.check(evidence, lambda jobs, streams: prove_all(checker, jobs, streams, workers))
 
 
 def serve(model: Path, query: Path, workers: int) -> int:
     """Answer certificate paths from standard input until it closes; what was proved once is not proved again."""
     sources = _bytes(model), _bytes(query)
     checker = make_checker(*sources)
-    print(json.dumps({"ready": True}), flush=True)
+    print(json.dumps({"ready": True, "empty": [case.empty for case in checker.cases]}), flush=True)
     for line in sys.stdin:
         started = time.perf_counter()
         try:
-            certificate = read_certificate(_bytes(Path(line.rstrip("\n"))))
-            for source, data, what in zip((certificate.model, certificate.query), sources, ("model", "query")):
-                _same(source.sha256, data, what)
-            answer = _answer(verdict_on(checker, certificate, workers))
+            evidence = read_evidence(_bytes(Path(line.rstrip("\n"))))
+            for source, data, what in zip((evidence.model, evidence.query), sources, ("model", "query"), strict=True):
+                if hashlib.sha256(data).hexdigest() != source.sha256:
+                    raise CheckError(f"the file is about another {what}")
+            answer = _answer(verdict_on(checker, evidence, workers))
         except CheckError as error:
             answer = {"accepted": False, "error": str(error)}
         print(json.dumps({**answer, "seconds": round(time.perf_counter() - started, 4)}), flush=True)
@@ -122,13 +127,6 @@ def _bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise CheckError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _same(sha256: str, data: bytes, what: str) -> None:
-    import hashlib
-
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise CheckError(f"the certificate is about another {what}")
 
 
 if __name__ == "__main__":

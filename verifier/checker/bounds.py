@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
-from verifier.checker.linear import LinearMap, magnitude, pull, push, terms
-from verifier.checker.network import Affine, Dense, Input, Network, Relu
+from verifier.checker.linear import magnitude, pull, push, terms, weights
+from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Relu
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -112,6 +112,7 @@ class Bounder:
             raise CheckError(f"network has more than {MAX_NODES} layers or {MAX_SIZE} values")
         self.network = network
         self.gamma = _gamma(network)
+        self.weights = sum(weights(m) for node in network.nodes if isinstance(node, Affine) for _, m in node.terms)
         self._magnitudes: dict[int, tuple[LinearMap, ...]] = {
             k: tuple(magnitude(m) for _, m in node.terms)
             for k, node in enumerate(network.nodes)
@@ -157,6 +158,7 @@ class Bounder:
                     forward[k] = _Forward(eye, boxes.mid, np.zeros_like(boxes.mid), limit)
                 case Affine():
                     forward[k] = self._push_affine(k, node, forward, boxes)
+                    sizes[k] = forward[k].size  # refining starts from rows on this very node
                     if k in self._read_by_relu:
                         l, u = _range(forward[k], boxes.rad, self.gamma)
                         if self._below_relu[k]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -73,7 +73,7 @@ class Checker:
         if certificate.cases != len(self.cases):
             return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(self.cases)}", (), 0, 0.0)
         jobs = [
-            Job(k, k, *outward_box(case)) for k, case in enumerate(self.cases) if not case.empty
+            Job(k, k, *outward(case.lower, case.upper)) for k, case in enumerate(self.cases) if not case.empty
         ]
         failures: list[tuple[int, int, Failure]] = []
         leaves, margin = 0, math.inf
@@ -128,14 +128,14 @@ def question(case: QueryCase, network: Network) -> Question:
     return Question(Rows(x, y, constant), np.array([row.strict for row in case.rows], dtype=np.bool_))
 
 
-def outward_box(case: QueryCase) -> tuple[Floats, Floats]:
-    """The box in float64, every bound rounded away from the box."""
-    lower = np.array([nearest(value) for value in case.lower], dtype=np.float64)
-    upper = np.array([nearest(value) for value in case.upper], dtype=np.float64)
-    for i, (low, up) in enumerate(zip(case.lower, case.upper, strict=True)):
-        if Fraction(float(lower[i])) > low:
+def outward(low: Sequence[Fraction], up: Sequence[Fraction]) -> tuple[Floats, Floats]:
+    """A box in float64, every bound rounded away from the box."""
+    lower = np.array([nearest(value) for value in low], dtype=np.float64)
+    upper = np.array([nearest(value) for value in up], dtype=np.float64)
+    for i in range(len(lower)):
+        if Fraction(float(lower[i])) > low[i]:
             lower[i] = np.nextafter(lower[i], -np.inf)
-        if Fraction(float(upper[i])) < up:
+        if Fraction(float(upper[i])) < up[i]:
             upper[i] = np.nextafter(upper[i], np.inf)
     return lower, upper
 
@@ -145,6 +145,6 @@ def nearest(value: Fraction) -> float:
     try:
         return value.numerator / value.denominator
     except OverflowError:
-        raise CheckError(f"{float('inf')}: a number of the query does not fit into float64") from None
+        raise CheckError("a number of the query does not fit into float64") from None
 
 

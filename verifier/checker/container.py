@@ -1,4 +1,4 @@
-"""Reading a certificate file: a plain ZIP of a JSON manifest, one member of tree words, and embedded questions.
+"""Reading evidence files: a plain ZIP of a JSON manifest, the tree words of a certificate, and embedded questions.
 
 docs/reference/certificate-format.md is the specification. Everything read here is data from a stranger: sizes are
 capped before anything is unpacked, members are taken by exact name, unknown versions and keys are refused.
@@ -10,9 +10,11 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,15 @@ from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
 
-FORMAT, VERSION = "nncert", 1
+CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 1
 MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "query.vnnlib"
 LARGEST_MEMBER = 1 << 30
 LARGEST_MANIFEST = 1 << 26
-KEYS = {"format", "version", "semantics", "model", "query", "cases", "chunks", "claim", "producer"}
+LONGEST_NUMBER = 2000  # characters of one coordinate of a witness
+KEYS = {
+    CERTIFICATE: {"format", "version", "semantics", "model", "query", "cases", "chunks", "claim", "producer"},
+    WITNESS: {"format", "version", "semantics", "model", "query", "case", "x", "claim", "producer"},
+}
 
 
 @dataclass(frozen=True)
@@ -47,32 +53,44 @@ class Certificate:
     claim: str
 
 
-def read_certificate(data: bytes) -> Certificate:
-    """Parse a certificate; raises CheckError for anything that is not exactly of the format."""
+@dataclass(frozen=True)
+class Witness:
+    """A point at which every row of case ``case`` is claimed to fail, in exact rationals."""
+
+    model: Source
+    query: Source
+    case: int
+    point: tuple[Fraction, ...]
+    claim: str
+
+
+def read_evidence(data: bytes) -> Certificate | Witness:
+    """Parse a certificate or a witness; raises CheckError for anything that is not exactly of its format."""
+    members = _members(data)
+    manifest = _manifest(members[MANIFEST])
+    model = _source(manifest["model"], members.get(MODEL))
+    query = _source(manifest["query"], members.get(QUERY))
+    claim = str(manifest["claim"])
+    if manifest["format"] == WITNESS:
+        return Witness(model, query, _natural(manifest["case"], "case"), _point(manifest["x"]), claim)
+    chunks = _chunks(members.get(TREES, b""), manifest["chunks"])
+    cases = _natural(manifest["cases"], "cases")
+    if cases > len(chunks):
+        raise CheckError("manifest: more cases than chunks")
+    return Certificate(model, query, cases, chunks, claim)
+
+
+def _members(data: bytes) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             infos = {info.filename: info for info in archive.infolist()}
-            if len(infos) != len(archive.infolist()) or not {MANIFEST, TREES} <= set(infos) <= {
-                MANIFEST, TREES, MODEL, QUERY
-            }:  # fmt: skip
+            if len(infos) != len(archive.infolist()) or not {MANIFEST} <= set(infos) <= {MANIFEST, TREES, MODEL, QUERY}:
                 raise CheckError(f"not a certificate: members are {sorted(infos)[:6]}")
             if any(i.file_size > LARGEST_MEMBER or i.compress_type != zipfile.ZIP_STORED for i in infos.values()):
                 raise CheckError("a member is compressed or larger than 1 GiB")
-            members = {name: archive.read(info) for name, info in infos.items()}
+            return {name: archive.read(info) for name, info in infos.items()}
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         raise CheckError(f"not a certificate: {error}") from None
-    manifest = _manifest(members[MANIFEST])
-    chunks = _chunks(members[TREES], manifest["chunks"])
-    cases = manifest["cases"]
-    if not isinstance(cases, int) or isinstance(cases, bool) or not 0 <= cases <= len(chunks):
-        raise CheckError("manifest: 'cases' is not a number of chunks")
-    return Certificate(
-        _source(manifest["model"], members.get(MODEL)),
-        _source(manifest["query"], members.get(QUERY)),
-        cases,
-        chunks,
-        str(manifest["claim"]),
-    )
 
 
 def _manifest(data: bytes) -> dict[str, object]:
@@ -82,18 +100,37 @@ def _manifest(data: bytes) -> dict[str, object]:
         manifest = json.loads(data)
     except (ValueError, RecursionError):
         raise CheckError("manifest is not JSON") from None
-    if not isinstance(manifest, dict) or set(manifest) != KEYS:
-        raise CheckError(f"manifest does not have exactly the keys {sorted(KEYS)}")
-    if manifest["format"] != FORMAT or manifest["version"] != VERSION or manifest["semantics"] != "real":
+    if not isinstance(manifest, dict):
+        raise CheckError("manifest is not a JSON object")
+    kind, version, semantics = (manifest.get(key) for key in ("format", "version", "semantics"))
+    if kind not in (CERTIFICATE, WITNESS) or version != VERSION or semantics != "real":
         raise CheckError(
-            f"format {manifest['format']!r} version {manifest['version']!r} semantics {manifest['semantics']!r}: "
-            f"this checker knows {FORMAT!r} version {VERSION} semantics 'real'"
+            f"format {kind!r} version {version!r} semantics {semantics!r}: this checker knows "
+            f"{CERTIFICATE!r} and {WITNESS!r} version {VERSION} semantics 'real'"
         )
+    if set(manifest) != KEYS[kind]:
+        raise CheckError(f"manifest does not have exactly the keys {sorted(KEYS[kind])}")
     return manifest
 
 
+def _natural(value: object, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise CheckError(f"manifest: {name!r} is not a natural number")
+    return value
+
+
+def _point(values: object) -> tuple[Fraction, ...]:
+    """Coordinates written as integers or quotients of integers."""
+    if not isinstance(values, list) or not all(
+        isinstance(v, str) and len(v) <= LONGEST_NUMBER and re.fullmatch(r"-?[0-9]+(/[0-9]*[1-9][0-9]*)?", v)
+        for v in values
+    ):
+        raise CheckError("manifest: 'x' is not a list of rational numbers")
+    return tuple(Fraction(v) for v in values)
+
+
 def _chunks(data: bytes, lengths: object) -> tuple[NDArray[np.int64], ...]:
-    if not isinstance(lengths, list) or any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in lengths):
+    if not isinstance(lengths, list) or any(_natural(n, "chunks") < 1 for n in lengths):
         raise CheckError("manifest: 'chunks' is not a list of lengths")
     size = 2 * sum(lengths)
     if size > LARGEST_MEMBER:

@@ -49,7 +49,7 @@ def row_value(row: QueryRow, x: Sequence[Fraction], y: Sequence[Fraction]) -> Fr
     return sum((c * y[j] for j, c in row.y.items()), total)
 
 
-def prove_violation(network: Network, case: QueryCase, x: Sequence[float]) -> bool:
+def prove_violation(network: Network, case: QueryCase, x: Sequence[float | Fraction]) -> bool:
     """Whether x, taken as exact rationals, lies in the case's box and every row fails there, in real arithmetic."""
     if len(x) != len(case.lower) or not all(isfinite(value) for value in x):
         raise CheckError(f"the point is not {len(case.lower)} finite numbers")

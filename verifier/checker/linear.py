@@ -79,3 +79,16 @@ def terms(m: LinearMap, size: int) -> int:
             return 1
         case Gather(index):
             return max(len(index), 1)
+
+
+def weights(m: LinearMap) -> int:
+    """Number of stored coefficients."""
+    match m:
+        case Dense(weight):
+            return weight.size
+        case Sparse(_, _, values, _):
+            return values.size
+        case Scale(factor, _):
+            return factor.size
+        case Gather():
+            return 0

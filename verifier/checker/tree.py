@@ -53,7 +53,10 @@ class Reference:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one stream proved: its failures, the boxes it leaves to other chunks, leaves and the least margin."""
+    """What one stream proved: its failures, the boxes it leaves to other chunks, its number of leaves.
+
+    ``margin``: the best row is proved >= margin at every input; 0 where clipping says no more than "no violation".
+    """
 
     failures: tuple[Failure, ...]
     references: tuple[Reference, ...]
@@ -109,8 +112,10 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
         leaves += int(is_leaf.sum())
         for i in np.flatnonzero(is_leaf & ~proved):
             failures.append(Failure(int(at[i]), low[i], up[i]))
-        if (is_leaf & holds).any():
-            margin = min(margin, float(bound.lower[is_leaf & holds].max(axis=1).min()))
+        if (~holds).any():
+            margin = min(margin, 0.0)
+        if holds.any():
+            margin = min(margin, float(bound.lower[holds].max(axis=1).min()))
         go_on = ~is_leaf & ~proved
         if go_on.any():
             stack.append((at[go_on] + 1, clipped_low[go_on], clipped_up[go_on]))

@@ -27,3 +27,7 @@ class Deadline:
     def earlier(self, seconds: float) -> Deadline:
         """The same deadline moved forward, to leave time for what has to follow."""
         return Deadline(self.at - seconds)
+
+
+def earliest(*deadlines: Deadline) -> Deadline:
+    return min(deadlines, key=lambda deadline: deadline.at)

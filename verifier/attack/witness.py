@@ -1,0 +1,81 @@
+"""From a candidate point to a counterexample: numbers inside the input set, replayed on the model in its own runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+
+import numpy as np
+
+from specs.graph import Graph
+from specs.problem import Case
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What onnxruntime computes at the point. ``violates``: every row fails on these outputs (exactly evaluated)."""
+
+    outputs: list[float]
+    violates: bool
+
+
+def inside(case: Case, point: np.ndarray) -> tuple[Fraction, ...]:
+    """The point moved into the box, each coordinate a float32 where the box holds one, else a float64, else exact.
+
+    A coordinate that no float can take (an input fixed to 1/10, say) becomes the box's own rational bound.
+    """
+    return tuple(
+        _nearest_inside(float(x), low, up)
+        for x, low, up in zip(point.tolist(), case.box.lower, case.box.upper, strict=True)
+    )
+
+
+def _nearest_inside(x: float, low: Fraction, up: Fraction) -> Fraction:
+    for dtype in (np.float32, np.float64):
+        value = dtype(min(max(Fraction(x), low), up))
+        for candidate in (value, np.nextafter(value, dtype(-np.inf)), np.nextafter(value, dtype(np.inf))):
+            if np.isfinite(candidate) and low <= Fraction(float(candidate)) <= up:
+                return Fraction(float(candidate))
+    return low
+
+
+def replay(model: bytes, graph: Graph, case: Case, point: tuple[Fraction, ...]) -> Replay | None:
+    """Run the ONNX model in onnxruntime at the float inputs nearest to the point; None where it cannot run."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        feeds, start = {}, 0
+        for name, entry in zip(graph.inputs, session.get_inputs(), strict=True):
+            shape = graph.by_name[name].shape
+            dtype = np.float64 if entry.type == "tensor(double)" else np.float32
+            values = [float(x) for x in point[start : start + prod(shape)]]
+            feeds[entry.name] = np.array(values, dtype=dtype).reshape(_declared(entry.shape, shape))
+            start += prod(shape)
+        outputs = np.concatenate([np.asarray(y, dtype=np.float64).reshape(-1) for y in session.run(None, feeds)])
+    except (RuntimeError, ValueError, onnxruntime.capi.onnxruntime_pybind11_state.Fail):
+        return None
+    exact = [Fraction(float(y)) for y in outputs] if np.isfinite(outputs).all() else None
+    return Replay(outputs.tolist(), exact is not None and fails(case, point, exact))
+
+
+def _declared(declared: list[object], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape the runtime wants: the declared one where it is fully known."""
+    if all(isinstance(d, int) for d in declared) and prod(d for d in declared if isinstance(d, int)) == prod(shape):
+        return tuple(d for d in declared if isinstance(d, int))
+    return shape
+
+
+def fails(case: Case, x: tuple[Fraction, ...], y: list[Fraction]) -> bool:
+    """Whether every row of the case is false at these exact values."""
+    for row in case.any_of:
+        value = sum((c * x[i] for i, c in row.x), row.constant) + sum((c * y[j] for j, c in row.y), Fraction(0))
+        if value > 0 or (value == 0 and not row.strict):
+            return False
+    return True

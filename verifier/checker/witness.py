@@ -1,0 +1,41 @@
+"""Counterexamples: a point of the input set at which every row of a case fails, proved in rigorous arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from verifier.checker.bounds import Boxes, Rows
+from verifier.checker.check import Checker, Verdict, outward
+from verifier.checker.container import Witness
+from verifier.checker.errors import CheckError
+from verifier.checker.exact import prove_violation
+
+EXACT_UP_TO = 5_000_000  # values and weights of a network evaluated in rationals when float64 cannot decide
+
+
+def refute(checker: Checker, witness: Witness) -> Verdict:
+    """Accepts iff the point is in the case's box and all rows are proved to fail there."""
+    if witness.case >= len(checker.cases):
+        raise CheckError(f"the query has {len(checker.cases)} cases, the witness is of case {witness.case}")
+    case = checker.cases[witness.case]
+    if len(witness.point) != len(case.lower):
+        raise CheckError(f"the witness has {len(witness.point)} coordinates, the query {len(case.lower)} inputs")
+    if not all(low <= x <= up for low, x, up in zip(case.lower, witness.point, case.upper, strict=True)):
+        return Verdict(False, "the point is outside the input set", (), 0, 0.0)
+    if _fails_in_float64(checker, witness):
+        return Verdict(True, "every row fails at the point (outward-rounded float64)", (), 0, 0.0)
+    if checker.bounder.weights > EXACT_UP_TO:
+        return Verdict(False, "float64 cannot decide the point and the network is too large for rationals", (), 0, 0.0)
+    if prove_violation(checker.bounder.network, case, witness.point):
+        return Verdict(True, "every row fails at the point (rational arithmetic)", (), 0, 0.0)
+    return Verdict(False, "some row holds at the point", (), 0, 0.0)
+
+
+def _fails_in_float64(checker: Checker, witness: Witness) -> bool:
+    """A row fails where its negative is proved >= 0 (strict row) or > 0."""
+    question = checker.questions[witness.case]
+    rows = Rows(-question.rows.x, -question.rows.y, -question.rows.constant)
+    lower, upper = outward(witness.point, witness.point)
+    bound = checker.bounder.lower(Boxes.of(lower[None], upper[None]), rows).lower[0]
+    return bool(np.where(question.strict, bound >= 0, bound > 0).all())
+

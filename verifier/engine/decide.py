@@ -1,0 +1,187 @@
+"""Deciding one requirement: attack and proof in turn, evidence checked before a word is said."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from relaxations.bounds.boxes import Rows
+from relaxations.lowering import lower
+from relaxations.network import ReluNetwork
+from specs.errors import CertificateError, UnsupportedOpError
+from specs.problem import Case, Problem
+from verifier.attack.pgd import pgd, starts
+from verifier.attack.witness import inside, replay
+from verifier.certificate.checking import CheckerProcess
+from verifier.certificate.sources import sources
+from verifier.engine.deadline import Deadline, earliest
+from verifier.engine.evidence import Accepted, Evidence
+from verifier.engine.explore import Explorer
+from verifier.engine.outcome import Attack, Outcome, Verdict
+from verifier.engine.relaxed import relaxed_attack
+from verifier.engine.scheduler import CaseSearch, Place, Progress, search
+
+ATTACK_STARTS, ATTACK_SECONDS = 48, 0.5  # per case
+ATTACK_SHARE = 0.1  # of the time, for all cases together
+CHECK_RESERVE, CHECK_SHARE = 0.2, 0.9  # seconds kept for the check, and per second of search
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to search; nothing here can make a wrong verdict, only a slower or missing one."""
+
+    seconds: float = 60.0
+    workers: int = 2
+    seed: int = 0
+    branching: str = "smear-root"
+    depth_first: bool = True
+    attack: bool = True
+
+
+@dataclass(frozen=True)
+class Question:
+    """A problem with the files it came from. ``query`` is the VNN-LIB file, None for other specifications."""
+
+    problem: Problem
+    model: Path
+    query: Path | None
+    claim: str
+
+
+def decide(
+    question: Question,
+    options: Options,
+    certificate: Path,
+    producer: dict[str, str],
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Outcome:
+    """Certified with an accepted certificate at ``certificate``, violated with a checked witness, or unknown."""
+    with tempfile.TemporaryDirectory(prefix="certify-") as folder:
+        return _Decision(question, options, certificate, producer, report, Path(folder)).run()
+
+
+class _Decision:
+    """One run of ``decide``: what its steps share."""
+
+    def __init__(
+        self,
+        question: Question,
+        options: Options,
+        certificate: Path,
+        producer: dict[str, str],
+        report: Callable[[Progress], None],
+        folder: Path,
+    ) -> None:
+        self.problem, self.options, self.report = question.problem, options, report
+        self.started = time.monotonic()
+        self.deadline = Deadline.after(options.seconds)
+        self.question, self.folder, self.certificate, self.producer = question, folder, certificate, producer
+        self.cases: list[CaseSearch] = []
+        self.attack: Attack | None = None
+        self.borderline: Attack | None = None
+
+    def run(self) -> Outcome:
+        try:
+            network = lower(self.problem.graph)
+        except UnsupportedOpError as error:
+            return self._outcome("unknown", f"unsupported: {error}")
+        bound_to = sources(self.problem, self.question.model, self.question.query, self.folder)
+        with CheckerProcess.start(bound_to.model_file, bound_to.query_file, self.options.workers) as checker:
+            self.evidence = Evidence(
+                checker, bound_to, self.question.claim, self.producer, self.certificate, len(self.problem.cases)
+            )
+            try:
+                return self._decide(network)
+            except CertificateError as error:
+                return self._outcome("unknown", f"certificate: {error}")
+
+    def _decide(self, network: ReluNetwork) -> Outcome:
+        self.cases = [self._search_of(network, case) for case in self.problem.cases]
+        if self.options.attack:
+            self._attack(network)
+        if self.attack is None:
+            search(self.cases, self._search_deadline, self.options.workers, self._found, self.report)
+        if self.attack is not None:
+            return self._outcome("violated", "")
+        if all(case.closed for case in self.cases):
+            proof = self.evidence.prove(self.cases, self.deadline)
+            if proof is not None:
+                return self._outcome("certified", "", proof)
+        return self._outcome("unknown", self._why_open())
+
+    def _search_of(self, network: ReluNetwork, case: Case) -> CaseSearch:
+        low = np.array([float(v) for v in case.box.lower])
+        up = np.array([float(v) for v in case.box.upper])
+        width = np.where(up > low, up - low, 1.0)
+        rows = float_rows(case, network.input_size, len(network.output.bias))
+        explorer = Explorer(network, rows, width, self.options.branching, self.options.depth_first)
+        return CaseSearch(explorer, [Place(None, low, up)])
+
+    def _search_deadline(self) -> Deadline:
+        """Checking an input-split proof costs about as much as finding it, so that much time is left for it."""
+        return self.deadline.earlier(CHECK_RESERVE + CHECK_SHARE * (time.monotonic() - self.started))
+
+    def _attack(self, network: ReluNetwork) -> None:
+        limit = Deadline.after(ATTACK_SHARE * self.options.seconds)
+        for k, case in enumerate(self.cases):
+            place = case.waiting[0]
+            until = earliest(limit, Deadline.after(ATTACK_SECONDS))
+            begin = starts(place.lower, place.upper, ATTACK_STARTS, self.options.seed)
+            attempt = pgd(network, case.explorer.rows, place.lower, place.upper, begin, until)
+            case.see(attempt.value, attempt.point)
+            if (case.candidate() and self._found(k, attempt.point)) or limit.over:
+                return
+
+    def _found(self, k: int, point: np.ndarray) -> bool:
+        """Judge a candidate: moved inside the set, replayed in the model's runtime, proved by the checker."""
+        case = self.problem.cases[k]
+        exact = inside(case, point)
+        value = float(self.cases[k].explorer.values(np.array([[float(x) for x in exact]]))[0])
+        ran = replay(self.evidence.onnx(), self.problem.graph, case, exact)
+        proved, path = self.evidence.refute(k, exact, self.deadline)
+        attack = Attack(exact, ran.outputs if ran else None, k, value, proved, path)
+        if proved and (ran is None or ran.violates):
+            self.attack = attack
+        elif (proved or (ran is not None and ran.violates)) and self.borderline is None:
+            self.borderline = attack
+        return self.attack is not None
+
+    def _why_open(self) -> str:
+        if self.borderline is not None:
+            return "borderline: at a point the exact network and its float runtime disagree on the property"
+        if self.deadline.remaining < 1 or self._search_deadline().over:
+            return "timeout"
+        return "incomplete: boxes that cannot be split further are neither proved nor violated"
+
+    def _outcome(self, verdict: Verdict, reason: str, proof: Accepted | None = None) -> Outcome:
+        attained = min((case.attained for case in self.cases), default=math.inf)
+        proved = min((case.bound for case in self.cases if not case.closed), default=-math.inf)
+        relaxed = None
+        if verdict == "unknown" and self.cases:
+            relaxed = relaxed_attack(self.cases)
+        return Outcome(
+            verdict,
+            reason,
+            attained,
+            proof.margin if proof is not None else proved,
+            proof.proof if proof is not None else None,
+            self.attack or self.borderline,
+            relaxed,
+            {"nodes": sum(case.nodes for case in self.cases), "seconds": time.monotonic() - self.started},
+        )
+
+
+def float_rows(case: Case, inputs: int, outputs: int) -> Rows:
+    """The rows of a case as float64 arrays, for the search."""
+    x, y = np.zeros((len(case.any_of), inputs)), np.zeros((len(case.any_of), outputs))
+    for r, row in enumerate(case.any_of):
+        for target, terms in ((x, row.x), (y, row.y)):
+            for i, value in terms:
+                target[r, i] = float(value)
+    return Rows(x, y, np.array([float(row.constant) for row in case.any_of]))

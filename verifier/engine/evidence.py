@@ -1,0 +1,146 @@
+"""Evidence: certificates and witnesses written, checked by the independent checker, and mended until it accepts."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specs.errors import CertificateError
+from verifier.certificate.checking import CheckerProcess
+from verifier.certificate.sources import Sources
+from verifier.certificate.witness import WitnessDraft
+from verifier.certificate.write import Draft, save
+from verifier.engine.deadline import Deadline
+from verifier.engine.explore import Budget
+from verifier.engine.outcome import Proof
+from verifier.engine.pieces import locate
+from verifier.engine.scheduler import NODES, CaseSearch
+
+ROUNDS = 30  # of mending
+PATIENCE = 2  # rounds after which a refused leaf is split rather than proved again with a larger margin
+
+Origins = list[list[tuple[int, int, int]]]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A proof and the margin the checker found in it."""
+
+    proof: Proof
+    margin: float
+
+
+@dataclass
+class Evidence:
+    """Where evidence goes and who checks it. ``path`` is the certificate's; a witness stands beside it."""
+
+    checker: CheckerProcess
+    sources: Sources
+    claim: str
+    producer: dict[str, str]
+    path: Path
+    problem_cases: int
+    _numbers: list[int] = field(default_factory=list)
+    _all_cases: int = 0
+
+    def onnx(self) -> bytes:
+        """The model as onnxruntime reads it."""
+        data = self.sources.model.data
+        return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+
+    def refute(self, case: int, point: tuple[Fraction, ...], deadline: Deadline) -> tuple[str, Path | None]:
+        """How the checker proved that every row of the case fails at the point, and the file; "" when it did not."""
+        number = self._case_numbers(deadline)[case]
+        path = self.path.with_suffix(".nnwitness")
+        claim = f"NOT: {self.claim}"
+        save(WitnessDraft(self.sources.model, self.sources.query, number, point, claim, self.producer).to_bytes(), path)
+        answer = self.checker.check(path, deadline)
+        if answer is not None and answer.get("accepted"):
+            return str(answer["reason"]), path
+        path.unlink()
+        return "", None
+
+    def prove(self, cases: list[CaseSearch], deadline: Deadline) -> Accepted | None:
+        """Write the certificate and have it checked; leaves that are refused are searched again, more finely.
+
+        None when time runs out or a refused leaf cannot be closed; the file is there only if it was accepted.
+        """
+        numbers = self._case_numbers(deadline)
+        for attempt in range(ROUNDS):
+            draft, owners = self._draft(cases, numbers)
+            size = save(draft.to_bytes(), self.path)
+            answer = self.checker.check(self.path, deadline)
+            if answer is None:
+                break
+            if "error" in answer:
+                self.path.unlink()
+                raise CertificateError(str(answer["error"]))
+            if answer["accepted"]:
+                seconds, leaves = float(answer["seconds"]), int(answer["leaves"])
+                margin = float(answer["margin"]) if answer["margin"] is not None else 0.0
+                return Accepted(Proof(self.path, size, leaves, seconds, self.sources.binding), margin)
+            if not _mend(cases, answer["failures"], numbers, owners, attempt, deadline):
+                break
+        self.path.unlink(missing_ok=True)
+        return None
+
+    def _case_numbers(self, deadline: Deadline) -> list[int]:
+        """The checker's number of each of our cases: it keeps count of those whose box is empty, we drop them."""
+        if not self._all_cases:
+            self._numbers, self._all_cases = self.checker.cases(deadline)
+            if len(self._numbers) != self.problem_cases:
+                raise CertificateError(
+                    f"the checker reads {len(self._numbers)} cases in the query, the search {self.problem_cases}"
+                )
+        return self._numbers
+
+    def _draft(self, cases: list[CaseSearch], numbers: list[int]) -> tuple[Draft, dict[int, Origins | Any]]:
+        """The certificate, and for every chunk the case it belongs to and where its words came from."""
+        roots = [np.zeros(1, dtype=np.int64)] * self._all_cases  # an empty case needs no proof: a single leaf
+        further: list[np.ndarray] = []
+        owners: dict[int, Any] = {}
+        for k, case in enumerate(cases):
+            streams, origins = case.pieces.chunks(self._all_cases + len(further))
+            roots[numbers[k]] = streams[0]
+            for i, origin in enumerate(origins):
+                owners[numbers[k] if i == 0 else self._all_cases + len(further) + i - 1] = (k, origin)
+            further += streams[1:]
+        draft = Draft(
+            self.sources.model, self.sources.query, self._all_cases, roots + further, self.claim, self.producer
+        )
+        return draft, owners
+
+
+def _mend(
+    cases: list[CaseSearch],
+    failures: list[dict[str, Any]],
+    numbers: list[int],
+    owners: dict[int, Any],
+    attempt: int,
+    deadline: Deadline,
+) -> bool:
+    """Search below every refused leaf in float64, with a larger margin each time; False when one stays open."""
+    refused: dict[int, list[tuple[int, int, dict[str, Any]]]] = {}
+    for failure in failures:
+        k, origin = owners[failure["chunk"]]
+        piece, position = locate(origin, failure["position"])
+        refused.setdefault(k, []).append((piece, position, failure))
+    for k, leaves in refused.items():
+        case = cases[k]
+        explorer = replace(case.explorer, precision="float64", margin=10.0 ** min(attempt - 9, -5))
+        # Later positions first: opening a place leaves the indices of earlier ones alone.
+        leaves.sort(key=lambda leaf: leaf[:2], reverse=True)
+        for piece, position, failure in leaves:
+            lower, upper = np.array(failure["lower"]), np.array(failure["upper"])
+            budget = Budget(deadline, NODES)
+            seen = explorer.explore(lower[None], upper[None], budget, -np.inf, split_first=attempt >= PATIENCE)
+            if len(seen.open_lower):
+                return False
+            case.pieces.add(seen.pieces[0], case.pieces.reopen(piece, position))
+            case.nodes += seen.nodes
+    return True

@@ -1,0 +1,44 @@
+"""The relaxed attack that an unknown verdict hands over: the open box that is farthest from a proof."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from relaxations.bounds.boxes import BoxBounder
+from verifier.engine.outcome import RelaxedAttack
+from verifier.engine.scheduler import CaseSearch, Place
+
+LISTED = 10
+
+
+def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
+    """The open box with the least bound, its relaxation's minimiser, and the neurons whose relaxation it exploits."""
+    candidates = [
+        (k, place) for k, case in enumerate(cases) for place in [*case.waiting, *case.stuck][-256:]
+    ]
+    if not candidates:
+        return None
+    found = [(_minimise(cases[k], place), k) for k, place in candidates[:512]]
+    (bound, point, exploits), k = min(found, key=lambda entry: entry[0][0])
+    value = float(cases[k].explorer.values(point[None])[0])
+    return RelaxedAttack(k, point.tolist(), bound, value, exploits)
+
+
+def _minimise(case: CaseSearch, place: Place) -> tuple[float, np.ndarray, list[tuple[int, int, float]]]:
+    """Bound of the best row on one box, the corner where its relaxation attains it, and the widest relaxed neurons.
+
+    The gap of a neuron is how far the upper line of its relaxation stands above the ReLU at the attacked input.
+    """
+    network = case.explorer.network
+    bounds = BoxBounder(network, case.explorer.rows).bounds(place.lower[None], place.upper[None])
+    best = int(bounds.lower[0].argmax())
+    point = np.where(bounds.form[0, best] > 0, place.lower, place.upper)
+    preactivations, _ = network.preactivations(point[None])
+    gaps = []
+    for layer, (z, (l, u)) in enumerate(zip(preactivations, bounds.ranges, strict=True)):
+        unstable = (l[0] < 0) & (u[0] > 0)
+        width = np.where(unstable, u[0] - l[0], 1)
+        gap = np.where(unstable, u[0] / width * (z[0] - l[0]) - np.maximum(z[0], 0), 0)
+        gaps += [(layer, int(i), float(gap[i])) for i in np.flatnonzero(gap > 0)]
+    gaps.sort(key=lambda entry: -entry[2])
+    return float(bounds.lower[0, best]), point, gaps[:LISTED]

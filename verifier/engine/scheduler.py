@@ -1,0 +1,175 @@
+"""Sharing the search over processes: which open boxes are explored next, by whom, and what came back.
+
+Work is handed out through the ``concurrent.futures.Executor`` interface, so that a cluster's executor would serve as
+well as the process pool used here.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from verifier.engine.deadline import Deadline, earliest
+from verifier.engine.explore import Budget, Exploration, Explorer
+from verifier.engine.pieces import Pieces
+
+ALONE = 0.15  # seconds one process searches before others are worth starting
+SLICE = 0.4  # seconds of one exploration in a worker: how long a finished search can still be waited for
+GROUP = 64  # boxes explored together
+NODES = 1 << 20  # of one exploration
+
+
+@dataclass(frozen=True)
+class Place:
+    """An open box and where its piece belongs: (piece, index among that piece's open places), None for the root."""
+
+    at: tuple[int, int] | None
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+@dataclass
+class CaseSearch:
+    """The state of one case's search. ``bound`` is the least proved value over what is still open."""
+
+    explorer: Explorer
+    waiting: list[Place]
+    pieces: Pieces = field(default_factory=Pieces)
+    running: int = 0
+    stuck: list[Place] = field(default_factory=list)
+    nodes: int = 0
+    attained: float = np.inf
+    point: np.ndarray | None = None
+    bound: float = -np.inf
+    relaxed_point: np.ndarray | None = None
+    stop_at: float = 0.0
+
+    @property
+    def closed(self) -> bool:
+        return not (self.waiting or self.running or self.stuck)
+
+    def take(self, count: int) -> list[Place]:
+        """The newest open boxes, so that few stay open."""
+        taken, self.waiting = self.waiting[-count:], self.waiting[:-count]
+        return taken
+
+    def see(self, value: float, point: np.ndarray) -> None:
+        """Remember an evaluated point if it is the worst so far."""
+        if value < self.attained:
+            self.attained, self.point = value, point
+
+    def candidate(self) -> bool:
+        """Whether a new candidate violation was seen; the next one has to be clearly lower."""
+        if self.attained > self.stop_at:
+            return False
+        self.stop_at = self.attained - 1e-6 * (1 + abs(self.attained))
+        return True
+
+    def put_back(self, places: list[Place], seen: Exploration) -> None:
+        """Store the pieces an exploration found and queue what it left open."""
+        start = 0
+        for place, words in zip(places, seen.pieces, strict=True):
+            piece = self.pieces.add(words, place.at)
+            for index in range(len(self.pieces.children[piece])):
+                i = start + index
+                following = Place((piece, index), seen.open_lower[i], seen.open_upper[i])
+                (self.stuck if seen.stuck[i] else self.waiting).append(following)
+            start += len(self.pieces.children[piece])
+        self.nodes += seen.nodes
+        self.see(seen.attained, seen.point)
+        if seen.relaxed_point is not None:
+            self.bound, self.relaxed_point = seen.proved, seen.relaxed_point
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a progress line shows: best row's least attained value, least proved one, open boxes, nodes, seconds."""
+
+    attained: float
+    proved: float
+    open: int
+    nodes: int
+
+
+def search(
+    cases: list[CaseSearch],
+    deadline: Callable[[], Deadline],
+    workers: int,
+    found: Callable[[int, np.ndarray], bool],
+    report: Callable[[Progress], None],
+) -> None:
+    """Explore until every case is closed or stuck, ``found`` confirms a violation, or the deadline passes.
+
+    ``found(case, point)`` judges a candidate; when it says no, the search goes on below the value it has seen.
+    """
+    alone = Deadline.after(ALONE)
+    for k, case in enumerate(cases):
+        while case.waiting and not deadline().over:
+            until = deadline() if workers < 2 else earliest(deadline(), alone)
+            if until.over:
+                break
+            places = case.take(GROUP)
+            seen = _explore(case, places, Budget(earliest(until, Deadline.after(SLICE)), NODES))
+            case.put_back(places, seen)
+            report(_progress(cases))
+            if case.candidate() and found(k, seen.point):
+                return
+    if workers > 1 and any(case.waiting for case in cases) and not deadline().over:
+        _search_parallel(cases, deadline, workers, found, report)
+
+
+def _search_parallel(
+    cases: list[CaseSearch],
+    deadline: Callable[[], Deadline],
+    workers: int,
+    found: Callable[[int, np.ndarray], bool],
+    report: Callable[[Progress], None],
+) -> None:
+    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+    running: dict[Future[Exploration], tuple[int, list[Place]]] = {}
+    pool = ProcessPoolExecutor(workers, mp_context=context)
+    try:
+        while not deadline().over:
+            while len(running) < workers + 1 and any(case.waiting for case in cases):
+                k = max(range(len(cases)), key=lambda k: len(cases[k].waiting))
+                case = cases[k]
+                places = case.take(int(np.clip(len(case.waiting) // (2 * workers), 1, GROUP)))
+                case.running += 1
+                budget = Budget(earliest(deadline(), Deadline.after(SLICE)), NODES)
+                lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
+                running[pool.submit(case.explorer.explore, lower, upper, budget, case.stop_at)] = (k, places)
+            if not running:
+                return
+            done, _ = wait(running, timeout=max(0.0, deadline().remaining), return_when=FIRST_COMPLETED)
+            for future in done:
+                k, places = running.pop(future)
+                seen = future.result()
+                cases[k].running -= 1
+                cases[k].put_back(places, seen)
+                if cases[k].candidate() and found(k, seen.point):
+                    return
+            report(_progress(cases))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # what still runs ends within its slice
+        for k, places in running.values():
+            cases[k].running -= 1
+            cases[k].waiting += places
+
+
+def _explore(case: CaseSearch, places: list[Place], budget: Budget) -> Exploration:
+    lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
+    return case.explorer.explore(lower, upper, budget, case.stop_at)
+
+
+def _progress(cases: list[CaseSearch]) -> Progress:
+    open_cases = [case for case in cases if not case.closed]
+    return Progress(
+        min((case.attained for case in cases), default=np.inf),
+        min((case.bound for case in open_cases), default=np.inf),
+        sum(len(case.waiting) for case in cases),
+        sum(case.nodes for case in cases),
+    )
