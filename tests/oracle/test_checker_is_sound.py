@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,13 +25,14 @@ from verifier.checker.tree import CLIP, LEAF, SPLIT
 from verifier.checker.vnnlib import read_query
 
 pytest.importorskip("onnx")
+remembered = cache(question)
 SEEDS = [(seed,) for seed in range(25)]
 FALSE = [(seed, *how) for seed in range(20) for how in (("just below",), ("at", True))]
 
 
 @pytest.fixture
 def asked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Question, Checker]:
-    q = question(*request.param)
+    q = remembered(*request.param)
     model, spec = q.write(tmp_path)
     network = read_network(model.read_bytes())
     return q, Checker(network, read_query(spec.read_text(encoding="utf-8"), q.net.inputs, q.net.outputs))
