@@ -198,7 +198,9 @@ def gelu(b: Builder, self: Value, approximate: str = "none") -> Value:
 
 
 def softplus(b: Builder, self: Value, beta: float = 1, threshold: float = 20) -> Value:
-    # Beyond the threshold PyTorch returns x, which is softplus(x) to float32 precision.
+    # Beyond the threshold PyTorch returns x: softplus(x) up to 2e-9 at 20, another function at less.
+    if threshold < 20:
+        raise ValueError(f"threshold {threshold}; 20 or more is read")
     soft = b.emit(ops.Softplus(), _scaled(b, self, beta))
     return soft if beta == 1 else b.emit(ops.Div(), soft, b.scalar(float(beta)))
 

@@ -273,7 +273,7 @@ def sym_size(b: Builder, self: Value, dim: int) -> int:
 VIEWS = frozenset((
     "view", "_unsafe_view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "permute", "transpose", "t",
     "numpy_T", "alias", "detach", "contiguous", "to", "dropout", "alpha_dropout", "feature_dropout", "expand",
-    "slice", "select", "narrow", "split", "split_with_sizes", "chunk", "unbind", "view_as", "expand_as", "lift_fresh",
+    "slice", "select", "narrow", "split", "split_with_sizes", "chunk", "unbind", "lift_fresh",
 ))  # fmt: skip
 """Operators whose result may share memory with their first argument."""
 

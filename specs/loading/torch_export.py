@@ -83,7 +83,11 @@ def _program(archive: TorchZip, model: str, module: Mapping[str, Any]) -> Progra
         else:
             refused.append(f"output of kind {kind}")
     if any("mutation" in what for what in refused):
-        raise ModelError("the model changes its own state when it runs; export it after model.eval()", archive.label)
+        raise ModelError(
+            "the model overwrites its own state or input when it runs; export it after model.eval() and without "
+            "operators in place on the input",
+            archive.label,
+        )
     if refused:
         raise ModelError(f"{', '.join(sorted(set(refused)))}: only tensors go in and out of a network", archive.label)
     calls = tuple(_call(node, number) for number, node in enumerate(graph["nodes"]))
@@ -91,6 +95,9 @@ def _program(archive: TorchZip, model: str, module: Mapping[str, Any]) -> Progra
 
 
 def _input_shape(archive: TorchZip, name: str, meta: Mapping[str, Any]) -> tuple[int, ...]:
+    dtype = SCALAR_TYPES.get(meta["dtype"], "unknown")
+    if not dtype.endswith(("float16", "float32", "float64")):
+        raise ModelError(f"input {name!r} is of type {dtype}; a network takes real numbers", archive.label)
     shape = []
     for axis, size in enumerate(meta["sizes"]):
         if "as_int" in size:

@@ -300,19 +300,32 @@ def test_a_batch_norm_in_training_mode_is_refused():
         read_graph(stream, "model.pt2")
 
 
-def test_overwriting_memory_that_a_view_still_shows_is_refused_and_works_decomposed():
-    def module():
-        return Function(lambda x: _overwrite_first_row(x))
+def test_a_model_that_overwrites_its_input_is_its_function_or_refused():
+    module = Function(lambda x: x.add_(1) * 2 + x)
+    assert graph_of(module, torch.zeros(2)).evaluate_flat([0.0, 1.0]) == pytest.approx([3.0, 6.0])
+    with pytest.raises(ModelError, match="overwrites its own state or input"):
+        graph_of(module, torch.zeros(2), decompose=True)
 
-    with pytest.raises(ModelError, match=r"run_decompositions"):
-        graph_of(module(), torch.randn(2, 3))
+
+def test_integer_inputs_are_refused():
+    table = nn.Embedding(5, 2)
+    with pytest.raises(ModelError, match="of type int64; a network takes real numbers"):
+        graph_of(Function(lambda x: table(x)), torch.tensor([1, 2]))
 
 
-def _overwrite_first_row(x):
-    base = x * 1
-    row = base[0]
-    row.relu_()
-    return base.sum(0)
+def test_a_softplus_that_jumps_is_refused():
+    with pytest.raises(ModelError, match=r"softplus.*threshold 1"):
+        graph_of(Function(lambda x: F.softplus(x, threshold=1.0)), torch.randn(3))
+
+
+def test_overwriting_memory_that_a_view_still_shows_is_refused():
+    def overwrite_first_row(x):
+        base = x * 1
+        base[0].relu_()
+        return base.sum(0)
+
+    with pytest.raises(ModelError, match=r"overwrites memory that .* share.*run_decompositions"):
+        graph_of(Function(overwrite_first_row), torch.randn(2, 3))
 
 
 def test_overwriting_a_tensor_that_is_read_again_uses_the_new_value():
