@@ -11,7 +11,7 @@ from typing import NamedTuple
 from specs.problem import Terms
 
 MAX_DISJUNCTS = 100_000
-MAX_ATOMS = 5_000_000
+MAX_ATOMS = 1_000_000
 
 
 class Atom(NamedTuple):
@@ -43,7 +43,7 @@ def disjoin(formulas: Sequence[Dnf]) -> Dnf:
 
 
 def conjoin(formulas: Sequence[Dnf]) -> Dnf:
-    """The and of ``formulas``, multiplied out. ``OverflowError`` beyond 100,000 alternatives or 5,000,000 atoms."""
+    """The and of ``formulas``, multiplied out. ``OverflowError`` beyond 100,000 alternatives or 1,000,000 atoms."""
     alternatives = prod(map(len, formulas))
     atoms = sum(sum(map(len, formula)) * (alternatives // len(formula)) for formula in formulas if formula)
     _check_size(alternatives, atoms)

@@ -1,0 +1,60 @@
+"""One row of a data set in an .npz file, read as data and exactly."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+_INPUT_NAMES = ("inputs", "images", "data", "x", "X")
+_LABEL_NAMES = ("labels", "label", "targets", "y")
+_MAX_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Row:
+    """Exact ``values`` (flattened) of one example in its ``shape``, and its ``label`` when the file has labels."""
+
+    values: tuple[Fraction, ...]
+    shape: tuple[int, ...]
+    label: int | None
+
+
+def read_row(path: Path, index: int) -> Row:
+    """Example ``index`` of an .npz file with an array of inputs and, if it has any, one of labels.
+
+    Inputs are the array called inputs, images, data, x or X, or the only array that is not labels; labels are called
+    labels, label, targets or y. The first axis counts examples. Nothing is unpickled.
+    Raises ``ValueError`` with a message for the user.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
+                raise ValueError(f"{path} unpacks to more than {_MAX_BYTES >> 30} GiB")
+        with np.load(path, allow_pickle=False) as arrays:
+            names = list(arrays.files)
+            labels_name = next((name for name in _LABEL_NAMES if name in names), None)
+            others = [name for name in names if name != labels_name]
+            known = [name for name in _INPUT_NAMES if name in others] or (others if len(others) == 1 else [])
+            if not known:
+                raise ValueError(f"{path} has the arrays {', '.join(names)}; expected one of {', '.join(_INPUT_NAMES)}")
+            inputs = arrays[known[0]]
+            labels = arrays[labels_name] if labels_name else None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(f"{path} is not an .npz file: {error}") from None
+    if inputs.ndim == 0 or not 0 <= index < len(inputs):
+        raise ValueError(f"{path} has {len(inputs) if inputs.ndim else 0} examples; there is no example {index}")
+    row = np.asarray(inputs[index])
+    if row.dtype.kind not in "fiub" or not np.all(np.isfinite(row)):
+        raise ValueError(f"example {index} of {path} holds values that are not finite numbers ({row.dtype})")
+    label = None
+    if labels is not None:
+        if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
+            raise ValueError(f"{path}: array {labels_name!r} has to hold one whole number per example")
+        label = int(labels[index])
+    return Row(tuple(Fraction(value) for value in row.reshape(-1).tolist()), row.shape, label)

@@ -1,0 +1,274 @@
+"""The schema of spec.yaml: which keys there are, what they hold, and what they mean. The only place that says so."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from specs.language.yaml_tree import parse_number
+
+
+def _number(value: object) -> Fraction:
+    if isinstance(value, (int, Fraction)) and not isinstance(value, bool):
+        return Fraction(value)
+    if isinstance(value, str):
+        try:
+            number = parse_number(value)
+        except OverflowError as error:
+            raise PydanticCustomError("number", "{why}", {"why": str(error)}) from None
+        if number is not None and ("/" in value):
+            return number
+    raise PydanticCustomError(
+        "number", "expected a finite number such as 0.1 or 8/255, found {value}", {"value": repr(value)}
+    )
+
+
+def _positive(value: object) -> Fraction:
+    number = _number(value)
+    if number <= 0:
+        raise PydanticCustomError("positive", "expected a number above 0")
+    return number
+
+
+def _not_negative(value: object) -> Fraction:
+    number = _number(value)
+    if number < 0:
+        raise PydanticCustomError("not_negative", "expected a number of at least 0")
+    return number
+
+
+def _numbers(value: object) -> Any:
+    return tuple(_numbers(part) for part in value) if isinstance(value, list) else _number(value)
+
+
+def _count(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise PydanticCustomError("count", "expected a whole number of at least 0, found {value}", {"value": repr(value)})
+
+
+def _not_yet(value: object) -> None:
+    raise PydanticCustomError("not_yet", "is not supported yet")
+
+
+def _texts(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _version(value: object) -> object:
+    return "1.0" if value == 1 else value
+
+
+def _norm(value: object) -> object:
+    if value in (1, 2, "1", "2"):
+        raise PydanticCustomError("not_yet", "balls of the {p}-norm are not supported yet; inf is", {"p": str(value)})
+    return value
+
+
+_NUMBER_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[-+.\deE]+/[-+.\deE]+$"}]}
+_NUMBERS_SCHEMA = {"anyOf": [*_NUMBER_SCHEMA["anyOf"], {"type": "array", "items": {}}]}
+
+Number = Annotated[Any, PlainValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
+Positive = Annotated[Any, PlainValidator(_positive), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
+NotNegative = Annotated[Any, PlainValidator(_not_negative), WithJsonSchema({"type": "number", "minimum": 0})]
+NumberOrList = Annotated[Any, PlainValidator(_numbers), WithJsonSchema(_NUMBERS_SCHEMA)]
+Count = Annotated[int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
+NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
+Severity = Literal["malign", "benign", "info"]
+ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]
+
+
+class Section(BaseModel):
+    """A mapping whose keys are exactly the fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Model(Section):
+    """A network."""
+
+    path: str = Field(description="Model file, relative to this one; $MODEL is the MODEL of the command line.")
+    arch: Any = Field(None, description="Architecture of a state_dict, as in {sequential: [linear, relu, linear]}.")
+    role: Literal["target"] = Field(default="target", description="What the network is for.")
+    output_names: tuple[Name, ...] = Field(default=(), description="Names of the outputs, for y.NAME.")
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="Expected hash of the model file.")
+    taps: NotYet = None
+    front: NotYet = None
+    trust: NotYet = None
+    recall: NotYet = None
+
+
+class Normalize(Section):
+    """The model consumes (raw - mean) / range. Sets are stated in raw units."""
+
+    mean: NumberOrList = Field(default=Fraction(0), description="One number, or one per element.")
+    range: NumberOrList = Field(
+        default=None, description="Divisor: one number, or one per element."
+    )
+    std: NumberOrList = Field(default=None, description="Another name for `range`.")
+
+
+class BoxSet(Section):
+    """Every element between two bounds, both included."""
+
+    lo: NumberOrList = Field(description="Lower bound: one number, or one per element.")
+    hi: NumberOrList = Field(description="Upper bound: one number, or one per element.")
+    data: NotYet = None
+
+
+class DatasetRow(Section):
+    """An example of a data set."""
+
+    dataset: str = Field(description="An .npz file, relative to this one, with inputs and labels.")
+    index: Count = Field(description="Which example, from 0.")
+
+
+def _kind_of_center(value: object) -> str:
+    return "row" if isinstance(value, dict) else "values"
+
+
+Center = Annotated[
+    Annotated[NumberOrList, Tag("values")] | Annotated[DatasetRow, Tag("row")], Discriminator(_kind_of_center)
+]
+
+
+class Ball(Section):
+    """Points within a distance of a centre."""
+
+    norm: Annotated[Literal["inf"], BeforeValidator(_norm)] = Field(description="The norm of the distance.")
+    eps: NotNegative = Field(description="The radius, included.")
+    center: NumberOrList | DatasetRow = Field(
+        description="The centre: a list, one number, or an example of a data set."
+    )
+
+
+class Input(Section):
+    """What the network may be given. All sets under an input intersect."""
+
+    shape: tuple[Positive, ...] = Field(description="Shape of the input; as many elements as the model takes.")
+    names: tuple[Name, ...] = Field(default=(), description="Names of the elements, for x.NAME.")
+    units: Texts = Field(default=(), description="Units of the elements, for reports: one, or one per element.")
+    normalize: Normalize | None = Field(default=None, description="How raw values become what the model consumes.")
+    box: BoxSet | None = Field(default=None, description="Bounds.")
+    ball: Ball | None = Field(default=None, description="A ball.")
+    linear: Texts = Field(default=(), description='Conditions on the input, such as "x.debt <= 5 * x.income".')
+    points: NotYet = None
+    poly: NotYet = None
+    image_of: NotYet = None
+    tube: NotYet = None
+    activation_hull: NotYet = None
+    inject: NotYet = None
+    natural: NotYet = None
+    abstract_by: NotYet = None
+    distribution: NotYet = None
+
+
+class Requirement(Section):
+    """Something that has to hold for every input."""
+
+    id: Id = Field(description="Name of the requirement in reports.")
+    severity: Severity = Field(default="malign", description="How bad a violation is.")
+    assert_: str = Field(alias="assert", description="The condition that has to hold.")
+    where: Texts = Field(default=(), description="Further conditions on the input under which it has to hold.")
+    slack: NotNegative = Field(default=Fraction(0), description="By how much comparisons of outputs have to hold.")
+    accept_class: ClaimClass = Field(default="sound", description="Weakest class of claim that counts.")
+    over: NotYet = None
+    solve_for: NotYet = None
+    statistical: NotYet = None
+    methods: NotYet = None
+    adversarial: NotYet = None
+
+
+class Budget(Section):
+    """Limits of a run."""
+
+    seconds: Positive | None = Field(default=None, description="Wall-clock seconds for each requirement.")
+    memory_mb: Positive | None = Field(default=None, description="Memory in MB.")
+    seconds_each: NotYet = None
+    leaves: NotYet = None
+
+
+class Engine(Section):
+    """How to look for the answer. Nothing here can make an answer wrong."""
+
+    methods: Texts = Field(default=(), description="Methods to use, cheapest first; all that fit when absent.")
+    budget: Budget = Field(default_factory=Budget, description="Limits.")
+    seed: Count | None = Field(default=None, description="Seed of everything random.")
+    workers: Count | None = Field(default=None, description="Number of processes.")
+    arithmetic: Literal["outward-float64"] = Field(default="outward-float64", description="Arithmetic of proofs.")
+    device: NotYet = None
+    relaxed_checker: NotYet = None
+    extract_attack: NotYet = None
+
+
+class Gate(Section):
+    """What a run has to reach besides its verdicts."""
+
+    require_class: dict[Severity, ClaimClass] = Field(default={}, description="Weakest class of claim by severity.")
+    min: NotYet = None
+    max: NotYet = None
+    regression: NotYet = None
+
+
+Artefact = Literal[
+    "report",
+    "certificate",
+    "attack",
+    "relaxed-attack",
+    "vnnlib",
+    "junit",
+    "sarif",
+    "csv",
+    "latex",
+    "baseline",
+    "ledger",
+]
+
+
+class SpecFile(Section):
+    """One question about one network."""
+
+    certify: Annotated[Literal["1.0"], BeforeValidator(_version)] = Field(description="Version of this language.")
+    name: str = Field(description="Name of the specification.")
+    description: str = Field(default="", description="What it is about, in words.")
+    models: dict[Name, Model] = Field(description="The network, by the name that expressions call it.")
+    inputs: dict[Name, Input] = Field(description="The input, by the name that expressions use.")
+    let: dict[Name, str] = Field(default={}, description="Names for expressions, each may use those before it.")
+    require: tuple[Requirement, ...] = Field(min_length=1, description="What has to hold.")
+    engine: Engine = Field(default_factory=Engine, description="How to look for the answer.")
+    emit: tuple[Artefact, ...] = Field(default=(), description="Artefacts to write.")
+    gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
+    overseers: NotYet = None
+    assume: NotYet = None
+    adversary: NotYet = None
+    distill: NotYet = None
+    chain: NotYet = None
+    repair: NotYet = None
+    sweep: NotYet = None
+    incremental: NotYet = None
+    monitor: NotYet = None
+    policy: NotYet = None
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of spec.yaml, for editors; keys that are not supported yet are left out."""
+    schema = SpecFile.model_json_schema(by_alias=True)
+    for part in [schema, *schema.get("$defs", {}).values()]:
+        properties = part.get("properties", {})
+        part["properties"] = {key: value for key, value in properties.items() if "not" not in value}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
