@@ -58,6 +58,9 @@ SAMPLES = [
     Sample("product read before and after its bias", [
         n("MatMul", ["x", "w"], ["z"]), n("Add", ["z", "b"], ["a"]), n("Add", ["a", "z"], ["y"])],
         (1, 3), {"w": W34, "b": weights(4)}),
+    Sample("bias of a reordered product", [
+        n("MatMul", ["x", "w"], ["z"]), n("Gather", ["z", "i"], ["g"], axis=1), n("Add", ["g", "b"], ["y"])],
+        (1, 3), {"w": W34, "b": weights(4), "i": integers(3, 1, 2, 0)}),
     Sample("two biases", [n("MatMul", ["x", "w"], ["z"]), n("Add", ["z", "b"], ["a"]), n("Add", ["a", "b"], ["y"])],
            (1, 3), {"w": W34, "b": weights(4)}),
     Sample("gemm", [n("Gemm", ["x", "w", "b"], ["y"])], (2, 3), {"w": W34, "b": weights(4)}),

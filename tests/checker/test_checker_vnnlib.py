@@ -208,6 +208,23 @@ def test_all_offenders_are_named_with_their_lines() -> None:
         read_query("(declare-const X_0 Real)\n(declare-const X_7 Real)\n\n\n(assert (<= Z_0 1))", 1, 1)
 
 
+def test_damaged_queries_raise_nothing_but_check_errors() -> None:
+    rng = random.Random(23)
+    text = BOX + "(assert (or (and (<= (* 2 Y_0) -1.5e-3) (> X_0 .5)) (= (- Y_0 X_0) 3)))"
+    refused = 0
+    for _ in range(2000):
+        damaged = list(text)
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(damaged))
+            part = rng.choice(["(", ")", " ", "9", "e", "-", "X_0", "or", ";", "\0", "é"])
+            damaged[at : at + rng.randint(0, 2)] = part
+        try:
+            read_query("".join(damaged), 1, 1)
+        except CheckError:
+            refused += 1
+    assert 500 < refused < 2000
+
+
 # --- the competition's files -----------------------------------------------------------------------------------------
 
 
