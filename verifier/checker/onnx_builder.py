@@ -208,8 +208,9 @@ def matmul(builder: Builder, a: Value, b: Value) -> Computed:
     else:
         columns, weight = columns.reshape(right)[..., None, :, :], weight.reshape(left)[..., :, :, None]
     rows = np.arange(prod(batch) * m * n, dtype=np.int64).reshape((*batch, m, 1, n))
-    entries = [np.broadcast_to(part, full).reshape(-1) for part in (rows, columns, weight)]
-    return builder.linear(node, entry_map(*entries, rows.size, prod(x.shape)), shape)
+    to, of = np.broadcast_to(rows, full).reshape(-1), np.broadcast_to(columns, full).reshape(-1)
+    entries = np.broadcast_to(weight, full).reshape(-1)
+    return builder.linear(node, entry_map(to, of, entries, rows.size, prod(x.shape)), shape)
 
 
 def linear_map(matrix: Vector) -> Dense | Sparse:
@@ -272,7 +273,7 @@ def reshape(value: Value, shape: Sequence[int]) -> Value:
     return move(value, lambda array: array.reshape(tuple(shape)))
 
 
-def take(value: Value, indices: NDArray[np.generic], axis: int) -> Value:
+def take(value: Value, indices: Index, axis: int) -> Value:
     """Entries along an axis, counted from the end where negative; raises ``IndexError`` when out of range."""
     return move(value, lambda array: np.take(array, indices, axis))
 

@@ -222,7 +222,7 @@ def _gather(builder: Builder, node: Node) -> Sequence[Value]:
         raise CheckError("the indices are not constant integers")
     (axis,) = axes_of([node.integer("axis", 0)], len(value.shape))
     bounded(value.shape[:axis] + indices.shape + value.shape[axis + 1 :])
-    return [take(value, indices, axis)]
+    return [take(value, indices.astype(np.int64), axis)]
 
 
 def _slice(builder: Builder, node: Node) -> Sequence[Value]:
