@@ -11,9 +11,12 @@ from specs.graph.graph import Array, Shape
 
 MAX_ELEMENTS = 1 << 27
 """Largest tensor of a graph; a network beyond it is a mistake or an attack on memory."""
-MAX_FOLDED = 1 << 28
-"""How many elements folding may compute in all; a few lines of a file can ask for any number."""
+MAX_FOLDED = 1 << 27
+"""How many elements folding may read and compute in all; a few lines of a file can ask for any number."""
+MAX_INDEX = 1 << 24
+"""Longest list of positions made up by an operator."""
 
+_MOVING = (ops.Reshape, ops.Transpose, ops.Slice, ops.Expand, ops.Gather)
 _TRUTH_VALUED = (ops.Equal, ops.Less, ops.LessOrEqual, ops.And, ops.Or, ops.Not)
 
 
@@ -49,14 +52,21 @@ class GraphBuilder:
         constants = [self.value(name) for name in inputs]
         known = [value for value in constants if value is not None]
         if inputs and len(known) == len(inputs):
+            moving = isinstance(op, _MOVING)  # mostly views, which cost nothing
+            if not moving:
+                self.charge(prod(shape) + sum(value.size for value in known))
             with np.errstate(all="ignore"):
                 value = _narrowed(op.evaluate(*known), known)
-            if not any(np.may_share_memory(value, source) for source in known):
-                self._folded += value.size
-            if self._folded > MAX_FOLDED:
-                raise ValueError(f"computing its constants takes more than {MAX_FOLDED:,} elements")
+            if moving and not np.may_share_memory(value, known[0]):
+                self.charge(value.size)
             return self._put(name, ops.Constant(value), (), value.shape)
         return self._put(name, op, inputs, shape)
+
+    def charge(self, elements: int) -> None:
+        """Accounts for folding; ``ValueError`` when it takes more than ``MAX_FOLDED`` elements in all."""
+        self._folded += elements
+        if self._folded > MAX_FOLDED:
+            raise ValueError(f"computing its constants takes more than {MAX_FOLDED:,} elements")
 
     def shape(self, name: str) -> Shape:
         """Shape of a value."""

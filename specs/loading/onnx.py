@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 from pathlib import Path
 
 from specs.errors import ModelError, UnsupportedOpError
 from specs.graph import Graph
 from specs.graph.graph import Shape
-from specs.loading.graph_builder import GraphBuilder
+from specs.loading.graph_builder import MAX_ELEMENTS, GraphBuilder
 from specs.loading.model_file import read_model_file
 from specs.loading.onnx_call import Call, UnsupportedForm
 from specs.loading.onnx_model import OnnxModel, OnnxNode, OnnxValue, parse_model
@@ -123,6 +124,8 @@ class _Loader:
             self.problems.append(
                 f"input {value.name!r} has dynamic sizes beyond the batch, ({shown}): export it with a static shape"
             )
+        elif prod(size or 1 for size in value.shape) > MAX_ELEMENTS:
+            self.problems.append(f"input {value.name!r} has more than {MAX_ELEMENTS:,} elements")
         else:
             return tuple(1 if size is None else size for size in value.shape)
         return None

@@ -30,6 +30,9 @@ DTYPES: dict[int, np.dtype[np.generic]] = {
 }
 """How the elements of TensorProto.data_type are stored."""
 
+_MOST_ELEMENTS = 1 << 40
+"""Beyond any file; empty tensors may still declare such sizes."""
+
 _TYPED_FIELD = {FLOAT: 4, DOUBLE: 10, INT64: 7, 12: 11, 13: 11}
 _SMALL_FIELD = 5
 """Field of TensorProto for the elements of a type, and for those of all other types."""
@@ -58,7 +61,7 @@ def parse_tensor(data: memoryview, folder: Path | None) -> Array:
             external = as_int(value) == 1
     if element not in DTYPES:
         raise WireError(f"tensors of element type {element} have no meaning here")
-    if any(n < 0 for n in shape):
+    if any(n < 0 for n in shape) or prod(max(n, 1) for n in shape) > _MOST_ELEMENTS:
         raise WireError(f"a tensor has shape {shape}")
     dtype = DTYPES[element]
     if external:

@@ -92,45 +92,41 @@ class ConvTranspose:
 
 
 @dataclass(frozen=True)
-class AveragePool:
+class AbstractPool:
+    """One input, (N, C, *space); every window holds an element of it."""
+
+    kernel_shape: Sizes
+    strides: Sizes
+    pads: Sizes
+    dilations: Sizes
+
+    def infer_shape(self, *shapes: Shape) -> Shape:
+        return _pool_shape(only(shapes), self.kernel_shape, self.strides, self.pads, self.dilations)
+
+    def _views(self, x: Array, outside: float) -> tuple[Array, tuple[int, ...]]:
+        """All windows of ``x`` padded with ``outside``, and the axes that run over a window."""
+        self.infer_shape(x.shape)
+        view = _windows(_padded(x, self.pads, outside), self.kernel_shape, self.strides, self.dilations)
+        return view, tuple(range(-len(self.kernel_shape), 0))
+
+
+class AveragePool(AbstractPool):
     """Mean of the elements of each window that lie inside the tensor (padding is not counted)."""
 
-    kernel_shape: Sizes
-    strides: Sizes
-    pads: Sizes
-    dilations: Sizes
-
-    def infer_shape(self, *shapes: Shape) -> Shape:
-        return _pool_shape(only(shapes), self.kernel_shape, self.strides, self.pads, self.dilations)
-
     def evaluate(self, *arrays: Array) -> Array:
         (x,) = map(real, arrays)
-        self.infer_shape(x.shape)
-        axes = tuple(range(-len(self.kernel_shape), 0))
-        total = _windows(_padded(x, self.pads, 0.0), self.kernel_shape, self.strides, self.dilations).sum(axis=axes)
-        inside = _padded(np.ones((1, 1, *x.shape[2:])), self.pads, 0.0)
-        count = _windows(inside, self.kernel_shape, self.strides, self.dilations).sum(axis=axes)
-        return np.asarray(total / count)
+        total, axes = self._views(x, 0.0)
+        count, _ = self._views(np.ones((1, 1, *x.shape[2:])), 0.0)
+        return np.asarray(total.sum(axis=axes) / count.sum(axis=axes))
 
 
-@dataclass(frozen=True)
-class MaxPool:
+class MaxPool(AbstractPool):
     """Largest element of each window (padding never wins)."""
 
-    kernel_shape: Sizes
-    strides: Sizes
-    pads: Sizes
-    dilations: Sizes
-
-    def infer_shape(self, *shapes: Shape) -> Shape:
-        return _pool_shape(only(shapes), self.kernel_shape, self.strides, self.pads, self.dilations)
-
     def evaluate(self, *arrays: Array) -> Array:
-        (x,) = map(real, arrays)
-        self.infer_shape(x.shape)
-        axes = tuple(range(-len(self.kernel_shape), 0))
-        padded = _padded(np.asarray(x, dtype=np.float64), self.pads, -np.inf)
-        return np.asarray(_windows(padded, self.kernel_shape, self.strides, self.dilations).max(axis=axes))
+        (x,) = arrays
+        view, axes = self._views(x.astype(np.float64, copy=False), -np.inf)
+        return np.asarray(view.max(axis=axes))
 
 
 @dataclass(frozen=True)
@@ -173,13 +169,10 @@ def _pool_shape(x: Shape, kernel: Sizes, strides: Sizes, pads: Sizes, dilations:
     counts = window_counts(x[2:], kernel, strides, pads, dilations)
     extents = _extents(kernel, dilations)
     begins, _ = _begin_end(pads)
-    for axis, (begin, extent) in enumerate(zip(begins, extents)):
-        last = (counts[axis] - 1) * strides[axis] - begin
-        if begin >= extent or last >= x[2 + axis]:
-            raise ValueError(f"pads {pads} leave a window of size {kernel} without an element")
-        starts = [s * strides[axis] - begin for s in range(counts[axis])] if dilations[axis] > 1 else []
-        if any(not any(0 <= s + k * dilations[axis] < x[2 + axis] for k in range(kernel[axis])) for s in starts):
-            raise ValueError(f"dilations {dilations} leave a window of size {kernel} without an element")
+    for size, count, stride, begin, extent, dilation in zip(x[2:], counts, strides, begins, extents, dilations):
+        # A window that begins in the padding meets the input within one dilation of its first element.
+        if begin >= extent or (count - 1) * stride - begin >= size or (begin and dilation > size):
+            raise ValueError(f"pads {pads} or dilations {dilations} leave a window of {kernel} without an element")
     return (*x[:2], *counts)
 
 

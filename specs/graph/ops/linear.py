@@ -29,7 +29,6 @@ class MatMul:
         return np.asarray(np.matmul(real(a), real(b)))
 
 
-@dataclass(frozen=True)
 class Add(AbstractBinary):
     """``a + b``, broadcasting."""
 
@@ -37,7 +36,6 @@ class Add(AbstractBinary):
         return np.add(a, b)
 
 
-@dataclass(frozen=True)
 class Sub(AbstractBinary):
     """``a - b``, broadcasting."""
 
@@ -45,7 +43,6 @@ class Sub(AbstractBinary):
         return np.subtract(a, b)
 
 
-@dataclass(frozen=True)
 class Mul(AbstractBinary):
     """``a * b`` element by element, broadcasting."""
 
@@ -53,7 +50,6 @@ class Mul(AbstractBinary):
         return np.multiply(a, b)
 
 
-@dataclass(frozen=True)
 class Div(AbstractBinary):
     """``a / b`` element by element, broadcasting; integers truncate toward zero."""
 
@@ -66,7 +62,6 @@ class Div(AbstractBinary):
         return np.divide(a, b)
 
 
-@dataclass(frozen=True)
 class Pow(AbstractBinary):
     """``a ** b`` element by element, broadcasting; in the type of ``a``."""
 
@@ -76,7 +71,6 @@ class Pow(AbstractBinary):
         return np.power(a, b)
 
 
-@dataclass(frozen=True)
 class Neg(AbstractUnary):
     """``-x``."""
 

@@ -11,7 +11,6 @@ from specs.graph.graph import Array, Shape
 from specs.graph.ops.base import AbstractBinary, AbstractUnary, broadcast, real
 
 
-@dataclass(frozen=True)
 class Equal(AbstractBinary):
     """``a == b``."""
 
@@ -19,7 +18,6 @@ class Equal(AbstractBinary):
         return np.equal(a, b)
 
 
-@dataclass(frozen=True)
 class Less(AbstractBinary):
     """``a < b``."""
 
@@ -27,7 +25,6 @@ class Less(AbstractBinary):
         return np.less(a, b)
 
 
-@dataclass(frozen=True)
 class LessOrEqual(AbstractBinary):
     """``a <= b``."""
 
@@ -35,7 +32,6 @@ class LessOrEqual(AbstractBinary):
         return np.less_equal(a, b)
 
 
-@dataclass(frozen=True)
 class And(AbstractBinary):
     """``a and b``."""
 
@@ -43,7 +39,6 @@ class And(AbstractBinary):
         return np.logical_and(a, b)
 
 
-@dataclass(frozen=True)
 class Or(AbstractBinary):
     """``a or b``."""
 
@@ -51,7 +46,6 @@ class Or(AbstractBinary):
         return np.logical_or(a, b)
 
 
-@dataclass(frozen=True)
 class Not(AbstractUnary):
     """``not x``."""
 

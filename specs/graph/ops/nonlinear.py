@@ -11,7 +11,6 @@ from specs.graph.graph import Array, Shape
 from specs.graph.ops.base import AbstractBinary, AbstractUnary, broadcast, normal_axis, only, real
 
 
-@dataclass(frozen=True)
 class Relu(AbstractUnary):
     """``max(x, 0)``."""
 
@@ -29,7 +28,6 @@ class LeakyRelu(AbstractUnary):
         return np.where(x >= 0, x, self.alpha * x)
 
 
-@dataclass(frozen=True)
 class PRelu(AbstractBinary):
     """``x`` where ``x >= 0``, else ``slope * x``; inputs x and slope."""
 
@@ -58,7 +56,6 @@ class Selu(AbstractUnary):
         return self.gamma * np.where(x >= 0, x, self.alpha * np.expm1(np.minimum(x, 0)))
 
 
-@dataclass(frozen=True)
 class Sigmoid(AbstractUnary):
     """``1 / (1 + exp(-x))``."""
 
@@ -78,7 +75,6 @@ class HardSigmoid(AbstractUnary):
         return np.clip(self.alpha * x + self.beta, 0.0, 1.0)
 
 
-@dataclass(frozen=True)
 class Tanh(AbstractUnary):
     """``tanh(x)``."""
 
@@ -86,7 +82,6 @@ class Tanh(AbstractUnary):
         return np.tanh(x)
 
 
-@dataclass(frozen=True)
 class Softplus(AbstractUnary):
     """``log(1 + exp(x))``."""
 
@@ -94,7 +89,6 @@ class Softplus(AbstractUnary):
         return np.logaddexp(x, 0.0)
 
 
-@dataclass(frozen=True)
 class Softsign(AbstractUnary):
     """``x / (1 + |x|)``."""
 
@@ -102,7 +96,6 @@ class Softsign(AbstractUnary):
         return np.divide(x, 1.0 + np.abs(x))
 
 
-@dataclass(frozen=True)
 class Exp(AbstractUnary):
     """``exp(x)``."""
 
@@ -110,7 +103,6 @@ class Exp(AbstractUnary):
         return np.exp(x)
 
 
-@dataclass(frozen=True)
 class Log(AbstractUnary):
     """``log(x)``, natural."""
 
@@ -118,7 +110,6 @@ class Log(AbstractUnary):
         return np.log(x)
 
 
-@dataclass(frozen=True)
 class Sqrt(AbstractUnary):
     """``sqrt(x)``."""
 
@@ -126,7 +117,6 @@ class Sqrt(AbstractUnary):
         return np.sqrt(x)
 
 
-@dataclass(frozen=True)
 class Reciprocal(AbstractUnary):
     """``1 / x``."""
 
@@ -134,7 +124,6 @@ class Reciprocal(AbstractUnary):
         return np.divide(1.0, x)
 
 
-@dataclass(frozen=True)
 class Sin(AbstractUnary):
     """``sin(x)``."""
 
@@ -142,7 +131,6 @@ class Sin(AbstractUnary):
         return np.sin(x)
 
 
-@dataclass(frozen=True)
 class Cos(AbstractUnary):
     """``cos(x)``."""
 
@@ -150,7 +138,6 @@ class Cos(AbstractUnary):
         return np.cos(x)
 
 
-@dataclass(frozen=True)
 class Tan(AbstractUnary):
     """``tan(x)``."""
 
@@ -158,7 +145,6 @@ class Tan(AbstractUnary):
         return np.tan(x)
 
 
-@dataclass(frozen=True)
 class Atan(AbstractUnary):
     """``arctan(x)``."""
 
@@ -166,7 +152,6 @@ class Atan(AbstractUnary):
         return np.arctan(x)
 
 
-@dataclass(frozen=True)
 class Erf(AbstractUnary):
     """The error function."""
 
@@ -186,7 +171,6 @@ class Gelu(AbstractUnary):
         return np.asarray(x * 0.5 * (1.0 + _erf(x / sqrt(2.0))))
 
 
-@dataclass(frozen=True)
 class Sign(AbstractUnary):
     """-1, 0 or 1; 0 exactly at 0."""
 
@@ -194,7 +178,6 @@ class Sign(AbstractUnary):
         return np.sign(x)
 
 
-@dataclass(frozen=True)
 class Floor(AbstractUnary):
     """Largest integer that is not greater."""
 
@@ -202,7 +185,6 @@ class Floor(AbstractUnary):
         return np.floor(x)
 
 
-@dataclass(frozen=True)
 class Ceil(AbstractUnary):
     """Smallest integer that is not less."""
 
@@ -210,7 +192,6 @@ class Ceil(AbstractUnary):
         return np.ceil(x)
 
 
-@dataclass(frozen=True)
 class Round(AbstractUnary):
     """Nearest integer, ties to even."""
 
@@ -218,7 +199,6 @@ class Round(AbstractUnary):
         return np.rint(x)
 
 
-@dataclass(frozen=True)
 class Abs(AbstractUnary):
     """``|x|``."""
 

@@ -29,6 +29,7 @@ def cast(call: Call) -> str:
     if value is not None:
         if to == BFLOAT16:
             raise UnsupportedForm("Cast of a constant to bfloat16")
+        call.builder.charge(value.size)
         with np.errstate(all="ignore"):
             return call.literal(value.astype(dtype))
     kind: Literal["float", "int", "bool"] = "float" if to == BFLOAT16 else "bool" if to == BOOL else _KINDS[dtype.kind]

@@ -8,7 +8,7 @@ import numpy as np
 
 from specs.graph.graph import Array
 from specs.graph.ops.base import normal_axis
-from specs.loading.graph_builder import MAX_ELEMENTS
+from specs.loading.graph_builder import MAX_INDEX
 from specs.loading.onnx_call import Call, Converter, UnsupportedForm
 from specs.loading.onnx_operators.shape import picked
 
@@ -73,7 +73,7 @@ def upsample(call: Call) -> str:
 
 def _stretched(call: Call, x: str, axis: int, new: int, scale: float, transform: str, rounding: str) -> str:
     old = call.shape(x)[axis]
-    if old < 1 or not 1 <= new <= MAX_ELEMENTS or not scale > 0:
+    if old < 1 or not 1 <= new <= MAX_INDEX or not scale > 0:
         raise ValueError(f"axis {axis} of size {old} cannot be resized to {new}")
     if new == old and scale == 1:
         return x

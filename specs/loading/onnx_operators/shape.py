@@ -9,6 +9,7 @@ import numpy as np
 from specs.graph import ops
 from specs.graph.graph import Array, Shape
 from specs.graph.ops.base import normal_axis
+from specs.loading.graph_builder import MAX_INDEX
 from specs.loading.onnx_call import Call, Converter, UnsupportedForm
 
 
@@ -150,6 +151,7 @@ def tile(call: Call) -> str:
     for axis, count in enumerate(repeats):
         if count != 1:
             size = call.shape(x)[axis]
+            _check_length(size * count)
             x = picked(call, x, axis, np.tile(np.arange(size), count))
     return x
 
@@ -170,9 +172,9 @@ def pad(call: Call) -> str:
         raise UnsupportedForm(f"Pad(mode={mode!r})")
     for axis in range(rank):
         begin, end, size = pads[axis], pads[axis + rank], sizes[axis]
-        position = np.arange(-begin, size + end)
         if begin or end:
-            x = picked(call, x, axis, _folded(position, size, mode))
+            _check_length(size + abs(begin) + abs(end))
+            x = picked(call, x, axis, _folded(np.arange(-begin, size + end), size, mode))
     return x
 
 
@@ -215,6 +217,11 @@ def _folded(position: Array, size: int, mode: str) -> Array:
         return np.zeros_like(position)
     turn = np.remainder(position, 2 * size - 2)
     return np.asarray(np.minimum(turn, 2 * size - 2 - turn))
+
+
+def _check_length(size: int) -> None:
+    if size > MAX_INDEX:
+        raise ValueError(f"an axis would grow to {size:,} elements")
 
 
 def picked(call: Call, x: str, axis: int, index: Array) -> str:

@@ -6,7 +6,7 @@ from math import ceil, prod
 
 import numpy as np
 
-from specs.loading.graph_builder import MAX_ELEMENTS
+from specs.loading.graph_builder import MAX_ELEMENTS, MAX_INDEX
 from specs.loading.onnx_call import Call, Converter, UnsupportedForm
 
 
@@ -60,8 +60,9 @@ def number_range(call: Call) -> str:
         raise ValueError("start, limit and delta must be single numbers")
     start, limit, delta = (part.reshape(())[()] for part in parts if part is not None)
     count = max(0, ceil((float(limit) - float(start)) / float(delta)))
-    if count > MAX_ELEMENTS:
+    if count > MAX_INDEX:
         raise ValueError(f"a range of {count:,} elements is too long")
+    call.builder.charge(count)
     return call.literal(np.asarray(start + np.arange(count).astype(start.dtype) * delta))
 
 
