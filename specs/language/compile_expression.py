@@ -373,6 +373,9 @@ _FUNCTIONS: Mapping[str, tuple[int, int, Callable[[_Compiler, ast.Call], Value]]
 }
 
 
+FUNCTIONS = frozenset(_FUNCTIONS)
+
+
 def _kind(value: object) -> str:
     """What a value is, in the user's words."""
     if isinstance(value, Tensor):

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from specs.language.yaml_tree import parse_number
+from specs.property import ClaimClass, Severity
 
 
 def _number(value: object) -> Fraction:
@@ -89,8 +90,6 @@ NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
-Severity = Literal["malign", "benign", "info"]
-ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]
 
 
 class Section(BaseModel):
@@ -117,9 +116,7 @@ class Normalize(Section):
     """The model consumes (raw - mean) / range. Sets are stated in raw units."""
 
     mean: NumberOrList = Field(default=Fraction(0), description="One number, or one per element.")
-    range: NumberOrList = Field(
-        default=None, description="Divisor: one number, or one per element."
-    )
+    range: NumberOrList = Field(default=None, description="Divisor: one number, or one per element.")
     std: NumberOrList = Field(default=None, description="Another name for `range`.")
 
 

@@ -1,0 +1,149 @@
+"""The input section of a spec.yaml, made into a set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from specs.language.dataset import read_row
+from specs.language.decimals import show
+from specs.language.faults import Faults
+from specs.language.schema import Ball, BoxSet, DatasetRow, Input
+from specs.language.yaml_tree import Document, YamlPath
+from specs.sets import InputSet
+
+Bounds = tuple[list[Fraction], list[Fraction]]
+
+
+def build_input_set(name: str, given: Input, document: Document, faults: Faults, folder: Path) -> InputSet | None:
+    """The intersection of the sets under one input; ``None`` after adding what is wrong with them to ``faults``."""
+    return _Builder(name, given, document, faults, folder).build()
+
+
+@dataclass
+class _Builder:
+    name: str
+    given: Input
+    document: Document
+    faults: Faults
+    folder: Path
+
+    def build(self) -> InputSet | None:
+        before = len(self.faults.found)
+        given = self.given
+        if any(side.denominator != 1 for side in given.shape):
+            self._fault("expected whole numbers", "shape")
+            return None
+        self.shape = tuple(int(side) for side in given.shape)
+        self.size = prod(self.shape)
+        if self.size > 10_000_000:
+            self._fault(f"has {self.size:,} elements, more than any network here", "shape")
+            return None
+        for key, entries in (("names", given.names), ("units", given.units)):
+            if entries and len(entries) != self.size and not (key == "units" and len(entries) == 1):
+                self._fault(f"has {len(entries)} entries for {self.size} elements", key)
+        if len(set(given.names)) != len(given.names):
+            self._fault("names an element twice", "names")
+        mean, scale = self._normalization()
+        sets: list[tuple[str, Bounds]] = []
+        label = None
+        if given.box is not None:
+            sets.append(("box", self._box(given.box)))
+        if given.ball is not None:
+            bounds, label = self._ball(given.ball)
+            sets.append(("ball", bounds))
+        if len(self.faults.found) > before:
+            return None
+        lower, upper = self._intersection(sets)
+        if len(self.faults.found) > before:
+            return None
+        units = given.units * self.size if len(given.units) == 1 else given.units
+        words = self._words()
+        return InputSet(self.name, self.shape, given.names, units, mean, scale, lower, upper, label, words)
+
+    def _fault(self, message: str, *path: str | int) -> None:
+        where: YamlPath = ("inputs", self.name, *path)
+        self.faults.add(f"{'.'.join(map(str, where))}: {message}", *self.document.position(where))
+
+    def _spread(self, value: Any, *path: str | int) -> list[Fraction]:
+        """One number per element, from one number or a list."""
+        flat = list(_flatten(value))
+        if not isinstance(value, tuple):
+            return flat * self.size
+        if len(flat) != self.size:
+            self._fault(f"has {len(flat)} numbers for {self.size} elements", *path)
+            return [Fraction(0)] * self.size
+        return flat
+
+    def _normalization(self) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
+        given = self.given.normalize
+        if given is None:
+            return (Fraction(0),) * self.size, (Fraction(1),) * self.size
+        if given.range is not None and given.std is not None:
+            self._fault("range and std mean the same; give one of them", "normalize")
+        key = "range" if given.range is not None else "std"
+        divisor = given.range if given.range is not None else given.std
+        scale = self._spread(Fraction(1) if divisor is None else divisor, "normalize", key)
+        if any(factor <= 0 for factor in scale):
+            self._fault("expected numbers above 0", "normalize", key)
+            scale = [Fraction(1)] * self.size
+        return tuple(self._spread(given.mean, "normalize", "mean")), tuple(scale)
+
+    def _box(self, box: BoxSet) -> Bounds:
+        lower, upper = self._spread(box.lo, "box", "lo"), self._spread(box.hi, "box", "hi")
+        empty = [i for i in range(self.size) if lower[i] > upper[i]]
+        if empty:
+            i = empty[0]
+            others = f" (and {len(empty) - 1} more)" if len(empty) > 1 else ""
+            self._fault(f"is empty: lo {show(lower[i])} > hi {show(upper[i])} in element {i}{others}", "box")
+        return lower, upper
+
+    def _ball(self, ball: Ball) -> tuple[Bounds, int | None]:
+        center, label = self._center(ball)
+        return ([value - ball.eps for value in center], [value + ball.eps for value in center]), label
+
+    def _center(self, ball: Ball) -> tuple[list[Fraction], int | None]:
+        if not isinstance(ball.center, DatasetRow):
+            return self._spread(ball.center, "ball", "center"), None
+        try:
+            row = read_row(self.folder / ball.center.dataset, ball.center.index)
+        except ValueError as error:
+            self._fault(str(error), "ball", "center")
+            return [Fraction(0)] * self.size, None
+        if len(row.values) != self.size:
+            self._fault(f"the example has shape {list(row.shape)}, the input {list(self.shape)}", "ball", "center")
+            return [Fraction(0)] * self.size, None
+        return list(row.values), row.label
+
+    def _intersection(self, sets: Sequence[tuple[str, Bounds]]) -> tuple[tuple[Fraction | None, ...], ...]:
+        if not sets:
+            return (None,) * self.size, (None,) * self.size
+        lower = [max(column) for column in zip(*(bounds[0] for _, bounds in sets))]
+        upper = [min(column) for column in zip(*(bounds[1] for _, bounds in sets))]
+        outside = [i for i in range(self.size) if lower[i] > upper[i]]
+        if outside:
+            i = outside[0]
+            kinds = " and ".join(kind for kind, _ in sets)
+            ranges = " and ".join(f"[{show(low[i])}, {show(up[i])}]" for _, (low, up) in sets)
+            self._fault(f"{kinds} do not intersect in {len(outside)} of {self.size} elements: element {i} in {ranges}")
+        return tuple(lower), tuple(upper)
+
+    def _words(self) -> str:
+        words = []
+        box, ball = self.given.box, self.given.ball
+        if box is not None:
+            same = not isinstance(box.lo, tuple) and not isinstance(box.hi, tuple)
+            words.append(f"each in [{show(box.lo)}, {show(box.hi)}]" if same else "each in its own interval")
+        if ball is not None:
+            row = ball.center if isinstance(ball.center, DatasetRow) else None
+            center = f"example {row.index} of {row.dataset}" if row else "the given point"
+            words.append(f"each within {show(ball.eps)} of {center}")
+        return " and ".join([*words, *self.given.linear]) or "unbounded"
+
+
+def _flatten(value: Any) -> list[Fraction]:
+    return [part for item in value for part in _flatten(item)] if isinstance(value, tuple) else [value]

@@ -1,0 +1,61 @@
+"""Specification files by suffix: spec.yaml, or a VNN-LIB query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from specs.errors import SpecError
+from specs.graph import Graph
+from specs.language.spec import Spec
+from specs.property import Requirement, why_vacuous
+
+Loader = Callable[..., Graph]
+"""``load(path, **options)``, with ``arch`` and ``input_shape`` as options for PyTorch files."""
+
+
+def load_spec(
+    path: Path,
+    model: Path | None = None,
+    parameters: Mapping[str, str] | None = None,
+    load: Loader | None = None,
+) -> Spec:
+    """The specification in ``path`` (.yaml, .yml, .vnnlib, the last also .gz), compiled for its network.
+
+    ``model`` is the network a query is about; a spec.yaml may name its own. ``parameters`` are the values of ``$name``
+    in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent.
+    Raises ``SpecError`` or ``ModelError``.
+    """
+    path = Path(path)
+    name = path.name.lower()
+    load = load or _load_model
+    if name.endswith((".vnnlib", ".vnnlib.gz")):
+        return _load_query(path, model, parameters or {}, load)
+    if name.endswith((".yaml", ".yml")):
+        from specs.language.spec_yaml import read_spec
+
+        return read_spec(path, model, parameters or {}, load)
+    raise SpecError("is no specification by its name; expected .yaml, .yml, .vnnlib or .vnnlib.gz", path)
+
+
+def _load_query(path: Path, model: Path | None, parameters: Mapping[str, str], load: Loader) -> Spec:
+    from specs.language.vnnlib import read_vnnlib
+    from specs.language.vnnlib_compile import compile_vnnlib
+
+    if model is None:
+        raise SpecError("a VNN-LIB query does not name its model; give the model as well", path)
+    if parameters:
+        raise SpecError(f"a VNN-LIB query has no parameters, but --set gives {', '.join(sorted(parameters))}", path)
+    query = read_vnnlib(path)
+    graph = load(model)
+    problem = compile_vnnlib(query, graph)
+    text = "no input satisfies every assertion of the query"
+    requirement = Requirement("query", "malign", problem, text, vacuous=why_vacuous(problem))
+    return Spec(path.name, path, model, graph, (requirement,))
+
+
+def _load_model(path: Path, **options: Any) -> Graph:
+    from specs.loading import load_model
+
+    return load_model(path, **options)

@@ -1,0 +1,94 @@
+"""What pydantic finds wrong with a spec.yaml, in the user's words and at the user's lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from specs.language.faults import Faults
+from specs.language.suggest import did_you_mean
+from specs.language.yaml_tree import Document, YamlPath
+
+
+def add_faults(error: ValidationError, root: type[BaseModel], document: Document, faults: Faults) -> None:
+    """Add every fault of ``error`` to ``faults``, located in ``document``; unknown keys get a suggestion."""
+    for item in error.errors(include_url=False):
+        kind = item["type"]
+        path = _path_in(document.data, item["loc"], kind)
+        where = document.key_positions.get(path) if kind in ("extra_forbidden", "not_yet") else None
+        name = dotted(path)
+        if kind == "extra_forbidden":
+            known = _fields(root, path[:-1])
+            message = f"{dotted(path[:-1]) or 'spec'}: unknown key {path[-1]!r}{did_you_mean(str(path[-1]), known)}"
+        elif kind == "missing":
+            message = f"{dotted(path[:-1]) or 'spec'}: the key {path[-1]!r} is missing"
+        elif kind == "not_yet":
+            message = f"{name} {item['msg']}"
+        elif kind == "literal_error":
+            message = f"{name}: expected {item['ctx']['expected']}, found {item['input']!r}"
+        elif kind in ("string_type", "model_type", "model_attributes_type", "dict_type", "tuple_type"):
+            message = f"{name}: expected {_NOUNS[kind]}, found {_found(item['input'])}"
+        elif kind == "string_pattern_mismatch":
+            message = f"{name}: {item['input']!r} does not match {item['ctx']['pattern']}"
+        else:
+            message = f"{name}: {item['msg'][:1].lower()}{item['msg'][1:]}"
+        faults.add(message, *(where or document.position(path)))
+
+
+_NOUNS: Mapping[str, str] = {
+    "string_type": "text (put it in quotes)",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "tuple_type": "a list",
+}
+
+
+def dotted(path: YamlPath) -> str:
+    """``require[0].assert`` for ``("require", 0, "assert")``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _found(value: object) -> str:
+    return "nothing" if value is None else "a list" if isinstance(value, list) else repr(value)[:40]
+
+
+def _path_in(data: Any, location: YamlPath, kind: str) -> YamlPath:
+    """``location`` without what pydantic adds to it (names of alternatives, a mark for keys)."""
+    path: list[str | int] = []
+    for part in location:
+        is_key = isinstance(data, dict) and part in data
+        is_index = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if is_key or is_index:
+            data = data[part]
+        if is_key or is_index or (kind == "missing" and part == location[-1]):
+            path.append(part)
+    return tuple(path)
+
+
+def _fields(model: Any, path: YamlPath) -> list[str]:
+    """Keys allowed at ``path`` below ``model``, in the file's spelling."""
+    for part in path:
+        by_key = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+        model = _section(by_key.get(part)) if isinstance(part, str) and part in by_key else model
+        if model is None:
+            return []
+    fields: Mapping[str, Any] = model.model_fields
+    return [field.alias or name for name, field in fields.items() if "not" not in _schema_of(field)]
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The model somewhere inside a type such as ``dict[Name, Model]`` or ``Normalize | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_section(part) for part in get_args(annotation) if part is not type(None))
+    return next((model for model in found if model), None)
+
+
+def _schema_of(field: Any) -> Mapping[str, Any]:
+    return next((part.json_schema for part in field.metadata if hasattr(part, "json_schema")), None) or {}

@@ -1,0 +1,69 @@
+"""A requirement: the problem it compiles to, and its direct meaning at a point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Literal
+
+from specs.problem import Problem
+
+Severity = Literal["malign", "benign", "info"]
+ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]
+
+Judge = Callable[[Sequence[Fraction], Sequence[Fraction]], bool]
+"""Whether a flat model input and output together violate a requirement, computed without the compiled problem."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """Something that has to hold: ``problem`` decides it; ``text`` is what the user wrote in ``line`` of the file.
+
+    ``vacuous`` says in words why the answer does not depend on the network, and is empty when it does.
+    """
+
+    id: str
+    severity: Severity
+    problem: Problem
+    text: str
+    line: int = 0
+    where: tuple[str, ...] = ()
+    slack: Fraction = Fraction(0)
+    accept_class: ClaimClass = "sound"
+    vacuous: str = ""
+    judge: Judge | None = field(default=None, compare=False, repr=False)
+
+    def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:
+        """Whether flat model input ``x`` with flat output ``y`` is a counterexample.
+
+        Judged from the expression as written where there is one, otherwise from the problem. Exact on the numbers
+        given; strictness counts.
+        """
+        exact_x, exact_y = [Fraction(value) for value in x], [Fraction(value) for value in y]
+        if self.judge is not None:
+            return self.judge(exact_x, exact_y)
+        return is_counterexample(self.problem, exact_x, exact_y)
+
+
+def is_counterexample(problem: Problem, x: Sequence[Fraction], y: Sequence[Fraction]) -> bool:
+    """Whether some case of ``problem`` fails at flat input ``x`` with flat output ``y``, in exact arithmetic."""
+    for case in problem.cases:
+        if all(low <= value <= up for low, value, up in zip(case.box.lower, x, case.box.upper)):
+            sums = [
+                row.constant + sum(c * x[i] for i, c in row.x) + sum(c * y[i] for i, c in row.y) for row in case.any_of
+            ]
+            if not any(value > 0 if row.strict else value >= 0 for row, value in zip(case.any_of, sums)):
+                return True
+    return False
+
+
+def why_vacuous(problem: Problem) -> str:
+    """Why the answer to ``problem`` does not depend on what the network computes, or nothing when it does."""
+    if not problem.cases:
+        return "it holds whatever the network computes"
+    if any(not case.any_of for case in problem.cases):
+        return "it fails whatever the network computes"
+    if not any(row.y for case in problem.cases for row in case.any_of):
+        return "it does not look at the outputs of the network"
+    return ""

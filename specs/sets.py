@@ -1,0 +1,84 @@
+"""The set of inputs a specification quantifies over, in the user's units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from specs.language.decimals import show
+from specs.language.dnf import Atom
+
+_ONE = Fraction(1)
+
+
+@dataclass(frozen=True)
+class InputSet:
+    """A box in raw units and the map ``(raw - mean) / scale`` to what the model consumes; everything per element, flat.
+
+    ``lower`` and ``upper`` hold ``None`` where no set bounds an element. ``scale`` is positive.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    mean: tuple[Fraction, ...]
+    scale: tuple[Fraction, ...]
+    lower: tuple[Fraction | None, ...]
+    upper: tuple[Fraction | None, ...]
+    label: int | None = None
+    words: str = ""
+
+    @property
+    def size(self) -> int:
+        return len(self.mean)
+
+    @property
+    def is_normalized(self) -> bool:
+        return any(self.mean) or any(factor != 1 for factor in self.scale)
+
+    @property
+    def is_point(self) -> bool:
+        return all(low is not None and low == up for low, up in zip(self.lower, self.upper))
+
+    def element(self, i: int) -> str:
+        """What element ``i`` is called: ``x.rho``, or ``x[3]``."""
+        return f"{self.name}.{self.names[i]}" if self.names else f"{self.name}[{i}]"
+
+    def to_raw(self, values: Sequence[Fraction | float]) -> tuple[Fraction, ...]:
+        """Raw units of what the model consumes, exactly: carries a witness back to the user."""
+        return tuple(mean + scale * Fraction(value) for value, mean, scale in zip(values, self.mean, self.scale))
+
+    def to_model(self, raw: Sequence[Fraction | float]) -> tuple[Fraction, ...]:
+        """What the model consumes for ``raw``, exactly."""
+        return tuple((Fraction(value) - mean) / scale for value, mean, scale in zip(raw, self.mean, self.scale))
+
+    def bounds(self) -> tuple[Atom, ...]:
+        """The box as constraints on what the model consumes."""
+        atoms = []
+        for i, (low, up, mean, scale) in enumerate(zip(self.lower, self.upper, self.mean, self.scale)):
+            if low is not None:
+                atoms.append(Atom(((i, -_ONE),), (), (low - mean) / scale, False, -1))
+            if up is not None:
+                atoms.append(Atom(((i, _ONE),), (), (mean - up) / scale, False, -1))
+        return tuple(atoms)
+
+    def contains(self, values: Sequence[Fraction]) -> bool:
+        """Whether what the model consumes lies in the box."""
+        raw = self.to_raw(values)
+        return all(
+            (low is None or low <= value) and (up is None or value <= up)
+            for low, value, up in zip(self.lower, raw, self.upper)
+        )
+
+    def describe(self) -> str:
+        """The box in words, element by element when there are few."""
+        if self.size > 16 or None in self.lower or None in self.upper:
+            return f"{self.name}: {self.size} values, {self.words}"
+        parts = []
+        for i, (low, up) in enumerate(zip(self.lower, self.upper)):
+            if low is not None and up is not None:
+                unit = f" {self.units[i]}" if self.units and self.units[i] else ""
+                parts.append(f"{self.element(i)} in [{show(low)}, {show(up)}]{unit}")
+        return ", ".join(parts)
