@@ -31,6 +31,8 @@ ATTACK_STARTS, ATTACK_SECONDS = 48, 0.5  # per case
 ATTACK_SHARE = 0.1  # of the time, for all cases together
 CHECK_RESERVE, CHECK_SHARE = 0.2, 0.9  # seconds kept for the check, and per second of search
 
+StartChecker = Callable[[Path, Path, int], CheckerProcess]
+
 
 @dataclass(frozen=True)
 class Options:
@@ -60,10 +62,14 @@ def decide(
     certificate: Path,
     producer: dict[str, str],
     report: Callable[[Progress], None] = lambda progress: None,
+    start_checker: StartChecker = CheckerProcess.start,
 ) -> Outcome:
-    """Certified with an accepted certificate at ``certificate``, violated with a checked witness, or unknown."""
+    """Certified with an accepted certificate at ``certificate``, violated with a checked witness, or unknown.
+
+    ``start_checker(model, query, workers)`` may hand over a checker of these files that is already running.
+    """
     with tempfile.TemporaryDirectory(prefix="certify-") as folder:
-        return _Decision(question, options, certificate, producer, report, Path(folder)).run()
+        return _Decision(question, options, certificate, producer, report, start_checker, Path(folder)).run()
 
 
 class _Decision:
@@ -76,8 +82,10 @@ class _Decision:
         certificate: Path,
         producer: dict[str, str],
         report: Callable[[Progress], None],
+        start_checker: StartChecker,
         folder: Path,
     ) -> None:
+        self.start_checker = start_checker
         self.problem, self.options, self.report = question.problem, options, report
         self.started = time.monotonic()
         self.deadline = Deadline.after(options.seconds)
@@ -92,7 +100,7 @@ class _Decision:
         except UnsupportedOpError as error:
             return self._outcome("unknown", f"unsupported: {error}")
         bound_to = sources(self.problem, self.question.model, self.question.query, self.folder)
-        with CheckerProcess.start(bound_to.model_file, bound_to.query_file, self.options.workers) as checker:
+        with self.start_checker(bound_to.model_file, bound_to.query_file, self.options.workers) as checker:
             self.evidence = Evidence(
                 checker, bound_to, self.question.claim, self.producer, self.certificate, len(self.problem.cases)
             )

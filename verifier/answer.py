@@ -1,0 +1,138 @@
+"""Answering a question: every requirement decided within one limit of time, evidence moved to its place."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+import verifier
+from verifier.certificate.checking import CheckerProcess
+from verifier.engine import decide as engine
+from verifier.engine.outcome import Outcome
+from verifier.engine.scheduler import Progress
+from verifier.interruption import Stopped
+from verifier.question import Question, Requirement
+from verifier.report.report import Answer, Report
+from verifier.soundness import SoundnessError, contradiction, save_reproducer
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to answer. ``place`` tells where a requirement's certificate goes; None: evidence is checked, not kept.
+
+    ``deadline`` is a reading of ``time.monotonic``.
+    """
+
+    deadline: float
+    workers: int
+    seed: int = 0
+    branching: str = "smear-root"
+    methods: tuple[str, ...] = ()
+    place: Callable[[str], Path] | None = None
+    reproducers: Path = field(default_factory=Path.cwd)
+    progress: Callable[[Progress], None] = lambda progress: None
+    start_checker: Callable[[Path, Path, int], CheckerProcess] = CheckerProcess.start
+
+
+def versions() -> dict[str, str]:
+    """What took part, for the record."""
+    return {"certify": verifier.__version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
+def answer(question: Question, settings: Settings, seconds: dict[str, float]) -> Report:
+    """Decide every requirement. Raises ``SoundnessError`` when sampling contradicts an accepted proof.
+
+    A ``Stopped`` ends the search; what is known by then is reported and what is left is unknown.
+    """
+    hashes = {"model": _sha256(question.model), "spec": _sha256(question.spec)}
+    seen = versions()
+    answers: list[Answer] = []
+    stopped = ""
+    for number, requirement in enumerate(question.requirements):
+        started = time.monotonic()
+        if stopped:
+            outcome = Outcome("unknown", stopped, math.inf, -math.inf)
+        else:
+            share = (settings.deadline - started) / (len(question.requirements) - number)
+            outcome, stopped = _decide(question, requirement, settings, min(share, question.seconds_each or math.inf))
+        answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
+    total = {**seconds, "decide": sum(a.seconds for a in answers)}
+    return Report(tuple(answers), "", total, seen, hashes)
+
+
+def _decide(question: Question, requirement: Requirement, settings: Settings, limit: float) -> tuple[Outcome, str]:
+    """The outcome, and why the search was stopped if it was."""
+    last = [Progress(math.inf, -math.inf, 0, 0)]
+
+    def watch(progress: Progress) -> None:
+        last[0] = progress
+        settings.progress(progress)
+
+    home = settings.place(requirement.id) if settings.place is not None else None
+    # Evidence is made beside its place and moved there once accepted: an unchecked file never bears the name.
+    with tempfile.TemporaryDirectory(prefix=".certify-", dir=home.parent if home else None) as folder:
+        try:
+            outcome = engine.decide(
+                engine.Question(requirement.problem, question.model, question.query, requirement.claim),
+                engine.Options(
+                    max(limit, 0.0), settings.workers, settings.seed, settings.branching, attack=_attacks(settings)
+                ),
+                Path(folder) / (home.name if home else "proof.nncert"),
+                versions(),
+                watch,
+                settings.start_checker,
+            )
+        except (Stopped, MemoryError) as stop:
+            reason = stop.reason if isinstance(stop, Stopped) else "memory"
+            stats = {"nodes": float(last[0].nodes)}
+            outcome = Outcome("unknown", reason, last[0].attained, last[0].proved, stats=stats)
+            return outcome, reason if isinstance(stop, Stopped) else ""
+        wrong = contradiction(outcome)
+        if wrong:
+            raise _contradicted(wrong, question, requirement, settings, outcome)
+        return _moved(outcome, home), ""
+
+
+def _attacks(settings: Settings) -> bool:
+    return not settings.methods or "pgd" in settings.methods
+
+
+def _moved(outcome: Outcome, home: Path | None) -> Outcome:
+    """The outcome with its files where they belong; with paths that are empty when nothing is kept."""
+    proof, attack = outcome.proof, outcome.attack
+    if proof is not None:
+        proof = replace(proof, path=proof.path.replace(home) if home else Path())
+    if attack is not None and attack.path is not None:
+        attack = replace(attack, path=attack.path.replace(home.parent / attack.path.name) if home else None)
+    return replace(outcome, proof=proof, attack=attack)
+
+
+def _contradicted(
+    wrong: str, question: Question, requirement: Requirement, settings: Settings, outcome: Outcome
+) -> SoundnessError:
+    details = {
+        "requirement": requirement.id,
+        "claim": requirement.claim,
+        "attained": outcome.attained,
+        "proved": outcome.proved,
+        "seed": settings.seed,
+        "workers": settings.workers,
+        "branching": settings.branching,
+        "versions": versions(),
+    }
+    certificate = outcome.proof.path if outcome.proof is not None else None
+    folder = save_reproducer(settings.reproducers, question.model, question.spec, certificate, details)
+    return SoundnessError(f"requirement {requirement.id}: {wrong}", folder)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,111 @@
+"""The whole public API: ``certify`` answers a question, ``check`` judges a certificate, ``load`` reads a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from specs.errors import CertifyError
+from specs.graph import Graph
+from specs.loading import load_model
+from verifier.answer import Settings, answer
+from verifier.certificate.checking import CheckerProcess
+from verifier.checking import CheckResult, run_checker
+from verifier.engine.scheduler import Progress
+from verifier.places import places
+from verifier.processors import processors
+from verifier.question import read_question
+from verifier.report.report import Report
+
+__all__ = ["CheckResult", "Report", "certify", "check", "load"]
+
+
+def certify(
+    model: str | Path | None,
+    spec: str | Path,
+    *,
+    timeout: float = 60.0,
+    workers: int | None = None,
+    seed: int | None = None,
+    certificate: str | Path | None = None,
+    out: str | Path | None = None,
+    parameters: Mapping[str, str] | None = None,
+    methods: Sequence[str] = (),
+    branching: str = "smear-root",
+    progress: Callable[[Progress], None] = lambda progress: None,
+    start_checker: Callable[[Path, Path, int], CheckerProcess] = CheckerProcess.start,
+) -> Report:
+    """Decide every requirement of ``spec`` about ``model`` within ``timeout`` seconds, the checks included.
+
+    ``model`` may be None when the specification names it. Certificates go to ``certificate`` (one per requirement, the
+    id inserted when there are several) or into the folder ``out``; without either they are checked and not kept.
+    ``parameters`` are values of the specification's parameters, ``workers`` processes (default: the processors).
+    ``progress`` is called now and then during the search; ``start_checker`` may hand over a checker already running.
+
+    Raises ``CertifyError`` when the question cannot be read and ``SoundnessError`` when a sampled input contradicts an
+    accepted proof. Running out of time or memory is a result: ``unknown``.
+    """
+    started = time.monotonic()
+    if not timeout > 0:
+        raise CertifyError(f"the timeout has to be a positive number of seconds, not {timeout}")
+    question = read_question(Path(model) if model is not None else None, Path(spec), parameters or {})
+    ids = [requirement.id for requirement in question.requirements]
+    place = places(Path(certificate) if certificate else None, Path(out) if out else None, Path(spec), ids)
+    settings = Settings(
+        deadline=started + timeout,
+        workers=workers or question.workers or processors(),
+        seed=seed if seed is not None else question.seed or 0,
+        branching=known_branching(branching),
+        methods=known_methods(methods or question.methods),
+        place=place,
+        reproducers=Path(out) if out else Path.cwd(),
+        progress=progress,
+        start_checker=start_checker,
+    )
+    return answer(question, settings, {"read": time.monotonic() - started})
+
+
+def check(
+    certificate: str | Path,
+    model: str | Path | None = None,
+    spec: str | Path | None = None,
+    *,
+    exact: bool = False,
+    parameters: Mapping[str, str] | None = None,
+) -> CheckResult:
+    """The independent checker's judgement of a certificate or witness, from a fresh process.
+
+    With ``model`` and ``spec`` the file also has to be about exactly these. ``exact`` proves every leaf a second time
+    in rational arithmetic. Raises ``CertificateError`` when the file, the model or the query cannot be read.
+    """
+    return run_checker(Path(certificate), model and Path(model), spec and Path(spec), exact, parameters or {})
+
+
+def load(path: str | Path) -> Graph:
+    """The graph of a model file. Raises ``ModelError``; nothing in the file is executed."""
+    return load_model(path)
+
+
+METHODS = ("pgd", "ibp", "crown", "alpha-crown", "bab")
+
+
+def known_methods(methods: Sequence[str]) -> tuple[str, ...]:
+    """The methods, or an error that names every one that is not known."""
+    _known("method", methods, METHODS)
+    return tuple(methods)
+
+
+def known_branching(rule: str) -> str:
+    from verifier.engine.branching import RULES
+
+    _known("branching rule", [rule], tuple(RULES))
+    return rule
+
+
+def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        from specs.language.suggest import did_you_mean
+
+        raise CertifyError("; ".join(f"unknown {what} {name!r}{did_you_mean(name, known)}" for name in wrong))

@@ -1,0 +1,5 @@
+"""Exit codes of the command line (docs/reference/command-line.md)."""
+
+OK, VIOLATED, USAGE, UNKNOWN = 0, 1, 2, 3
+REJECTED = 1
+BUG = 70

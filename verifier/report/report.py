@@ -1,0 +1,197 @@
+"""The report: one frozen value that says everything the command prints or writes."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
+from verifier.question import Requirement
+from verifier.report.sentence import claim_class, sentence
+
+EXIT_CODES: dict[str, int] = {"certified": 0, "violated": 1, "unknown": 3}
+_GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
+
+
+@dataclass(frozen=True, repr=False)
+class Answer:
+    """What became of one requirement."""
+
+    requirement: Requirement
+    outcome: Outcome
+    seconds: float
+    versions: dict[str, str]
+    hashes: dict[str, str]
+
+    @property
+    def id(self) -> str:
+        return self.requirement.id
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.outcome.verdict
+
+    @property
+    def reason(self) -> str:
+        return self.outcome.reason
+
+    @property
+    def claim_class(self) -> Literal["exact", "sound", "heuristic"]:
+        return claim_class(self.outcome)
+
+    @property
+    def bracket(self) -> tuple[float, float]:
+        """[attained, proved]: the least value seen and the bound; the property holds where the minimum is positive."""
+        return self.outcome.attained, self.outcome.proved
+
+    @property
+    def certificate(self) -> Proof | None:
+        return self.outcome.proof
+
+    @property
+    def attack(self) -> Attack | None:
+        return self.outcome.attack
+
+    @property
+    def relaxed_attack(self) -> RelaxedAttack | None:
+        return self.outcome.relaxed
+
+    @property
+    def sentence(self) -> str:
+        return sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes)
+
+    def __repr__(self) -> str:
+        return f"<{self.id}: {self.verdict}{f' ({self.reason})' if self.reason else ''}>"
+
+    def to_json(self) -> dict[str, Any]:
+        requirement = self.requirement
+        return {
+            "id": self.id,
+            "severity": requirement.severity,
+            "line": requirement.line or None,
+            "verdict": self.verdict,
+            "class": self.claim_class,
+            "reason": self.reason,
+            "claim": requirement.claim,
+            "sentence": self.sentence,
+            "bracket": list(self.bracket),
+            "certificate": _certificate(self.certificate),
+            "attack": _attack(self.attack),
+            "relaxed_attack": _relaxed(self.relaxed_attack),
+            "stats": self.outcome.stats,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read."""
+
+    requirements: tuple[Answer, ...]
+    reason: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Violated if any requirement is, else unknown if any is; those of severity info count only when alone."""
+        counted = [a for a in self.requirements if a.requirement.severity != "info"] or list(self.requirements)
+        found = {answer.verdict for answer in counted} or {"unknown"}
+        return next(verdict for verdict in _GRAVEST if verdict in found)
+
+    @property
+    def exit_code(self) -> int:
+        """0 certified, 1 violated, 3 unknown; requirements of severity info never change it."""
+        if self.requirements and all(answer.requirement.severity == "info" for answer in self.requirements):
+            return 0
+        return EXIT_CODES[self.verdict]
+
+    @property
+    def decisive(self) -> Answer | None:
+        """The first requirement with the verdict of the whole."""
+        return next((answer for answer in self.requirements if answer.verdict == self.verdict), None)
+
+    @property
+    def sentence(self) -> str:
+        return "\n".join(answer.sentence for answer in self.requirements)
+
+    def __getitem__(self, id: str) -> Answer:
+        for answer in self.requirements:
+            if answer.id == id:
+                return answer
+        known = ", ".join(answer.id for answer in self.requirements)
+        raise KeyError(f"there is no requirement {id!r}; there are {known}")
+
+    def __repr__(self) -> str:
+        inside = " ".join(repr(answer) for answer in self.requirements) or self.reason
+        return f"<Report {self.verdict}: {inside}>"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for ``json.dumps``; numbers that are not finite are None."""
+        first = self.decisive.to_json() if self.decisive else {}
+        plain = {
+            "verdict": self.verdict,
+            "class": first.get("class", "heuristic"),
+            "reason": first.get("reason", self.reason),
+            "requirements": [answer.to_json() for answer in self.requirements],
+            "seconds": self.seconds,
+            **{key: first.get(key) for key in ("certificate", "attack", "relaxed_attack")},
+            "bracket": first.get("bracket", [None, None]),
+            "stats": first.get("stats", {}),
+            "versions": self.versions,
+            "hashes": self.hashes,
+        }
+        return dict(_finite(plain))
+
+    def json_text(self) -> str:
+        return json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
+
+
+def _certificate(proof: Proof | None) -> dict[str, Any] | None:
+    if proof is None:
+        return None
+    return {
+        "path": str(proof.path) if proof.path.name else None,
+        "checked": True,
+        "bytes": proof.bytes,
+        "check_seconds": proof.check_seconds,
+        "leaves": proof.leaves,
+        "binding": proof.binding,
+    }
+
+
+def _attack(attack: Attack | None) -> dict[str, Any] | None:
+    if attack is None:
+        return None
+    return {
+        "case": attack.case,
+        "input": [float(x) for x in attack.point],
+        "input_exact": [str(x) for x in attack.point],
+        "outputs": attack.outputs,
+        "value": attack.value,
+        "proved": attack.proved,
+        "witness": str(attack.path) if attack.path else None,
+    }
+
+
+def _relaxed(relaxed: RelaxedAttack | None) -> dict[str, Any] | None:
+    if relaxed is None:
+        return None
+    return {
+        "case": relaxed.case,
+        "input": relaxed.point,
+        "bound": relaxed.bound,
+        "value": relaxed.value,
+        "exploits": [{"layer": layer, "neuron": i, "gap": gap} for layer, i, gap in relaxed.exploits],
+    }
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,56 @@
+"""The sentence of a verdict: what is claimed, how strongly, what it rests on and what it does not say."""
+
+from __future__ import annotations
+
+from decimal import ROUND_FLOOR, Context
+from typing import Literal
+
+from verifier.engine.outcome import Outcome
+from verifier.question import Requirement
+
+ARITHMETIC = {"exact": "rational arithmetic", "sound": "outward-rounded float64", "heuristic": "no claim"}
+
+
+def claim_class(outcome: Outcome) -> Literal["exact", "sound", "heuristic"]:
+    """A proof is sound; a violation as strong as the arithmetic that established it; unknown claims nothing."""
+    if outcome.verdict == "certified":
+        return "sound"
+    if outcome.verdict == "violated" and outcome.attack is not None and outcome.attack.proved:
+        return "exact" if "rational" in outcome.attack.proved else "sound"
+    return "heuristic"
+
+
+def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: dict[str, str]) -> str:
+    strength = claim_class(outcome)
+    severity = f"SEVERITY {requirement.severity}, CLASS {strength} ({ARITHMETIC[strength]})"
+    rests = f"A1 (declared) weights = sha256:{hashes.get('model', 'unknown')}"
+    if outcome.verdict == "certified" and outcome.proof is not None:
+        proof = outcome.proof
+        slack = f"WITH SLACK >= {down(outcome.proved)}" if outcome.proved > 0 else "WITHOUT A STATED SLACK"
+        return (
+            f"{requirement.claim} {slack}, {severity}, CHECKED BY certify-check {version} IN "
+            f"{proof.check_seconds:.2f} s. RESTS ON: {rests}; A2 (binding {proof.binding}) "
+            f"{_binding(proof.binding)}. DOES NOT SAY: {_silence(requirement)}."
+        )
+    if outcome.verdict == "violated":
+        how = outcome.attack.proved if outcome.attack is not None else ""
+        return (
+            f"NOT {requirement.claim}, {severity}: at the input given, {how or 'the property fails'}. "
+            f"RESTS ON: {rests}. DOES NOT SAY: whether other inputs fail; other weights."
+        )
+    return f"UNDECIDED WHETHER {requirement.claim}, {severity}: {outcome.reason}."
+
+
+def _binding(binding: str) -> str:
+    if binding == "independent":
+        return "the checker read the model and the query with its own readers"
+    return "the model or the specification was translated by the loader; certify check --model --spec translates again"
+
+
+def _silence(requirement: Requirement) -> str:
+    return f"inputs outside {requirement.region}; other weights; the rounding of a float runtime"
+
+
+def down(value: float) -> str:
+    """Six digits, never more than the value."""
+    return str(Context(prec=6, rounding=ROUND_FLOOR).create_decimal(value).normalize())

@@ -1,0 +1,94 @@
+"""The report for people: a few lines for each requirement, the essential numbers, and the sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from verifier.report.report import Answer, Report
+from verifier.report.sentence import down
+
+SHOWN = 10  # values of one vector
+
+ADVICE = {
+    "timeout": "a longer --timeout, more --workers, or a smaller set: the proof has to cover all of it",
+    "interrupted": "run it again and let it finish; the bracket says how far it got",
+    "memory": "fewer --workers, a smaller set, or a machine with more memory",
+    "incomplete": "a slightly smaller set or a property with slack: what is left is too close to call",
+    "borderline": "a property with slack: here the rounding of the runtime decides the answer",
+    "unsupported": "replace or remove the operators named; docs/reference/operators.md lists what can be proved about",
+    "certificate": "certify doctor; if all is well there, please report this",
+}
+
+
+def text(report: Report, quiet: bool = False) -> str:
+    """Without a final line break. ``quiet``: one line for each requirement."""
+    if not report.requirements:
+        return f"{report.verdict}: {report.reason}"
+    several = len(report.requirements) > 1
+    blocks = [_headline(answer) if quiet else _block(answer) for answer in report.requirements]
+    if several and not quiet:
+        blocks.append(f"{report.verdict} altogether")
+    return ("\n" if quiet else "\n\n").join(blocks)
+
+
+def _headline(answer: Answer) -> str:
+    reason = f" ({answer.reason})" if answer.reason else ""
+    return f"{answer.verdict}: {answer.id}{reason}, {answer.seconds:.2f} s"
+
+
+def _block(answer: Answer) -> str:
+    body = {"certified": _certified, "violated": _violated, "unknown": _unknown}[answer.verdict](answer)
+    lines = [f"  {name:<12}{value}" for name, value in body if value]
+    return "\n".join([_headline(answer), *lines, "  " + answer.sentence])
+
+
+def _certified(answer: Answer) -> list[tuple[str, str]]:
+    proof = answer.certificate
+    assert proof is not None
+    kept = str(proof.path) if proof.path.name else "not kept"
+    return [
+        ("margin", f"at least {down(answer.outcome.proved)}; least sampled {answer.outcome.attained:.6g}"),
+        ("proof", f"{proof.leaves} leaves, {proof.bytes} bytes, checked in {proof.check_seconds:.2f} s"),
+        ("certificate", kept),
+    ]
+
+
+def _violated(answer: Answer) -> list[tuple[str, str]]:
+    attack = answer.attack
+    assert attack is not None
+    requirement = answer.requirement
+    outputs = attack.outputs
+    return [
+        ("input", _vector([float(x) for x in attack.point], requirement.input_names, "X_")),
+        ("outputs", _vector(outputs, requirement.output_names, "Y_") if outputs else "the runtime could not run it"),
+        ("value", f"{attack.value:.6g} (the property holds above 0)"),
+        ("how", attack.proved),
+        ("witness", str(attack.path or "not kept")),
+    ]
+
+
+def _unknown(answer: Answer) -> list[tuple[str, str]]:
+    attained, proved = answer.bracket
+    lines = [("bracket", f"proved {_bound(proved)} <= minimum <= {_bound(attained)} attained")]
+    relaxed = answer.relaxed_attack
+    if relaxed is not None:
+        point = _vector(relaxed.point, answer.requirement.input_names, "X_")
+        neurons = ", ".join(f"layer {layer} neuron {i} (gap {gap:.3g})" for layer, i, gap in relaxed.exploits[:5])
+        lines += [
+            ("relaxed", f"{relaxed.bound:.6g} in the relaxation, {relaxed.value:.6g} in the network itself, at"),
+            ("", point),
+            ("exploits", neurons),
+        ]
+    kind = answer.reason.partition(":")[0]
+    return [*lines, ("try", ADVICE.get(kind, ""))]
+
+
+def _bound(value: float) -> str:
+    return f"{value:.6g}" if math.isfinite(value) else "?"
+
+
+def _vector(values: Sequence[float], names: Sequence[str], prefix: str) -> str:
+    labels = names if len(names) == len(values) else [f"{prefix}{i}" for i in range(len(values))]
+    shown = ", ".join(f"{name}={value!r}" for name, value in zip(labels[:SHOWN], values[:SHOWN], strict=True))
+    return shown + (f", ... ({len(values)} values, all in the JSON)" if len(values) > SHOWN else "")

@@ -1,0 +1,69 @@
+"""Sets and properties of a problem in words, short enough to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+
+from specs.problem import Box, Case, Problem, Row, Terms
+
+MANY_INPUTS, MANY_ROWS, MANY_TERMS = 8, 4, 6
+
+
+def number(value: Fraction | float) -> str:
+    """Shortest decimal that reads back as the same float64; whole numbers without a point."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
+
+
+def set_in_words(problem: Problem) -> str:
+    """The inputs that are quantified over."""
+    boxes = list(dict.fromkeys(case.box for case in problem.cases))
+    if not boxes:
+        return "the empty set"
+    if len(boxes) == 1:
+        return _box(boxes[0])
+    return f"{len(boxes)} boxes of {len(boxes[0].lower)} inputs"
+
+
+def property_in_words(problem: Problem) -> str:
+    """The property as linear conditions; empty when it is too long to be read."""
+    promises = dict.fromkeys(case.any_of for case in problem.cases)
+    if len(promises) != 1:
+        return ""
+    rows = problem.cases[0].any_of
+    if len(rows) > MANY_ROWS or any(len(row.x) + len(row.y) > MANY_TERMS for row in rows):
+        return ""
+    return " OR ".join(_row(row) for row in rows) or "false"
+
+
+def rows_that_fail(case: Case) -> str:
+    """What an attack on the case makes false."""
+    return f"all {len(case.any_of)} alternatives" if len(case.any_of) > 1 else "the condition"
+
+
+def _box(box: Box) -> str:
+    sides = list(zip(box.lower, box.upper, strict=True))
+    if len(set(sides)) == 1 and len(sides) > 1:
+        return f"[{number(sides[0][0])}, {number(sides[0][1])}]^{len(sides)}"
+    if len(sides) <= MANY_INPUTS:
+        return " x ".join(f"[{number(low)}, {number(up)}]" for low, up in sides)
+    free = sum(low < up for low, up in sides)
+    return f"a box of {len(sides)} inputs, {free} of them free"
+
+
+def _row(row: Row) -> str:
+    return f"{_sum(row)} {'>' if row.strict else '>='} 0"
+
+
+def _sum(row: Row) -> str:
+    parts = [*_terms(row.x, "X_{}".format), *_terms(row.y, "Y_{}".format)]
+    if row.constant or not parts:
+        parts.append(("-" if row.constant < 0 else "+", number(abs(row.constant))))
+    first = ("-" if parts[0][0] == "-" else "") + parts[0][1]
+    return " ".join([first, *(f"{sign} {text}" for sign, text in parts[1:])])
+
+
+def _terms(terms: Terms, name: Callable[[int], str]) -> list[tuple[str, str]]:
+    return [
+        ("-" if c < 0 else "+", name(i) if abs(c) == 1 else f"{number(abs(c))}*{name(i)}") for i, c in terms
+    ]
