@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,9 @@ def test_relative_links_lead_somewhere(page: str) -> None:
 
 
 def test_the_top_level_holds_what_was_agreed() -> None:
-    caches = {"build", "dist"}
-    names = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")} - caches
-    assert {n for n in names if not n.endswith((".egg-info", "__pycache__"))} == TOP_LEVEL
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()]
+    names = {p.name for p in ROOT.iterdir() if not p.name.startswith(".")}
+    assert {name for name in names if not any(fnmatch(name, pattern) for pattern in ignored)} == TOP_LEVEL
 
 
 def test_the_wheel_holds_the_four_packages_and_each_is_typed() -> None:
