@@ -38,9 +38,7 @@ def cases_of(assertions: Sequence[Dnf], n_inputs: int, name: Callable[[int], str
     ``OverflowError`` when there are more than 100,000 alternatives.
     """
     shared = _Region(name, [None] * n_inputs, [None] * n_inputs)
-    for assertion in assertions:
-        if len(assertion) == 1:
-            shared.restrict(assertion[0])
+    shared.restrict(tuple(atom for assertion in assertions if len(assertion) == 1 for atom in assertion[0]))
     choices = [assertion for assertion in assertions if len(assertion) != 1]
     alternatives = prod(map(len, choices))
     if alternatives > MAX_DISJUNCTS or alternatives * n_inputs > _MAX_BOUNDS:
@@ -67,6 +65,7 @@ class _Region:
     upper: list[Fraction | None]
     rows: tuple[Row, ...] = ()
     bounds: tuple[Atom, ...] = ()
+    strict_bounds: tuple[Atom, ...] = ()
     false: Atom | None = None
     box: Box | None = None
 
@@ -80,20 +79,20 @@ class _Region:
         return region
 
     def restrict(self, atoms: tuple[Atom, ...]) -> None:
-        rows, bounds = [], []
+        bounds, others = [], []
         for atom in atoms:
-            if _is_bound(atom):
+            if len(atom.x) == 1 and not atom.y:
                 self._bound(atom)
                 bounds.append(atom)
-            elif not (atom.x or atom.y):
-                if atom.constant > 0 or (atom.strict and atom.constant == 0):
-                    self.false = atom
-                continue
-            if atom.strict or not _is_bound(atom):
-                # A strict bound keeps its row besides the closed box: its boundary is not part of the unsafe set.
-                rows.append(Row(atom.x, atom.y, atom.constant, strict=not atom.strict))
-        self.rows += tuple(rows)
+            elif atom.x or atom.y:
+                others.append(atom)
+            elif atom.constant > 0 or (atom.strict and atom.constant == 0):
+                self.false = atom
+        strict = [atom for atom in bounds if atom.strict]
+        # A strict bound keeps its row besides the closed box: its boundary is not part of the unsafe set.
+        self.rows += tuple(Row(atom.x, atom.y, atom.constant, strict=not atom.strict) for atom in (*strict, *others))
         self.bounds += tuple(bounds)
+        self.strict_bounds += tuple(strict)
 
     def _bound(self, atom: Atom) -> None:
         """Intersect the box with ``coefficient * x + constant <= 0``."""
@@ -111,7 +110,12 @@ class _Region:
         """The case of this region. Raises ``NoPoint`` when no point satisfies it."""
         if self.false is not None:
             raise NoPoint("a constraint without variables is false", self.false.token)
-        return Case(self.closed_box(), tuple(dict.fromkeys(self.rows)))
+        box = self.closed_box()
+        for atom in self.strict_bounds:
+            ((index, coefficient),) = atom.x
+            if box.lower[index] == box.upper[index] == -atom.constant / coefficient:
+                raise NoPoint(f"{self.name(index)} = {show(box.lower[index])} is excluded by this bound", atom.token)
+        return Case(box, tuple(dict.fromkeys(self.rows)))
 
     def closed_box(self) -> Box:
         if self.box is None:

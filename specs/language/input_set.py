@@ -63,7 +63,9 @@ class _Builder:
             return None
         units = given.units * self.size if len(given.units) == 1 else given.units
         words = self._words()
-        return InputSet(self.name, self.shape, given.names, units, mean, scale, lower, upper, label, words)
+        return InputSet(
+            self.name, self.shape, given.names, units, mean, scale, lower, upper, label, words, given.linear
+        )
 
     def _fault(self, message: str, *path: str | int) -> None:
         where: YamlPath = ("inputs", self.name, *path)

@@ -31,9 +31,7 @@ def _number(value: object) -> Fraction:
             raise PydanticCustomError("number", "{why}", {"why": str(error)}) from None
         if number is not None and ("/" in value):
             return number
-    raise PydanticCustomError(
-        "number", "expected a finite number such as 0.1 or 8/255, found {value}", {"value": repr(value)}
-    )
+    raise PydanticCustomError("number", "expected a number such as 0.1 or 8/255, found {value}", {"value": repr(value)})
 
 
 def _positive(value: object) -> Fraction:
@@ -68,23 +66,37 @@ def _texts(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _not_empty(value: object) -> object:
+    if value == []:
+        raise PydanticCustomError("empty", "expected at least one entry")
+    return value
+
+
 def _version(value: object) -> object:
     return "1.0" if value == 1 else value
 
 
 def _norm(value: object) -> object:
     if value in (1, 2, "1", "2"):
-        raise PydanticCustomError("not_yet", "balls of the {p}-norm are not supported yet; inf is", {"p": str(value)})
+        raise PydanticCustomError("norm", "balls of the {p}-norm are not supported yet; inf is", {"p": str(value)})
     return value
 
 
-_NUMBER_SCHEMA = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[-+.\deE]+/[-+.\deE]+$"}]}
-_NUMBERS_SCHEMA = {"anyOf": [*_NUMBER_SCHEMA["anyOf"], {"type": "array", "items": {}}]}
+_WRITTEN: dict[str, Any] = {"type": "string", "pattern": r"^(\$\{?\w+\}?|[-+.\deE ]+/[-+.\deE ]+)$"}
 
-Number = Annotated[Any, PlainValidator(_number), WithJsonSchema(_NUMBER_SCHEMA)]
-Positive = Annotated[Any, PlainValidator(_positive), WithJsonSchema({"type": "number", "exclusiveMinimum": 0})]
-NotNegative = Annotated[Any, PlainValidator(_not_negative), WithJsonSchema({"type": "number", "minimum": 0})]
-NumberOrList = Annotated[Any, PlainValidator(_numbers), WithJsonSchema(_NUMBERS_SCHEMA)]
+
+def _schema(**limits: Any) -> WithJsonSchema:
+    """A number, a quotient such as 8/255, or a parameter."""
+    return WithJsonSchema({"anyOf": [{"type": "number", **limits}, _WRITTEN]})
+
+
+Positive = Annotated[Any, PlainValidator(_positive), _schema(exclusiveMinimum=0)]
+NotNegative = Annotated[Any, PlainValidator(_not_negative), _schema(minimum=0)]
+NumberOrList = Annotated[
+    Any,
+    PlainValidator(_numbers),
+    WithJsonSchema({"anyOf": [{"type": "number"}, _WRITTEN, {"type": "array", "items": {}}]}),
+]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
 NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
@@ -246,7 +258,7 @@ class SpecFile(Section):
     models: dict[Name, Model] = Field(description="The network, by the name that expressions call it.")
     inputs: dict[Name, Input] = Field(description="The input, by the name that expressions use.")
     let: dict[Name, str] = Field(default={}, description="Names for expressions, each may use those before it.")
-    require: tuple[Requirement, ...] = Field(min_length=1, description="What has to hold.")
+    require: Annotated[tuple[Requirement, ...], BeforeValidator(_not_empty)] = Field(description="What has to hold.")
     engine: Engine = Field(default_factory=Engine, description="How to look for the answer.")
     emit: tuple[Artefact, ...] = Field(default=(), description="Artefacts to write.")
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")

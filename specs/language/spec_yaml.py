@@ -100,9 +100,7 @@ def _load(
         with file.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
         if found != section.sha256:
-            source.fault(
-                f"{file} has the hash {found}: it is not the model this specification is about", *path, "sha256"
-            )
+            source.fault(f"{file} has the hash {found}: it is another model than the one meant", *path, "sha256")
     source.faults.raise_if_any()
     graph = load(file, **options)
     if graph.input_size != inputs.size:
