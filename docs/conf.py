@@ -7,11 +7,14 @@ author = "The certify authors"
 project_copyright = "The certify authors"
 release = version = installed_version("certify-nn")
 
-extensions = ["myst_parser"]
-myst_enable_extensions = ["deflist", "dollarmath", "fieldlist"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build", "examples"]
-nitpicky = True
+
+add_module_names = False
+autodoc_typehints = "signature"
+autodoc_class_signature = "separated"
 
 html_theme = "furo"
 html_title = "certify"
