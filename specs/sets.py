@@ -16,7 +16,8 @@ _ONE = Fraction(1)
 class InputSet:
     """A box in raw units and the map ``(raw - mean) / scale`` to what the model consumes; everything per element, flat.
 
-    ``lower`` and ``upper`` hold ``None`` where no set bounds an element. ``scale`` is positive.
+    ``lower`` and ``upper`` hold ``None`` where no set bounds an element. ``scale`` is positive. ``linear`` are further
+    conditions as written, which `contains` knows nothing of.
     """
 
     name: str
@@ -29,6 +30,7 @@ class InputSet:
     upper: tuple[Fraction | None, ...]
     label: int | None = None
     words: str = ""
+    linear: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -73,7 +75,7 @@ class InputSet:
         )
 
     def describe(self) -> str:
-        """The box in words, element by element when there are few."""
+        """The box and the conditions in words, element by element when there are few."""
         if self.size > 16 or None in self.lower or None in self.upper:
             return f"{self.name}: {self.size} values, {self.words}"
         parts = []
@@ -81,4 +83,4 @@ class InputSet:
             if low is not None and up is not None:
                 unit = f" {self.units[i]}" if self.units and self.units[i] else ""
                 parts.append(f"{self.element(i)} in [{show(low)}, {show(up)}]{unit}")
-        return ", ".join(parts)
+        return " and ".join([", ".join(parts), *self.linear])

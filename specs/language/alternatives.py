@@ -79,20 +79,20 @@ class _Region:
         return region
 
     def restrict(self, atoms: tuple[Atom, ...]) -> None:
-        bounds, others = [], []
+        bounds, rows = [], []
         for atom in atoms:
-            if len(atom.x) == 1 and not atom.y:
+            is_bound = len(atom.x) == 1 and not atom.y
+            if is_bound:
                 self._bound(atom)
                 bounds.append(atom)
-            elif atom.x or atom.y:
-                others.append(atom)
-            elif atom.constant > 0 or (atom.strict and atom.constant == 0):
+            if (atom.x or atom.y) and (atom.strict or not is_bound):
+                # A strict bound keeps its row besides the closed box: its boundary is not part of the unsafe set.
+                rows.append(Row(atom.x, atom.y, atom.constant, strict=not atom.strict))
+            elif not is_bound and (atom.constant > 0 or (atom.strict and atom.constant == 0)):
                 self.false = atom
-        strict = [atom for atom in bounds if atom.strict]
-        # A strict bound keeps its row besides the closed box: its boundary is not part of the unsafe set.
-        self.rows += tuple(Row(atom.x, atom.y, atom.constant, strict=not atom.strict) for atom in (*strict, *others))
+        self.rows += tuple(rows)
         self.bounds += tuple(bounds)
-        self.strict_bounds += tuple(strict)
+        self.strict_bounds += tuple(atom for atom in bounds if atom.strict)
 
     def _bound(self, atom: Atom) -> None:
         """Intersect the box with ``coefficient * x + constant <= 0``."""
