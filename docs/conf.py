@@ -13,8 +13,9 @@ myst_heading_anchors = 3
 exclude_patterns = ["_build", "examples"]
 
 add_module_names = False
-autodoc_typehints = "signature"
-autodoc_class_signature = "separated"
+autodoc_preserve_defaults = True
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 80
 
 html_theme = "furo"
 html_title = "certify"

@@ -1,0 +1,37 @@
+"""The command line page lists exactly the options that ``--help`` lists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
+
+
+def help_text(*arguments: str) -> str:
+    command = [sys.executable, "-m", "verifier", *arguments, "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def options(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z]+", text)) - {"--help"}
+
+
+@pytest.mark.parametrize(("title", "arguments"), [("MODEL SPEC", []), ("check CERTIFICATE", ["check"])])
+def test_options_are_the_ones_of_the_program(title: str, arguments: list[str]) -> None:
+    section = PAGE.split(f"## certify {title}\n")[1].split("\n## ")[0]
+    rows = "\n".join(line for line in section.splitlines() if line.startswith("| `"))
+    shown = options(help_text(*arguments)) - {"--query"}  # another name of --spec
+    assert options(rows) == shown
+    assert shown
+
+
+def test_commands_are_the_ones_of_the_program() -> None:
+    listed = set(re.findall(r"certify ([a-z]+)", PAGE))
+    assert listed == set(re.findall(r"^  certify ([a-z]+)", help_text(), re.MULTILINE))
+    assert listed
