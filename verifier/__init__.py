@@ -19,7 +19,7 @@ _HOME = {
     "SoundnessError": "verifier.soundness",
 }
 
-__all__ = ["CheckResult", "Report", "SoundnessError", "__version__", "certify", "check", "load"]  # noqa: F822
+__all__ = ["CheckResult", "Report", "SoundnessError", "__version__", "certify", "check", "load"]
 
 
 def __getattr__(name: str) -> Any:

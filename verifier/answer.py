@@ -62,7 +62,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
             outcome = Outcome("unknown", stopped, math.inf, -math.inf)
         else:
             share = (settings.deadline - started) / (len(question.requirements) - number)
-            outcome, stopped = _decide(question, requirement, settings, min(share, question.seconds_each or math.inf))
+            outcome, stopped = _decide(question, requirement, settings, min(share, question.engine.seconds or math.inf))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     return Report(tuple(answers), "", total, seen, hashes)
@@ -76,32 +76,40 @@ def _decide(question: Question, requirement: Requirement, settings: Settings, li
         last[0] = progress
         settings.progress(progress)
 
+    try:
+        return _evidence(question, requirement, settings, limit, watch), ""
+    except (Stopped, MemoryError) as stop:
+        reason = stop.reason if isinstance(stop, Stopped) else "memory"
+        known = last[0]
+        outcome = Outcome("unknown", reason, known.attained, known.proved, stats={"nodes": known.nodes})
+        return outcome, reason if isinstance(stop, Stopped) else ""
+
+
+def _evidence(
+    question: Question,
+    requirement: Requirement,
+    settings: Settings,
+    limit: float,
+    watch: Callable[[Progress], None],
+) -> Outcome:
+    """The engine's outcome, its files moved to their place once accepted: no unchecked file ever bears the name."""
     home = settings.place(requirement.id) if settings.place is not None else None
-    # Evidence is made beside its place and moved there once accepted: an unchecked file never bears the name.
     with tempfile.TemporaryDirectory(prefix=".certify-", dir=home.parent if home else None) as folder:
-        try:
-            outcome = engine.decide(
-                engine.Question(requirement.problem, question.model, question.query, requirement.claim),
-                engine.Options(
-                    max(limit, 0.0), settings.workers, settings.seed, settings.branching, attack=_attacks(settings)
-                ),
-                Path(folder) / (home.name if home else "proof.nncert"),
-                versions(),
-                watch,
-                settings.start_checker,
-            )
-        except (Stopped, MemoryError) as stop:
-            reason = stop.reason if isinstance(stop, Stopped) else "memory"
-            stats = {"nodes": float(last[0].nodes)}
-            outcome = Outcome("unknown", reason, last[0].attained, last[0].proved, stats=stats)
-            return outcome, reason if isinstance(stop, Stopped) else ""
-        wrong = contradiction(outcome)
+        outcome = engine.decide(
+            engine.Question(requirement.stated.problem, question.model, question.query, requirement.claim),
+            engine.Options(max(limit, 0.0), settings.workers, settings.seed, settings.branching, attack=_pgd(settings)),
+            Path(folder) / (home.name if home else "proof.nncert"),
+            versions(),
+            watch,
+            settings.start_checker,
+        )
+        wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)
-        return _moved(outcome, home), ""
+        return _moved(outcome, home)
 
 
-def _attacks(settings: Settings) -> bool:
+def _pgd(settings: Settings) -> bool:
     return not settings.methods or "pgd" in settings.methods
 
 
@@ -128,8 +136,8 @@ def _contradicted(
         "branching": settings.branching,
         "versions": versions(),
     }
-    certificate = outcome.proof.path if outcome.proof is not None else None
-    folder = save_reproducer(settings.reproducers, question.model, question.spec, certificate, details)
+    evidence = [part.path for part in (outcome.proof, outcome.attack) if part is not None]
+    folder = save_reproducer(settings.reproducers, question.model, question.spec, evidence, details)
     return SoundnessError(f"requirement {requirement.id}: {wrong}", folder)
 
 

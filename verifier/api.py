@@ -54,10 +54,10 @@ def certify(
     place = places(Path(certificate) if certificate else None, Path(out) if out else None, Path(spec), ids)
     settings = Settings(
         deadline=started + timeout,
-        workers=workers or question.workers or processors(),
-        seed=seed if seed is not None else question.seed or 0,
+        workers=workers or question.engine.workers or processors(),
+        seed=seed if seed is not None else question.engine.seed or 0,
         branching=known_branching(branching),
-        methods=known_methods(methods or question.methods),
+        methods=known_methods(methods or question.engine.methods),
         place=place,
         reproducers=Path(out) if out else Path.cwd(),
         progress=progress,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from specs.errors import CertificateError
+from specs.graph import Graph
 from verifier.files import is_onnx, is_vnnlib
 
 
@@ -25,6 +27,7 @@ class CheckResult:
     margin: float | None
     seconds: float
     exact: bool
+    claim: str
 
     def __bool__(self) -> bool:
         return self.accepted
@@ -52,7 +55,7 @@ def run_checker(
     Raises ``CertificateError`` with the checker's own words when it cannot read something.
     """
     with TemporaryDirectory(prefix="certify-") as folder:
-        files = canonical(model, spec, parameters, Path(folder))
+        files = _canonical(certificate, model, spec, parameters, Path(folder))
         command = [*checker_command(certificate, *files, exact), "--json"]
         done = subprocess.run(command, env=checker_environment(), capture_output=True, text=True, check=False)
     try:
@@ -61,35 +64,55 @@ def run_checker(
         last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
         raise CertificateError(f"the checker gave no answer (exit code {done.returncode}): {last}") from None
     if "error" in answer:
-        raise CertificateError(f"{certificate}: {answer['error']}")
+        message = str(answer["error"])
+        for translated, own in zip(files, (model, spec)):
+            message = message.replace(str(translated), str(own))
+        raise CertificateError(f"{certificate}: {message}")
     return CheckResult(
-        answer["accepted"], answer["reason"], answer["leaves"], answer["margin"], answer["seconds"], answer["exact"]
+        **{key: answer[key] for key in ("accepted", "reason", "leaves", "margin", "seconds", "exact", "claim")}
     )
 
 
-def canonical(
-    model: Path | None, spec: Path | None, parameters: Mapping[str, str], folder: Path
+def _canonical(
+    certificate: Path, model: Path | None, spec: Path | None, parameters: Mapping[str, str], folder: Path
 ) -> tuple[Path | None, Path | None]:
     """Files for the checker: the user's own where it has readers for them, else translations written to ``folder``."""
     if (model is None or is_onnx(model)) and (spec is None or is_vnnlib(spec)):
         return model, spec
-    from specs.loading import load_model
+    if spec is None or is_vnnlib(spec):
+        assert model is not None
+        from specs.loading import load_model
 
-    model_file, query_file = model, spec
-    graph = None
-    if spec is not None and not is_vnnlib(spec):
-        from specs.language.vnnlib_writer import write_vnnlib
-        from verifier.question import read_question
+        return _model_for_checker(model, load_model(model), folder), spec
+    from specs.language.vnnlib_writer import write_vnnlib
+    from verifier.question import read_question
 
-        question = read_question(model, spec, parameters)
-        wanted = question.requirements[0]
-        graph, model_file = wanted.problem.graph, question.model
-        query_file = folder / "query.vnnlib"
-        query_file.write_text(write_vnnlib(wanted.problem), encoding="utf-8")
-    if model_file is not None and not is_onnx(model_file):
-        from specs.loading.onnx_writer import write_onnx
+    question = read_question(model, spec, parameters)
+    texts = [write_vnnlib(requirement.stated.problem).encode() for requirement in question.requirements]
+    wanted = _query_hash(certificate)
+    # A file about none of the requirements is judged against the first, so that the checker says what differs.
+    text = next((text for text in texts if hashlib.sha256(text).hexdigest() == wanted), texts[0])
+    query = folder / "query.vnnlib"
+    query.write_bytes(text)
+    graph = question.requirements[0].stated.problem.graph
+    return _model_for_checker(question.model, graph, folder), query
 
-        data = write_onnx(graph if graph is not None else load_model(model_file))
-        model_file = folder / "model.onnx"
-        model_file.write_bytes(data)
-    return model_file, query_file
+
+def _model_for_checker(model: Path, graph: Graph, folder: Path) -> Path:
+    if is_onnx(model):
+        return model
+    from specs.loading.onnx_writer import write_onnx
+
+    file = folder / "model.onnx"
+    file.write_bytes(write_onnx(graph))
+    return file
+
+
+def _query_hash(certificate: Path) -> str:
+    from verifier.checker.container import read_evidence
+    from verifier.checker.errors import CheckError
+
+    try:
+        return read_evidence(certificate.read_bytes()).query.sha256
+    except CheckError as error:
+        raise CertificateError(f"{certificate}: {error}") from None

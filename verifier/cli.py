@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from specs.errors import CertifyError
-from verifier.exit_codes import BUG, OK, USAGE
+from verifier.exit_codes import BUG, INTERRUPTED, OK, USAGE
 
 COMMANDS = ("check", "lint", "schema", "doctor")
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -28,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CertifyError as error:
         print(f"certify: error: {error}", file=sys.stderr)
         return USAGE
+    except KeyboardInterrupt:
+        print("certify: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
@@ -36,7 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"certify: error: {where}{error.strerror or error}", file=sys.stderr)
         return USAGE
     except Exception as error:  # noqa: BLE001 - the last resort: users see what to do, developers find the traceback
-        print(f"certify: error: {_bug(error)}", file=sys.stderr)
+        from verifier.soundness import SoundnessError
+
+        message = f"CONTRADICTION: {error}" if isinstance(error, SoundnessError) else f"error: {_bug(error)}"
+        print(f"certify: {message}", file=sys.stderr)
         return BUG
 
 

@@ -3,3 +3,4 @@
 OK, VIOLATED, USAGE, UNKNOWN = 0, 1, 2, 3
 REJECTED = 1
 BUG = 70
+INTERRUPTED = 130  # where there is nothing to report

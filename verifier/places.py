@@ -12,9 +12,7 @@ from verifier.files import stem
 SUFFIX = ".nncert"
 
 
-def places(
-    certificate: Path | None, out: Path | None, spec: Path, ids: Sequence[str]
-) -> Callable[[str], Path] | None:
+def places(certificate: Path | None, out: Path | None, spec: Path, ids: Sequence[str]) -> Callable[[str], Path] | None:
     """The certificate's path for each requirement: ``certificate``, else ``out/SPEC.nncert``, else nowhere.
 
     With several requirements the id is inserted before the suffix. Raises ``CertifyError`` where nothing can be

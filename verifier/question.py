@@ -7,26 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specs.errors import SpecError
-from specs.language.vnnlib import read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
-from specs.loading import load_model
-from specs.problem import Problem
-from verifier.files import is_model, is_vnnlib, is_yaml, stem
+from specs.language.load_spec import load_spec
+from specs.language.spec import EngineOptions, Spec
+from specs.property import Requirement as Stated
+from specs.sets import InputSet
+from verifier.files import is_model, is_vnnlib, stem
 from verifier.report.words import property_in_words, set_in_words
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing that has to hold. ``region`` and ``promise`` are the set and the property in words."""
+    """One thing that has to hold. ``region`` and ``promise`` are the set and the property in words.
 
-    id: str
-    severity: str
-    problem: Problem
+    ``inputs`` is None for a VNN-LIB query, whose inputs have neither names nor units.
+    """
+
+    stated: Stated
     region: str
     promise: str
-    line: int = 0
-    input_names: tuple[str, ...] = ()
+    silent_on: tuple[str, ...]
+    inputs: InputSet | None = None
     output_names: tuple[str, ...] = ()
+    id: str = ""
+
+    @property
+    def severity(self) -> str:
+        return self.stated.severity
 
     @property
     def claim(self) -> str:
@@ -35,38 +41,39 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Question:
-    """``query`` is the VNN-LIB file when there is one. The engine's settings are None where nothing was said."""
+    """``query`` is the VNN-LIB file when there is one; ``engine`` what the specification asks of the search."""
 
     model: Path
     spec: Path
     query: Path | None
     requirements: tuple[Requirement, ...]
-    seconds_each: float | None = None
-    seed: int | None = None
-    workers: int | None = None
-    methods: tuple[str, ...] = ()
+    engine: EngineOptions
+    warnings: tuple[str, ...] = ()
 
 
 def read_question(model: Path | None, spec: Path, parameters: Mapping[str, str]) -> Question:
     """The question in the files. Raises ``SpecError`` or ``ModelError``; ``model`` is None when the spec names it."""
-    if is_vnnlib(spec):
-        if model is None:
-            raise SpecError("a VNN-LIB query names no model: say certify MODEL SPEC", spec)
-        if parameters:
-            raise SpecError(f"a VNN-LIB query has no parameters ({', '.join(sorted(parameters))})", spec)
-        return _vnnlib(model, spec)
-    if is_yaml(spec):
-        from verifier.question_yaml import read_yaml_question
-
-        return read_yaml_question(model, spec, parameters)
     if is_model(spec):
         raise SpecError("is a model, not a specification: say certify MODEL SPEC", spec)
-    raise SpecError("is no specification by its name; known are .yaml, .yml, .vnnlib and .vnnlib.gz", spec)
+    read = load_spec(spec, model, parameters)
+    if read.model_file is None:
+        raise SpecError("names no model; say certify MODEL SPEC", spec)
+    put = _of_query if is_vnnlib(spec) else _of_yaml
+    query = spec if is_vnnlib(spec) else None
+    return Question(
+        read.model_file, spec, query, tuple(put(read, one) for one in read.requirements), read.engine, read.warnings
+    )
 
 
-def _vnnlib(model: Path, spec: Path) -> Question:
-    query = read_vnnlib(spec)
-    problem = compile_vnnlib(query, load_model(model))
-    promise = property_in_words(problem) or f"the constraints of {spec.name} are not satisfied"
-    requirement = Requirement(stem(spec), "malign", problem, set_in_words(problem), promise)
-    return Question(model, spec, spec, (requirement,))
+def _of_query(spec: Spec, stated: Stated) -> Requirement:
+    promise = property_in_words(stated.problem) or f"the assertions of {spec.file.name} are not all true"
+    silent_on = ("anything about inputs outside this set",)
+    return Requirement(stated, set_in_words(stated.problem), promise, silent_on, id=stem(spec.file))
+
+
+def _of_yaml(spec: Spec, stated: Stated) -> Requirement:
+    assert spec.input_set is not None  # every spec.yaml has one
+    described = spec.input_set.describe().removeprefix(f"{spec.input_set.name}: ")
+    region = "{" + " and ".join([described, *stated.where]) + "}"
+    promise = f"{stated.text}, by at least {stated.slack}" if stated.slack else stated.text
+    return Requirement(stated, region, promise, spec.does_not_say, spec.input_set, spec.output_names, stated.id)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from fractions import Fraction
 from pathlib import Path
 
+from specs.property import Requirement, is_counterexample
 from verifier.engine.outcome import Outcome
 
 TOLERANCE = 1e-6  # relative; samples are evaluated in plain float64
@@ -19,8 +22,14 @@ class SoundnessError(Exception):
         super().__init__(f"{message}; reproducer saved in {reproducer}" if reproducer else message)
 
 
-def contradiction(outcome: Outcome) -> str:
-    """What is contradictory about a certified outcome, or nothing."""
+def contradiction(requirement: Requirement, outcome: Outcome) -> str:
+    """What is contradictory about an outcome, or nothing.
+
+    A proof must not claim more than sampling attained. An attack has to break the property as written exactly when it
+    breaks the compiled one on the same numbers.
+    """
+    if outcome.verdict == "violated":
+        return _misread(requirement, outcome)
     if outcome.verdict != "certified":
         return ""
     if outcome.attained >= outcome.proved - TOLERANCE * (1 + abs(outcome.proved)):
@@ -28,7 +37,25 @@ def contradiction(outcome: Outcome) -> str:
     return f"a sampled input attains {outcome.attained!r}, below the proved bound {outcome.proved!r}"
 
 
-def save_reproducer(folder: Path, model: Path, spec: Path, certificate: Path | None, details: dict[str, object]) -> Path:
+def _misread(requirement: Requirement, outcome: Outcome) -> str:
+    attack = outcome.attack
+    if attack is None or attack.outputs is None or not all(map(math.isfinite, attack.outputs)):
+        return ""
+    outputs = [Fraction(value) for value in attack.outputs]
+    written = requirement.is_violated_at(attack.point, outputs)
+    compiled = is_counterexample(requirement.problem, attack.point, outputs)
+    if written == compiled:
+        return ""
+    return f"at {attack.outputs} the property as written {_word(written)} and the compiled one {_word(compiled)}"
+
+
+def _word(violated: bool) -> str:
+    return "fails" if violated else "holds"
+
+
+def save_reproducer(
+    folder: Path, model: Path, spec: Path, evidence: list[Path | None], details: dict[str, object]
+) -> Path:
     """Copies of the files and what was found, in a new folder below ``folder``."""
     target = folder / "contradiction"
     number = 1
@@ -36,7 +63,7 @@ def save_reproducer(folder: Path, model: Path, spec: Path, certificate: Path | N
         number += 1
         target = folder / f"contradiction-{number}"
     target.mkdir(parents=True)
-    for file in (model, spec, certificate):
+    for file in (model, spec, *evidence):
         if file is not None and file.is_file():
             shutil.copy(file, target)
     (target / "details.json").write_text(json.dumps(details, indent=1), encoding="utf-8")

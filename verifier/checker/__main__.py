@@ -59,7 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     seconds = time.perf_counter() - started
     if options.json:
-        print(json.dumps({**_answer(verdict), "seconds": round(seconds, 4), "exact": options.exact}))
+        about = {"seconds": round(seconds, 4), "exact": options.exact, "claim": evidence.claim}
+        print(json.dumps({**_answer(verdict), **about}))
     else:
         arithmetic = "rational arithmetic" if options.exact else "outward-rounded float64"
         word = "accepted" if verdict.accepted else "REJECTED"

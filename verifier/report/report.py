@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Literal
 
+from specs.sets import InputSet
 from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
@@ -70,7 +73,7 @@ class Answer:
         return {
             "id": self.id,
             "severity": requirement.severity,
-            "line": requirement.line or None,
+            "line": requirement.stated.line or None,
             "verdict": self.verdict,
             "class": self.claim_class,
             "reason": self.reason,
@@ -78,8 +81,8 @@ class Answer:
             "sentence": self.sentence,
             "bracket": list(self.bracket),
             "certificate": _certificate(self.certificate),
-            "attack": _attack(self.attack),
-            "relaxed_attack": _relaxed(self.relaxed_attack),
+            "attack": _attack(self.attack, requirement.inputs),
+            "relaxed_attack": _relaxed(self.relaxed_attack, requirement.inputs),
             "stats": self.outcome.stats,
             "seconds": self.seconds,
         }
@@ -163,13 +166,14 @@ def _certificate(proof: Proof | None) -> dict[str, Any] | None:
     }
 
 
-def _attack(attack: Attack | None) -> dict[str, Any] | None:
+def _attack(attack: Attack | None, inputs: InputSet | None) -> dict[str, Any] | None:
     if attack is None:
         return None
     return {
         "case": attack.case,
         "input": [float(x) for x in attack.point],
         "input_exact": [str(x) for x in attack.point],
+        "input_raw": _raw(attack.point, inputs),
         "outputs": attack.outputs,
         "value": attack.value,
         "proved": attack.proved,
@@ -177,16 +181,24 @@ def _attack(attack: Attack | None) -> dict[str, Any] | None:
     }
 
 
-def _relaxed(relaxed: RelaxedAttack | None) -> dict[str, Any] | None:
+def _relaxed(relaxed: RelaxedAttack | None, inputs: InputSet | None) -> dict[str, Any] | None:
     if relaxed is None:
         return None
     return {
         "case": relaxed.case,
         "input": relaxed.point,
+        "input_raw": _raw(relaxed.point, inputs),
         "bound": relaxed.bound,
         "value": relaxed.value,
         "exploits": [{"layer": layer, "neuron": i, "gap": gap} for layer, i, gap in relaxed.exploits],
     }
+
+
+def _raw(point: Sequence[Fraction | float], inputs: InputSet | None) -> dict[str, float] | None:
+    """The input by name in raw units, None when the specification knows neither."""
+    if inputs is None:
+        return None
+    return {inputs.element(i): float(x) for i, x in enumerate(inputs.to_raw(point))}
 
 
 def _finite(value: Any) -> Any:

@@ -23,6 +23,7 @@ def claim_class(outcome: Outcome) -> Literal["exact", "sound", "heuristic"]:
 def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: dict[str, str]) -> str:
     strength = claim_class(outcome)
     severity = f"SEVERITY {requirement.severity}, CLASS {strength} ({ARITHMETIC[strength]})"
+    silence = "; ".join((*requirement.silent_on, "anything about other weights, or a float runtime's own rounding"))
     rests = f"A1 (declared) weights = sha256:{hashes.get('model', 'unknown')}"
     if outcome.verdict == "certified" and outcome.proof is not None:
         proof = outcome.proof
@@ -30,13 +31,13 @@ def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: d
         return (
             f"{requirement.claim} {slack}, {severity}, CHECKED BY certify-check {version} IN "
             f"{proof.check_seconds:.2f} s. RESTS ON: {rests}; A2 (binding {proof.binding}) "
-            f"{_binding(proof.binding)}. DOES NOT SAY: {_silence(requirement)}."
+            f"{_binding(proof.binding)}. DOES NOT SAY: {silence}."
         )
     if outcome.verdict == "violated":
         how = outcome.attack.proved if outcome.attack is not None else ""
         return (
             f"NOT {requirement.claim}, {severity}: at the input given, {how or 'the property fails'}. "
-            f"RESTS ON: {rests}. DOES NOT SAY: whether other inputs fail; other weights."
+            f"RESTS ON: {rests}. DOES NOT SAY: whether other inputs fail; anything about other weights."
         )
     return f"UNDECIDED WHETHER {requirement.claim}, {severity}: {outcome.reason}."
 
@@ -45,10 +46,6 @@ def _binding(binding: str) -> str:
     if binding == "independent":
         return "the checker read the model and the query with its own readers"
     return "the model or the specification was translated by the loader; certify check --model --spec translates again"
-
-
-def _silence(requirement: Requirement) -> str:
-    return f"inputs outside {requirement.region}; other weights; the rounding of a float runtime"
 
 
 def down(value: float) -> str:

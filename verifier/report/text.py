@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
+from verifier.question import Requirement
 from verifier.report.report import Answer, Report
 from verifier.report.sentence import down
 
@@ -39,6 +41,7 @@ def _headline(answer: Answer) -> str:
 
 def _block(answer: Answer) -> str:
     body = {"certified": _certified, "violated": _violated, "unknown": _unknown}[answer.verdict](answer)
+    body += [("note", answer.requirement.stated.vacuous)]
     lines = [f"  {name:<12}{value}" for name, value in body if value]
     return "\n".join([_headline(answer), *lines, "  " + answer.sentence])
 
@@ -60,8 +63,8 @@ def _violated(answer: Answer) -> list[tuple[str, str]]:
     requirement = answer.requirement
     outputs = attack.outputs
     return [
-        ("input", _vector([float(x) for x in attack.point], requirement.input_names, "X_")),
-        ("outputs", _vector(outputs, requirement.output_names, "Y_") if outputs else "the runtime could not run it"),
+        ("input", _input(attack.point, requirement)),
+        ("outputs", _outputs(outputs, requirement) if outputs else "the runtime could not run it"),
         ("value", f"{attack.value:.6g} (the property holds above 0)"),
         ("how", attack.proved),
         ("witness", str(attack.path or "not kept")),
@@ -73,11 +76,10 @@ def _unknown(answer: Answer) -> list[tuple[str, str]]:
     lines = [("bracket", f"proved {_bound(proved)} <= minimum <= {_bound(attained)} attained")]
     relaxed = answer.relaxed_attack
     if relaxed is not None:
-        point = _vector(relaxed.point, answer.requirement.input_names, "X_")
         neurons = ", ".join(f"layer {layer} neuron {i} (gap {gap:.3g})" for layer, i, gap in relaxed.exploits[:5])
         lines += [
             ("relaxed", f"{relaxed.bound:.6g} in the relaxation, {relaxed.value:.6g} in the network itself, at"),
-            ("", point),
+            ("", _input(relaxed.point, answer.requirement)),
             ("exploits", neurons),
         ]
     kind = answer.reason.partition(":")[0]
@@ -88,7 +90,21 @@ def _bound(value: float) -> str:
     return f"{value:.6g}" if math.isfinite(value) else "?"
 
 
-def _vector(values: Sequence[float], names: Sequence[str], prefix: str) -> str:
-    labels = names if len(names) == len(values) else [f"{prefix}{i}" for i in range(len(values))]
-    shown = ", ".join(f"{name}={value!r}" for name, value in zip(labels[:SHOWN], values[:SHOWN], strict=True))
-    return shown + (f", ... ({len(values)} values, all in the JSON)" if len(values) > SHOWN else "")
+def _input(point: Sequence[Fraction | float], requirement: Requirement) -> str:
+    """The input in the user's own names and units."""
+    inputs = requirement.inputs
+    if inputs is None:
+        return _listed([f"X_{i} = {float(x)!r}" for i, x in enumerate(point[:SHOWN])], len(point))
+    raw = [float(x) for x in inputs.to_raw(point[:SHOWN])]
+    units = inputs.units or ("",) * inputs.size
+    return _listed([f"{inputs.element(i)} = {x!r} {units[i]}".rstrip() for i, x in enumerate(raw)], len(point))
+
+
+def _outputs(outputs: Sequence[float], requirement: Requirement) -> str:
+    prefix = "Y_{}" if requirement.inputs is None else "y[{}]"
+    names = requirement.output_names or [prefix.format(i) for i in range(len(outputs))]
+    return _listed([f"{name} = {y!r}" for name, y in zip(names, outputs)][:SHOWN], len(outputs))
+
+
+def _listed(parts: list[str], count: int) -> str:
+    return ", ".join(parts) + (f", ... ({count} values, all in the JSON)" if count > SHOWN else "")

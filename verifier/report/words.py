@@ -64,6 +64,4 @@ def _sum(row: Row) -> str:
 
 
 def _terms(terms: Terms, name: Callable[[int], str]) -> list[tuple[str, str]]:
-    return [
-        ("-" if c < 0 else "+", name(i) if abs(c) == 1 else f"{number(abs(c))}*{name(i)}") for i, c in terms
-    ]
+    return [("-" if c < 0 else "+", name(i) if abs(c) == 1 else f"{number(abs(c))}*{name(i)}") for i, c in terms]
