@@ -52,7 +52,7 @@ def _dispatch(arguments: list[str]) -> int:
         from importlib import import_module
 
         return int(import_module(f"verifier.commands.{first}").main(arguments[1:]))
-    if first and not first.startswith("-") and not Path(first).suffix and not Path(first).exists():
+    if first and not first.startswith("-") and not Path(first).suffix and not Path(first).is_file():
         from verifier.commands.plugins import run_plugin
 
         return run_plugin(first, arguments[1:], COMMANDS)

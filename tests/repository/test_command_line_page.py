@@ -35,3 +35,8 @@ def test_commands_are_the_ones_of_the_program() -> None:
     listed = set(re.findall(r"certify ([a-z]+)", PAGE))
     assert listed == set(re.findall(r"^  certify ([a-z]+)", help_text(), re.MULTILINE))
     assert listed
+
+
+def test_a_folder_of_a_commands_name_does_not_hide_the_command() -> None:
+    assert (ROOT / "bench").is_dir()
+    assert help_text("bench").startswith("usage: certify bench")
