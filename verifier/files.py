@@ -6,7 +6,7 @@ from pathlib import Path
 
 MODELS = (".onnx", ".onnx.gz", ".pt2", ".pt", ".pth")
 QUERIES = (".vnnlib", ".vnnlib.gz")
-YAMLS = (".yaml", ".yml", ".yaml.gz", ".yml.gz")
+YAMLS = (".yaml", ".yml")
 
 
 def is_onnx(path: Path) -> bool:

@@ -80,7 +80,7 @@ def _answer(options: argparse.Namespace, started: float) -> tuple[Report, Path]:
     with ExitStack() as stack:
         stack.callback(_end_children)
         out = options.certificate.parent if options.certificate and not options.out else options.out or DEFAULT_OUT
-        stack.enter_context(_folder(out))
+        stack.enter_context(_folder(out, keep=options.out is not None))
         try:
             stack.enter_context(stoppable(deadline))
             early = stack.enter_context(EarlyChecker(model, spec, options.workers))
@@ -134,9 +134,9 @@ def _files(files: list[Path]) -> tuple[Path | None, Path]:
 
 
 @contextmanager
-def _folder(folder: Path) -> Iterator[None]:
-    """The folder for output; one that was made here and got nothing goes away again."""
-    made = not folder.exists()
+def _folder(folder: Path, keep: bool) -> Iterator[None]:
+    """The folder for output; one that was made here and got nothing goes away again unless it was asked for."""
+    made = not (keep or folder.exists())
     make_folder(folder)
     try:
         yield

@@ -50,8 +50,9 @@ def _certified(answer: Answer) -> list[tuple[str, str]]:
     proof = answer.certificate
     assert proof is not None
     kept = str(proof.path) if proof.path.name else "not kept"
+    slack = f"at least {down(answer.outcome.proved)}" if answer.outcome.proved > 0 else "not stated"
     return [
-        ("margin", f"at least {down(answer.outcome.proved)}; least sampled {answer.outcome.attained:.6g}"),
+        ("margin", f"{slack}; least sampled {answer.outcome.attained:.6g}"),
         ("proof", f"{proof.leaves} leaves, {proof.bytes} bytes, checked in {proof.check_seconds:.2f} s"),
         ("certificate", kept),
     ]
