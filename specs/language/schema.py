@@ -66,6 +66,30 @@ def _texts(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _role(value: object) -> object:
+    if value in ("reference", "generator", "surrogate", "plant"):
+        raise PydanticCustomError("role", "models with the role {role} are not supported yet", {"role": str(value)})
+    return value
+
+
+def _method(value: object) -> object:
+    if isinstance(value, dict):
+        raise PydanticCustomError("method", "options of a method are not supported yet; give its name only")
+    return value
+
+
+def _conditions(value: object) -> object:
+    if isinstance(value, dict):
+        raise PydanticCustomError("where", "sets other than conditions are not supported here yet")
+    return _texts(value)
+
+
+def _artefact(value: object) -> object:
+    if value in ("extrapolation", "monitor", "model"):
+        raise PydanticCustomError("artefact", "the artefact {name} is not supported yet", {"name": str(value)})
+    return value
+
+
 def _not_empty(value: object) -> object:
     if value == []:
         raise PydanticCustomError("empty", "expected at least one entry")
@@ -100,6 +124,8 @@ NumberOrList = Annotated[
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
 NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
+Conditions = Annotated[tuple[str, ...], BeforeValidator(_conditions)]
+Method = Annotated[str, BeforeValidator(_method)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
 
@@ -115,7 +141,9 @@ class Model(Section):
 
     path: str = Field(description="Model file, relative to this one; $MODEL is the MODEL of the command line.")
     arch: Any = Field(None, description="Architecture of a state_dict, as in {sequential: [linear, relu, linear]}.")
-    role: Literal["target"] = Field(default="target", description="What the network is for.")
+    role: Annotated[Literal["target"], BeforeValidator(_role)] = Field(
+        default="target", description="What the network is for."
+    )
     output_names: tuple[Name, ...] = Field(default=(), description="Names of the outputs, for y.NAME.")
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="Expected hash of the model file.")
     taps: NotYet = None
@@ -161,9 +189,7 @@ class Ball(Section):
 
     norm: Annotated[Literal["inf"], BeforeValidator(_norm)] = Field(description="The norm of the distance.")
     eps: NotNegative = Field(description="The radius, included.")
-    center: NumberOrList | DatasetRow = Field(
-        description="The centre: a list, one number, or an example of a data set."
-    )
+    center: Center = Field(description="The centre: one number, a list, or an example of a data set.")
 
 
 class Input(Section):
@@ -175,7 +201,7 @@ class Input(Section):
     normalize: Normalize | None = Field(default=None, description="How raw values become what the model consumes.")
     box: BoxSet | None = Field(default=None, description="Bounds.")
     ball: Ball | None = Field(default=None, description="A ball.")
-    linear: Texts = Field(default=(), description='Conditions on the input, such as "x.debt <= 5 * x.income".')
+    linear: Conditions = Field(default=(), description='Conditions on the input, such as "x.debt <= 5 * x.income".')
     points: NotYet = None
     poly: NotYet = None
     image_of: NotYet = None
@@ -193,7 +219,7 @@ class Requirement(Section):
     id: Id = Field(description="Name of the requirement in reports.")
     severity: Severity = Field(default="malign", description="How bad a violation is.")
     assert_: str = Field(alias="assert", description="The condition that has to hold.")
-    where: Texts = Field(default=(), description="Further conditions on the input under which it has to hold.")
+    where: Conditions = Field(default=(), description="Further conditions on the input under which it has to hold.")
     slack: NotNegative = Field(default=Fraction(0), description="By how much comparisons of outputs have to hold.")
     accept_class: ClaimClass = Field(default="sound", description="Weakest class of claim that counts.")
     over: NotYet = None
@@ -215,7 +241,9 @@ class Budget(Section):
 class Engine(Section):
     """How to look for the answer. Nothing here can make an answer wrong."""
 
-    methods: Texts = Field(default=(), description="Methods to use, cheapest first; all that fit when absent.")
+    methods: Annotated[tuple[Method, ...], BeforeValidator(_texts)] = Field(
+        default=(), description="Methods to use, cheapest first; all that fit when absent."
+    )
     budget: Budget = Field(default_factory=Budget, description="Limits.")
     seed: Count | None = Field(default=None, description="Seed of everything random.")
     workers: Count | None = Field(default=None, description="Number of processes.")
@@ -260,7 +288,9 @@ class SpecFile(Section):
     let: dict[Name, str] = Field(default={}, description="Names for expressions, each may use those before it.")
     require: Annotated[tuple[Requirement, ...], BeforeValidator(_not_empty)] = Field(description="What has to hold.")
     engine: Engine = Field(default_factory=Engine, description="How to look for the answer.")
-    emit: tuple[Artefact, ...] = Field(default=(), description="Artefacts to write.")
+    emit: tuple[Annotated[Artefact, BeforeValidator(_artefact)], ...] = Field(
+        default=(), description="Artefacts to write."
+    )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
     overseers: NotYet = None
     assume: NotYet = None

@@ -21,7 +21,7 @@ from specs.language.schema_faults import add_faults
 from specs.language.source import Source
 from specs.language.spec import EngineOptions, Spec
 from specs.language.textfile import read_text
-from specs.language.yaml_tree import YamlPath, read_yaml
+from specs.language.yaml_tree import Document, YamlPath, read_yaml
 from specs.sets import InputSet
 
 
@@ -38,12 +38,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
     faults = Faults(path)
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
-    try:
-        section = SpecFile.model_validate(document.data)
-    except ValidationError as error:
-        add_faults(error, SpecFile, document, faults)
-        faults.raise_if_any()
-        raise
+    section = _validated(document, faults)
     source = Source(text.split("\n"), document, faults)
     model_name, model_section = source.only("models", section.models)
     input_name, input_section = source.only("inputs", section.inputs)
@@ -72,6 +67,17 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         require_class=MappingProxyType(dict(section.gate.require_class)),
         parameters=MappingProxyType(dict(parameters)),
     )
+
+
+def _validated(document: Document, faults: Faults) -> SpecFile:
+    found: ValidationError
+    try:
+        return SpecFile.model_validate(document.data)
+    except ValidationError as error:
+        found = error
+    add_faults(found, SpecFile, document, faults)
+    faults.raise_if_any()
+    raise found
 
 
 def _parse(source: Source, section: SpecFile, input_name: str, given: Input) -> Expressions:

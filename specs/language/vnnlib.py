@@ -98,6 +98,15 @@ _Value = _Linear | Dnf | str | None
 """A closed list or a word; ``None`` stands for a command, or for an expression whose fault is already noted."""
 
 
+class _Variable(NamedTuple):
+    """A declared input (``X``) or output (``Y``), and ``+v`` and ``-v`` as terms, which many atoms share."""
+
+    kind: str
+    number: int
+    plus: Terms
+    minus: Terms
+
+
 class _Fault(Exception):
     """A fault inside one list; ``token`` says at which word of it."""
 
@@ -112,8 +121,9 @@ class _Parser:
     def __init__(self, text: str, file: Path | None) -> None:
         self.text, self.file = text, file
         self.faults = Faults(file)
-        self.declared: dict[str, tuple[str, int]] = {}
+        self.declared: dict[str, _Variable] = {}
         self.numbers: dict[str, Fraction] = {}
+        self.opposites: dict[str, Fraction] = {}
         self.assertions: list[Dnf] = []
 
     def query(self) -> VnnlibQuery:
@@ -203,11 +213,12 @@ class _Parser:
             raise _Fault(f"variable {name[:40]!r} is neither an input X_0, X_1, ... nor an output Y_0, Y_1, ...", name)
         if name in self.declared:
             raise _Fault(f"{name} is declared twice", name)
-        self.declared[name] = (match[1], int(match[2]))
+        index = int(match[2])
+        self.declared[name] = _Variable(match[1], index, ((index, _ONE),), ((index, _MINUS_ONE),))
 
     def _count(self, kind: str) -> int:
         """Number of variables of one kind; their numbers have to be 0, 1, ... without gaps."""
-        numbers = {number for of, number in self.declared.values() if of == kind}
+        numbers = {variable.number for variable in self.declared.values() if variable.kind == kind}
         missing = [f"{kind}_{i}" for i in range(len(numbers)) if i not in numbers][:5]
         if missing:
             self.faults.add(
@@ -241,18 +252,17 @@ class _Parser:
         """The atom ``left <= right`` when one side is a plain variable and the other a number: most of every file."""
         if not (isinstance(left, str) and isinstance(right, str)):
             return None
-        if left in self.declared:
-            (kind, index), coefficient, number = self.declared[left], _ONE, right
-        elif right in self.declared:
-            (kind, index), coefficient, number = self.declared[right], _MINUS_ONE, left
+        variable = self.declared.get(left)
+        if variable is not None:
+            if right in self.declared:
+                return None
+            terms, constant = variable.plus, self._opposite(right)
         else:
-            return None
-        if number in self.declared:
-            return None
-        value = self._number(number)
-        terms = ((index, coefficient),)
-        constant = -value if coefficient is _ONE else value
-        return Atom(terms, (), constant, strict, at) if kind == "X" else Atom((), terms, constant, strict, at)
+            variable = self.declared.get(right)
+            if variable is None:
+                return None
+            terms, constant = variable.minus, self._number(left)
+        return Atom(terms, (), constant, strict, at) if variable.kind == "X" else Atom((), terms, constant, strict, at)
 
     # arithmetic
 
@@ -263,7 +273,7 @@ class _Parser:
             raise _Fault("expected a number, a variable or arithmetic, found a formula")
         if value not in self.declared:
             return _Linear({}, {}, self._number(value))
-        kind, index = self.declared[value]
+        kind, index, _, _ = self.declared[value]
         return _Linear({index: _ONE}, {}, Fraction(0)) if kind == "X" else _Linear({}, {index: _ONE}, Fraction(0))
 
     def _number(self, token: str) -> Fraction:
@@ -278,9 +288,15 @@ class _Parser:
             self.numbers[token] = number
         return number
 
+    def _opposite(self, token: str) -> Fraction:
+        number = self.opposites.get(token)
+        if number is None:
+            number = self.opposites[token] = -self._number(token)
+        return number
+
     def _not_a_number(self, token: str) -> str:
         if _VARIABLE.fullmatch(token):
-            n = sum(kind == token[0] for kind, _ in self.declared.values())
+            n = sum(variable.kind == token[0] for variable in self.declared.values())
             known = f"{n} variables {token[0]}_i are" if n else f"no {token[0]}_i is"
             return f"{token} is not declared (above this line, {known})"
         if token.lower().lstrip("+-") in ("nan", "inf", "infinity"):
