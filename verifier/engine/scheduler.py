@@ -6,19 +6,23 @@ well as the process pool used here.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget, Exploration, Explorer
+from verifier.engine.phases import PhaseExplorer
 from verifier.engine.pieces import Pieces
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
 ALONE = 0.15  # seconds one process searches before others are worth starting
-SLICE = 0.4  # seconds of one exploration in a worker: how long a finished search can still be waited for
+SLICE = 0.4  # seconds of one exploration by input splitting; one by phases cannot be taken up again and is not cut
 GROUP = 64  # boxes explored together
 NODES = 1 << 20  # of one exploration
 
@@ -37,6 +41,7 @@ class CaseSearch:
     """The state of one case's search. ``bound`` is the least proved value over what is still open."""
 
     explorer: Explorer
+    method: Explorer | PhaseExplorer
     waiting: list[Place]
     pieces: Pieces = field(default_factory=Pieces)
     running: int = 0
@@ -101,10 +106,11 @@ def search(
     workers: int,
     found: Callable[[int, np.ndarray], bool],
     report: Callable[[Progress], None],
+    folder: Path,
 ) -> None:
     """Explore until every case is closed or stuck, ``found`` confirms a violation, or the deadline passes.
 
-    ``found(case, point)`` judges a candidate; when it says no, the search goes on below the value it has seen.
+    ``folder`` is a place for a temporary file. ``found(case, point)`` judges a candidate; when it says no, the search goes on below the value it has seen.
     """
     alone = Deadline.after(ALONE)
     for k, case in enumerate(cases):
@@ -119,7 +125,7 @@ def search(
             if case.candidate() and found(k, seen.point):
                 return
     if workers > 1 and any(case.waiting for case in cases) and not deadline().over:
-        _search_parallel(cases, deadline, workers, found, report)
+        _search_parallel(cases, deadline, workers, found, report, folder / "stop")
 
 
 def _search_parallel(
@@ -129,6 +135,9 @@ def _search_parallel(
     found: Callable[[int, np.ndarray], bool],
     report: Callable[[Progress], None],
 ) -> None:
+    import multiprocessing  # most questions are answered before they need a second process
+    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+
     context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
     running: dict[Future[Exploration], tuple[int, list[Place]]] = {}
     pool = ProcessPoolExecutor(workers, mp_context=context)
@@ -139,9 +148,10 @@ def _search_parallel(
                 case = cases[k]
                 places = case.take(int(np.clip(len(case.waiting) // (2 * workers), 1, GROUP)))
                 case.running += 1
-                budget = Budget(earliest(deadline(), Deadline.after(SLICE)), NODES)
+                until = deadline() if isinstance(case.method, PhaseExplorer) else Deadline.after(SLICE)
+                budget = Budget(earliest(deadline(), until), NODES, stop)
                 lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
-                running[pool.submit(case.explorer.explore, lower, upper, budget, case.stop_at)] = (k, places)
+                running[pool.submit(case.method.explore, lower, upper, budget, case.stop_at)] = (k, places)
             if not running:
                 return
             done, _ = wait(running, timeout=max(0.0, deadline().remaining), return_when=FIRST_COMPLETED)
@@ -154,7 +164,8 @@ def _search_parallel(
                     return
             report(_progress(cases))
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # what still runs ends within its slice
+        stop.touch()
+        pool.shutdown(wait=False, cancel_futures=True)
         for k, places in running.values():
             cases[k].running -= 1
             cases[k].waiting += places
@@ -162,7 +173,7 @@ def _search_parallel(
 
 def _explore(case: CaseSearch, places: list[Place], budget: Budget) -> Exploration:
     lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
-    return case.explorer.explore(lower, upper, budget, case.stop_at)
+    return case.method.explore(lower, upper, budget, case.stop_at)
 
 
 def _progress(cases: list[CaseSearch]) -> Progress:
