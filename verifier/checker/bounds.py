@@ -8,7 +8,8 @@ How rounding is paid for (docs/reference/soundness.md has the proofs; U is 2^-52
 the bounds hold in every IEEE rounding mode):
 
 * L1 Every computed sum of n products differs from the real one by at most gamma * (sum of |products|), with
-  gamma = (2 n + 64) U for the largest n in the network, whatever the order of summation, with or without FMA.
+  gamma = (2 n + 64) U, whatever the order of summation, with or without FMA; n is the largest in the network, plus
+  the most terms added up at one node.
 * L2 Coefficients are *point* floats. What rounding did to a coefficient is charged to the value it multiplies:
   ``error += gamma * |A|.H`` where H bounds |M||v| + |b| (affine) or |z| (ReLU) over the box.
 * L3 Running constants lose at most U |constant| a step.
@@ -95,13 +96,33 @@ class _Forward:
 
 
 @dataclass(frozen=True)
-class _Relaxed:
-    """Lines of one ReLU node per box, each (B, n): lower slope, upper slope, upper offset, bound on |z|."""
+class Lines:
+    """Lines of one ReLU node per box, each (B, n): lower slope, upper slope, upper offset, bound on |z|.
+
+    ``shift`` is added to the coefficient of z: minus a multiplier >= 0 where z >= 0 is assumed, plus one where z <= 0.
+    """
 
     below: Floats
     slope: Floats
     offset: Floats
     size: Floats
+    shift: Floats | None = None
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """A batch of boxes with the lines of every ReLU node, the ranges of its argument, and bounds on every |value|."""
+
+    boxes: Boxes
+    lines: dict[int, Lines]
+    ranges: dict[int, tuple[Floats, Floats]]
+    sizes: dict[int, Floats]
+
+    @property
+    def within_caps(self) -> NDArray[np.bool_]:
+        """Boxes (B,) on which no value is too large for lemma L4."""
+        largest = np.max([size.max(axis=1, initial=0.0) for size in self.sizes.values()], axis=0)
+        return np.asarray(largest < MAX_MAGNITUDE)
 
 
 class Bounder:
@@ -124,29 +145,37 @@ class Bounder:
     def lower(self, boxes: Boxes, rows: Rows) -> AffineBound:
         """Affine lower bounds of all rows on all boxes, by the rule R0 (see docs/reference/certificate-format.md)."""
         with np.errstate(all="ignore"):  # overflow and NaN end in lower = -inf, never in a proof
-            relaxed, sizes = self._relax(boxes)
+            relaxation = self.relax(boxes)
             count, width = len(boxes.lower), len(rows.constant)
-            last = len(self.network.nodes) - 1
             index = np.repeat(np.arange(count), width)
-            start = {last: np.tile(rows.y, (count, 1))}
-            constant = np.tile(rows.constant, count)
-            error = np.zeros(len(index))
-            if np.any(rows.x):
-                start[0] = start.get(0, 0.0) + np.tile(rows.x, (count, 1))
-                # Cancellation may shrink this coefficient later, so its rounding is charged here.
-                error += np.tile(4 * self.gamma * (np.abs(rows.x) @ sizes[0].max(axis=0)), count)
-            form, constant, error = self._backward(start, constant, error, index, relaxed, sizes, boxes)
-            low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
-            bounded = np.max([size.max(axis=1, initial=0.0) for size in sizes.values()], axis=0) < MAX_MAGNITUDE
-            low = np.where(bounded[index], low, -np.inf)
+            tiled = Rows(np.tile(rows.x, (count, 1)), np.tile(rows.y, (count, 1)), np.tile(rows.constant, count))
+            form, constant, error, low = self.combined(tiled, index, relaxation)
             shape = (count, width)
             return AffineBound(
                 form.reshape(*shape, -1), constant.reshape(shape), error.reshape(shape), low.reshape(shape)
             )
 
-    def _relax(self, boxes: Boxes) -> tuple[dict[int, _Relaxed], dict[int, Floats]]:
+    def combined(
+        self, rows: Rows, index: Ints, relaxation: Relaxation, error: Floats | None = None
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """Form, constant, error and least value of one row per entry of ``index`` (its box in the relaxation).
+
+        ``error`` is what the rows already lack. Callers silence NumPy's warnings.
+        """
+        boxes, sizes = relaxation.boxes, relaxation.sizes
+        start = {len(self.network.nodes) - 1: rows.y}
+        error = np.zeros(len(index)) if error is None else error
+        if np.any(rows.x):
+            start[0] = start.get(0, 0.0) + rows.x
+            # Cancellation may shrink this coefficient later, so its rounding is charged here.
+            error = error + 4 * self.gamma * (np.abs(rows.x) @ sizes[0].max(axis=0))
+        form, constant, error = self._backward(start, rows.constant, error, index, relaxation.lines, sizes, boxes)
+        low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
+        return form, constant, error, np.where(relaxation.within_caps[index], low, -np.inf)
+
+    def relax(self, boxes: Boxes) -> Relaxation:
         """Lines of every ReLU and bounds ``size`` on |value| of every node, layer by layer."""
-        relaxed: dict[int, _Relaxed] = {}
+        relaxed: dict[int, Lines] = {}
         forward: dict[int, _Forward] = {}
         sizes: dict[int, Floats] = {}
         ranges: dict[int, tuple[Floats, Floats]] = {}
@@ -169,7 +198,7 @@ class Bounder:
                         ranges[parent] = _range(forward[parent], boxes.rad, self.gamma)
                     relaxed[k], forward[k] = _relu(forward[parent], *ranges[parent])
             sizes[k] = forward[k].size
-        return relaxed, sizes
+        return Relaxation(boxes, relaxed, ranges, sizes)
 
     def _push_affine(self, k: int, node: Affine, forward: dict[int, _Forward], boxes: Boxes) -> _Forward:
         """L1 for the forward form: one product with |M| carries the remainder and all rounding of this node."""
@@ -180,7 +209,7 @@ class Bounder:
         carried = _total([push(m, value.remainder) for (value, _), m in zip(values, absolute, strict=True)])
         size = _total([push(m, value.size) for (value, _), m in zip(values, absolute, strict=True)])
         grow = 1 + 4 * self.gamma
-        size = (size + np.abs(node.bias)) * grow
+        size = (size + np.abs(node.bias)) * grow + TINY  # products may underflow, coefficients be huge
         remainder = carried * grow + 4 * self.gamma * size + TINY
         return _Forward(generators, center, remainder, size)
 
@@ -190,7 +219,7 @@ class Bounder:
         node: Affine,
         l: Floats,
         u: Floats,
-        relaxed: dict[int, _Relaxed],
+        relaxed: dict[int, Lines],
         sizes: dict[int, Floats],
         boxes: Boxes,
     ) -> tuple[Floats, Floats]:
@@ -216,7 +245,7 @@ class Bounder:
         constant: Floats,
         error: Floats,
         index: Ints,
-        relaxed: dict[int, _Relaxed],
+        relaxed: dict[int, Lines],
         sizes: dict[int, Floats],
         boxes: Boxes,
     ) -> tuple[Floats, Floats, Floats]:
@@ -246,6 +275,8 @@ class Bounder:
                     a = (a - negative) * lines.below[index]
                     negative *= lines.slope[index]
                     a += negative
+                    if lines.shift is not None:
+                        a += lines.shift[index]
                     self._add(coefs, parent, a)
                 case Input():
                     raise CheckError("the input is node 0 and only node 0")
@@ -287,12 +318,16 @@ def _neuron_rows(k: int, node: Affine, neurons: Ints) -> tuple[dict[int, Floats]
 
 
 def _gamma(network: Network) -> float:
-    longest = max(network.sizes)
+    longest, readers = max(network.sizes), [0] * len(network.nodes)
     for node in network.nodes:
         if isinstance(node, Affine):
             for parent, m in node.terms:
                 longest = max(longest, terms(m, network.sizes[parent]))
-    gamma = (2 * longest + 64) * U
+                readers[parent] += 1
+        elif isinstance(node, Relu):
+            readers[node.parent] += 1
+    most_parents = max((len(node.terms) for node in network.nodes if isinstance(node, Affine)), default=0)
+    gamma = (2 * (longest + max(*readers, most_parents)) + 64) * U
     if gamma > 1e-6:
         raise CheckError("network too wide for the rounding lemmas")
     return gamma
@@ -318,7 +353,7 @@ def _range(form: _Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
     return form.center - radius, form.center + radius
 
 
-def _relu(form: _Forward, l: Floats, u: Floats) -> tuple[_Relaxed, _Forward]:
+def _relu(form: _Forward, l: Floats, u: Floats) -> tuple[Lines, _Forward]:
     """Lines by L5 and the forward form ``s z + t/2 +- t/2``."""
     unstable = (l < 0) & (u > 0)
     width = np.where(unstable, u - l, 1.0)
@@ -327,7 +362,7 @@ def _relu(form: _Forward, l: Floats, u: Floats) -> tuple[_Relaxed, _Forward]:
     offset = np.where(unstable, chord * (1 + 16 * U) + TINY, 0.0)
     below = np.where(unstable, (u > -l).astype(np.float64), slope)
     size = np.maximum(np.abs(l), np.abs(u))
-    relaxed = _Relaxed(below, slope, offset, size)
+    relaxed = Lines(below, slope, offset, size)
     half = 0.5 * offset
     rounding = 16 * U * (form.size + size)
     rounding = np.where(unstable, rounding, 0.0)  # slopes 0 and 1 multiply exactly

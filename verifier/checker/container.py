@@ -103,7 +103,7 @@ def _manifest(data: bytes) -> dict[str, object]:
     if not isinstance(manifest, dict):
         raise CheckError("manifest is not a JSON object")
     kind, version, semantics = (manifest.get(key) for key in ("format", "version", "semantics"))
-    if kind not in (CERTIFICATE, WITNESS) or version != VERSION or semantics != "real":
+    if kind not in (CERTIFICATE, WITNESS) or type(version) is not int or version != VERSION or semantics != "real":
         raise CheckError(
             f"format {kind!r} version {version!r} semantics {semantics!r}: this checker knows "
             f"{CERTIFICATE!r} and {WITNESS!r} version {VERSION} semantics 'real'"

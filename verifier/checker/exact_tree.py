@@ -28,16 +28,19 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
     if certificate.cases != len(checker.cases):
         return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(checker.cases)}", (), 0, 0.0)
     streams = [stream.tolist() for stream in certificate.chunks]
-    seconds = [second_children(stream, checker.bounder.network.sizes[0]) for stream in certificate.chunks]
     leaves, margin = 0, math.inf
     failures: list[tuple[int, int, Failure]] = []
     for k, case in enumerate(checker.cases):
         if case.empty:
             continue
+        inputs, rows = checker.bounder.network.sizes[0], len(case.rows)
+        seconds: dict[int, Ints] = {}
         stack = [(k, 0, 0, (list(case.lower), list(case.upper)))]
         while stack:
             chunk, at, depth, box = stack.pop()
             word = streams[chunk][at]
+            if chunk not in seconds:
+                seconds[chunk] = second_children(certificate.chunks[chunk], inputs, rows)
             if word >= SPLIT:
                 low, up = halves(box, word - SPLIT)
                 stack += [(chunk, int(seconds[chunk][at]), depth, up), (chunk, at + 1, depth, low)]

@@ -1,8 +1,9 @@
 """The branch tree of one case: a preorder stream of words from which the checker regenerates every leaf.
 
 Words are unsigned 16-bit: ``LEAF``; ``CLIP`` (one child follows: the box shrunk by the bound computed here); ``REF``
-and two words of a chunk number (the box is proved in that chunk); ``SPLIT + d`` (two children follow: the halves of
-the box at the midpoint of input d, closed on both sides). The leaves cover the box whatever the stream says, because
+and two words of a chunk number (the box is proved in that chunk); ``FRAME`` (a sub-tree over ReLU phases of this box
+follows, see ``phases``); ``SPLIT + d`` (two children follow: the halves of the box at the midpoint of input d, closed
+on both sides). The leaves cover the box whatever the stream says, because
 the checker makes the boxes itself; a wrong stream can only ask for a leaf that does not hold.
 """
 
@@ -17,11 +18,12 @@ from numpy.typing import NDArray
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.clip import clip
 from verifier.checker.errors import CheckError
+from verifier.checker.phases import phase_tree, phase_tree_end, prove_phases
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEAF, CLIP, REF, SPLIT = 0, 1, 2, 16
+LEAF, CLIP, REF, FRAME, SPLIT = 0, 1, 2, 3, 16
 BOXES_AT_ONCE = 64
 
 
@@ -64,7 +66,7 @@ class Outcome:
     margin: float
 
 
-def second_children(words: Ints, inputs: int) -> Ints:
+def second_children(words: Ints, inputs: int, rows: int) -> Ints:
     """For every split, the position of its second child; raises unless the stream is exactly one tree."""
     second = np.zeros(len(words), dtype=np.int64)
     waiting: list[int] = []
@@ -83,9 +85,9 @@ def second_children(words: Ints, inputs: int) -> Ints:
         if word == CLIP:
             position += 1
             continue
-        if word not in (LEAF, REF):
+        if word not in (LEAF, REF, FRAME):
             raise CheckError(f"unknown word {word} at {position}")
-        position += 3 if word == REF else 1
+        position = phase_tree_end(words, position, rows) if word == FRAME else position + (3 if word == REF else 1)
         if waiting:
             second[waiting.pop()] = position
         else:
@@ -97,12 +99,13 @@ def second_children(words: Ints, inputs: int) -> Ints:
 
 def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, upper: Floats) -> Outcome:
     """Walk the stream from the box [lower, upper]; every leaf is bounded here, by this code."""
-    second = second_children(words, len(lower))
+    second = second_children(words, len(lower), len(question.strict))
     failures: list[Failure] = []
     references: list[Reference] = []
     leaves, margin = 0, np.inf
     stack = [(np.zeros(1, dtype=np.int64), lower[None], upper[None])]
-    for at, low, up in _to_bound(stack, words, second, references):
+    frames: list[tuple[int, Floats, Floats]] = []
+    for at, low, up in _to_bound(stack, words, second, references, frames):
         boxes = Boxes.of(low, up)
         bound = bounder.lower(boxes, question.rows)
         holds = np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1)
@@ -119,13 +122,22 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
         go_on = ~is_leaf & ~proved
         if go_on.any():
             stack.append((at[go_on] + 1, clipped_low[go_on], clipped_up[go_on]))
+    for position, low, up in frames:
+        tree = phase_tree(words, position, len(question.strict))
+        refused, least = prove_phases(bounder, question.rows, tree, Boxes.of(low[None], up[None]))
+        failures += [Failure(leaf, low, up) for leaf in refused]
+        leaves, margin = leaves + len(tree.leaves), min(margin, least)
     return Outcome(tuple(failures), tuple(references), leaves, margin)
 
 
 def _to_bound(
-    stack: list[tuple[Ints, Floats, Floats]], words: Ints, second: Ints, references: list[Reference]
+    stack: list[tuple[Ints, Floats, Floats]],
+    words: Ints,
+    second: Ints,
+    references: list[Reference],
+    frames: list[tuple[int, Floats, Floats]],
 ) -> Iterator[tuple[Ints, Floats, Floats]]:
-    """Batches of boxes that need a bound; splits and references on the way are followed here.
+    """Batches of boxes that need a bound; splits are followed here, references and frames set aside.
 
     The consumer pushes the children of the batch it got onto ``stack`` before asking for the next one.
     """
@@ -148,6 +160,7 @@ def _to_bound(
             for i in np.flatnonzero(word == REF):
                 high, rest = int(words[at[i] + 1]), int(words[at[i] + 2])
                 references.append(Reference(high << 16 | rest, low[i], up[i]))
+            frames += [(int(at[i]), low[i], up[i]) for i in np.flatnonzero(word == FRAME)]
             other = (word == LEAF) | (word == CLIP)
             if other.any():
                 queue.append((at[other], low[other], up[other]))

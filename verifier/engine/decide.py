@@ -24,11 +24,13 @@ from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Attack, Outcome, Verdict
+from verifier.engine.phases import PhaseExplorer
 from verifier.engine.relaxed import relaxed_attack
 from verifier.engine.scheduler import CaseSearch, Place, Progress, search
 
 ATTACK_STARTS, ATTACK_SECONDS = 48, 0.5  # per case
 ATTACK_SHARE = 0.1  # of the time, for all cases together
+SPLIT_UP_TO = 8  # inputs; with more of them ReLU phases are split instead
 CHECK_RESERVE, CHECK_SHARE = 0.2, 0.9  # seconds kept for the check, and per second of search
 
 StartChecker = Callable[[Path, Path, int], CheckerProcess]
@@ -114,7 +116,7 @@ class _Decision:
         if self.options.attack:
             self._attack(network)
         if self.attack is None:
-            search(self.cases, self._search_deadline, self.options.workers, self._found, self.report)
+            search(self.cases, self._search_deadline, self.options.workers, self._found, self.report, self.folder)
         if self.attack is not None:
             return self._outcome("violated", "")
         if all(case.closed for case in self.cases):
@@ -129,7 +131,8 @@ class _Decision:
         width = np.where(up > low, up - low, 1.0)
         rows = float_rows(case, network.input_size, len(network.output.bias))
         explorer = Explorer(network, rows, width, self.options.branching, self.options.depth_first)
-        return CaseSearch(explorer, [Place(None, low, up)])
+        by_phases = network.layers and network.input_size > SPLIT_UP_TO
+        return CaseSearch(explorer, PhaseExplorer(explorer) if by_phases else explorer, [Place(None, low, up)])
 
     def _search_deadline(self) -> Deadline:
         """Checking an input-split proof costs about as much as finding it, so that much time is left for it."""

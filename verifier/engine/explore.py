@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -23,10 +24,15 @@ FINE = 2.0**-9  # boxes narrower than this share of the root in every input are 
 
 @dataclass(frozen=True)
 class Budget:
-    """When to hand back what is still open."""
+    """When to hand back what is still open: at a time, after a number of nodes, or once the file ``stop`` exists."""
 
     deadline: Deadline
     nodes: int
+    stop: Path | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.deadline.over or (self.stop is not None and self.stop.exists())
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,23 @@ class Exploration:
     point: np.ndarray
     proved: float
     relaxed_point: np.ndarray | None
+
+
+def joined(parts: list[Exploration]) -> Exploration:
+    """Explorations of several boxes as one."""
+    worst = min(parts, key=lambda part: part.attained)
+    loosest = min(parts, key=lambda part: part.proved)
+    return Exploration(
+        tuple(piece for part in parts for piece in part.pieces),
+        np.concatenate([part.open_lower for part in parts]),
+        np.concatenate([part.open_upper for part in parts]),
+        np.concatenate([part.stuck for part in parts]),
+        sum(part.nodes for part in parts),
+        worst.attained,
+        worst.point,
+        loosest.proved,
+        loosest.relaxed_point,
+    )
 
 
 @dataclass(frozen=True)
@@ -91,7 +114,7 @@ class Explorer:
         With ``split_first`` the boxes themselves are split even where a bound would close them.
         """
         state = _State(lower, upper, split_first)
-        while state.open and state.attained > stop_at and state.size < budget.nodes and not budget.deadline.over:
+        while state.open and state.attained > stop_at and state.size < budget.nodes and not budget.over:
             ids, low, up = state.take(self._coarse.boxes_at_once, self.depth_first)
             self._step(state, ids, low, up, stop_at)
         return state.result()

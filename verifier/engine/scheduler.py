@@ -57,6 +57,10 @@ class CaseSearch:
     def closed(self) -> bool:
         return not (self.waiting or self.running or self.stuck)
 
+    def slice(self) -> Deadline:
+        """How long one exploration may take."""
+        return Deadline.after(math.inf if isinstance(self.method, PhaseExplorer) else SLICE)
+
     def take(self, count: int) -> list[Place]:
         """The newest open boxes, so that few stay open."""
         taken, self.waiting = self.waiting[-count:], self.waiting[:-count]
@@ -119,7 +123,7 @@ def search(
             if until.over:
                 break
             places = case.take(GROUP)
-            seen = _explore(case, places, Budget(earliest(until, Deadline.after(SLICE)), NODES))
+            seen = _explore(case, places, Budget(earliest(until, case.slice()), NODES))
             case.put_back(places, seen)
             report(_progress(cases))
             if case.candidate() and found(k, seen.point):
@@ -148,8 +152,7 @@ def _search_parallel(
                 case = cases[k]
                 places = case.take(int(np.clip(len(case.waiting) // (2 * workers), 1, GROUP)))
                 case.running += 1
-                until = deadline() if isinstance(case.method, PhaseExplorer) else Deadline.after(SLICE)
-                budget = Budget(earliest(deadline(), until), NODES, stop)
+                budget = Budget(earliest(deadline(), case.slice()), NODES, stop)
                 lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
                 running[pool.submit(case.method.explore, lower, upper, budget, case.stop_at)] = (k, places)
             if not running:
