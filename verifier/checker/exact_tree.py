@@ -17,7 +17,7 @@ from verifier.checker.clip import PASSES
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import affine_bounds, round_down
-from verifier.checker.tree import CLIP, LEAF, REF, SPLIT, Failure, second_children
+from verifier.checker.tree import CLIP, FRAME, LEAF, REF, SPLIT, Failure, second_children
 from verifier.checker.vnnlib import QueryCase
 
 Box = tuple[list[Fraction], list[Fraction]]
@@ -51,6 +51,8 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
                     raise CheckError(f"reference to chunk {target}, which is not a sub-tree")
                 stack.append((target, 0, depth + 1, box))
                 continue
+            if word == FRAME:
+                raise CheckError("phase trees are not proved in rational arithmetic; check without --exact")
             value, clipped = _bound(checker, case, box)
             proved = value is not None or clipped is None
             if word == LEAF:
