@@ -50,3 +50,12 @@ def test_the_wheel_holds_the_four_packages_and_each_is_typed() -> None:
 def test_the_changelog_knows_this_version() -> None:
     version = PROJECT["project"]["version"]
     assert re.search(rf"^## {re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_checker_may_import_nothing_else() -> None:
+    """The contract of import-linter names every module beside the checker."""
+    contracts = PROJECT["tool"]["importlinter"]["contracts"]
+    forbidden = next(c["forbidden_modules"] for c in contracts if c["type"] == "forbidden")
+    modules = [p for p in (ROOT / "verifier").iterdir() if p.suffix == ".py" or (p / "__init__.py").is_file()]
+    beside = {f"verifier.{p.stem}" for p in modules} - {"verifier.__init__", "verifier.checker"}
+    assert set(forbidden) == beside | {"specs", "relaxations", "bench"}
