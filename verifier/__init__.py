@@ -6,7 +6,10 @@ package too, and the checker runs on NumPy and the standard library alone.
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False  # what type checkers take for true; typing itself need not be loaded for it
+if TYPE_CHECKING:
+    from verifier.api import CheckResult, Report, certify, check, load
+    from verifier.soundness import SoundnessError
 
 __version__ = "0.1.0"
 
@@ -22,7 +25,7 @@ _HOME = {
 __all__ = ["CheckResult", "Report", "SoundnessError", "__version__", "certify", "check", "load"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'verifier' has no attribute {name!r}")
     from importlib import import_module

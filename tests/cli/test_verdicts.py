@@ -1,0 +1,154 @@
+"""Each exit code by a question whose answer is known, and what is printed and written with it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+TOP_LEVEL = {
+    "verdict",
+    "class",
+    "reason",
+    "requirements",
+    "seconds",
+    "certificate",
+    "attack",
+    "relaxed_attack",
+    "bracket",
+    "stats",
+    "versions",
+    "hashes",
+}
+
+
+def read(file: Path) -> dict:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(file.read_text(), parse_constant=refuse)
+
+
+def test_certified_leaves_a_certificate_that_a_fresh_checker_accepts(cli, absolute, holds, tmp_path):
+    done = cli(absolute, holds, "--json", "r.json")
+    assert done.returncode == 0, done.stderr
+    report = read(tmp_path / "r.json")
+    assert set(report) == TOP_LEVEL
+    assert (report["verdict"], report["class"], report["reason"]) == ("certified", "sound", "")
+    certificate = report["certificate"]
+    assert certificate["checked"] is True
+    assert certificate["binding"] == "independent"
+    file = tmp_path / "certify-out" / "holds.nncert"
+    assert tmp_path / certificate["path"] == file
+    assert certificate["bytes"] == file.stat().st_size
+    attained, proved = report["bracket"]
+    assert 0 < proved <= 1 <= attained <= 2  # 2 - |x| is at least 1 on [-1, 1]
+    assert report["hashes"]["model"] == hashlib.sha256(absolute.read_bytes()).hexdigest()
+    assert report["hashes"]["spec"] == hashlib.sha256(holds.read_bytes()).hexdigest()
+    assert report["attack"] is None
+    checked = cli("check", file, "--model", absolute, "--spec", holds)
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.startswith("accepted")
+
+
+def test_the_sentence_says_what_it_rests_on_and_what_it_does_not_say(cli, absolute, holds):
+    done = cli(absolute, holds)
+    weights = hashlib.sha256(absolute.read_bytes()).hexdigest()
+    sentence = done.stdout.splitlines()[-1]
+    assert re.search(r"FOR ALL x IN \[-1, 1\]: -Y_0 \+ 2 > 0 WITH SLACK >= (\d\.\d+|1)", sentence), sentence
+    for part in (
+        "SEVERITY malign",
+        "CLASS sound (outward-rounded float64)",
+        "CHECKED BY certify-check 0.1.0 IN",
+        f"RESTS ON: A1 (declared) weights = sha256:{weights}",
+        "binding independent",
+        "DOES NOT SAY: anything about inputs outside this set",
+    ):
+        assert part in sentence
+    slack = float(re.search(r"SLACK >= ([\d.]+)", sentence)[1])
+    assert 0.99 < slack <= 1
+
+
+def test_violated_leaves_an_input_that_a_fresh_checker_and_arithmetic_confirm(cli, absolute, fails, tmp_path):
+    done = cli(absolute, fails, "--json", "r.json", "--out", "o")
+    assert done.returncode == 1, done.stderr
+    report = read(tmp_path / "o" / "report.json")
+    assert report == read(tmp_path / "r.json")
+    assert report["verdict"] == "violated"
+    assert report["class"] in ("sound", "exact")
+    attack = report["attack"]
+    (x,) = attack["input"]
+    assert 0.9 <= abs(x) <= 1
+    assert attack["outputs"] == pytest.approx([abs(x)], rel=1e-6)
+    assert attack["proved"]
+    witness = tmp_path / "o" / "fails.nnwitness"
+    assert tmp_path / attack["witness"] == witness
+    assert cli("check", witness, "--model", absolute, "--spec", fails).returncode == 0
+    assert f"X_0 = {x!r}" in done.stdout
+    assert str(witness.relative_to(tmp_path)) in done.stdout
+
+
+def test_unknown_hands_over_the_bracket_and_the_relaxed_attack(cli, hard, tmp_path):
+    done = cli(*hard, "--json", "r.json", "--timeout", "3", "--workers", "1")
+    assert done.returncode == 3, (done.stdout, done.stderr)
+    report = read(tmp_path / "r.json")
+    assert (report["verdict"], report["class"], report["reason"]) == ("unknown", "heuristic", "timeout")
+    attained, proved = report["bracket"]
+    assert attained == pytest.approx(0.001, abs=1e-4)
+    assert proved is None or proved <= 0
+    relaxed = report["relaxed_attack"]
+    assert relaxed["bound"] <= 0 < relaxed["value"]
+    assert all(abs(x) <= 1 for x in relaxed["input"])
+    assert {"layer", "neuron", "gap"} == set(relaxed["exploits"][0])
+    for word in ("bracket", "relaxed", "exploits", "try"):
+        assert f"\n  {word} " in done.stdout
+    assert not (tmp_path / "certify-out").exists()
+
+
+def test_an_error_is_one_line_and_is_in_the_json_too(cli, absolute, tmp_path):
+    done = cli(absolute, "absent.vnnlib", "--json", "r.json")
+    assert done.returncode == 2
+    assert done.stderr == "certify: error: there is no file absent.vnnlib\n"
+    assert read(tmp_path / "r.json") == {"verdict": "error", "message": "there is no file absent.vnnlib"}
+
+
+def test_nothing_is_printed_on_standard_error_when_it_is_no_terminal(cli, hard):
+    assert cli(*hard, "--timeout", "1").stderr == ""
+
+
+def test_quiet_prints_the_verdict_alone(cli, absolute, holds):
+    done = cli(absolute, holds, "-q")
+    assert re.fullmatch(r"certified: holds, \d+\.\d\d s\n", done.stdout)
+
+
+def test_a_certificate_that_proves_nothing_is_rejected(cli, absolute, fails, tmp_path):
+    """A single leaf claimed for a property that does not hold."""
+    import numpy as np
+
+    from verifier.certificate.write import Draft, Source, save
+
+    sources = [Source(file.read_bytes(), str(file), False) for file in (absolute, fails)]
+    save(Draft(*sources, 1, [np.zeros(1, dtype=np.int64)], "a lie", {}).to_bytes(), tmp_path / "lie.nncert")
+    done = cli("check", "lie.nncert", "--json", "c.json")
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.startswith("REJECTED")
+    answer = read(tmp_path / "c.json")
+    assert answer["accepted"] is False
+    assert answer["reason"]
+
+
+def test_a_certificate_about_another_query_is_refused_by_name(cli, absolute, holds, fails):
+    assert cli(absolute, holds, "--certificate", "p.nncert").returncode == 0
+    done = cli("check", "p.nncert", "--model", absolute, "--spec", fails)
+    assert done.returncode == 2
+    assert f"{fails}: this is not the query the certificate is about" in done.stderr
+
+
+def test_exact_repeats_the_proof_in_rationals(cli, absolute, holds):
+    assert cli(absolute, holds, "--certificate", "p.nncert").returncode == 0
+    done = cli("check", "p.nncert", "--exact")
+    assert done.returncode == 0, done.stderr
+    assert "rational arithmetic" in done.stdout

@@ -1,0 +1,133 @@
+"""The Python API: the same answers as the command, as frozen values, and nothing left lying about."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+
+import verifier
+from specs.errors import CertificateError, CertifyError, ModelError, SpecError
+from tests.cli.conftest import write_network, write_query
+from verifier import SoundnessError, certify, check, load
+from verifier.engine.outcome import Outcome, Proof
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    model = write_network(tmp_path / "absolute.onnx", ([[1, -1]], [0, 0]), ([[1], [1]], [0]))
+    write_query(tmp_path / "holds.vnnlib", 1, "(>= Y_0 2)")
+    write_query(tmp_path / "fails.vnnlib", 1, "(>= Y_0 0.9)")
+    return model
+
+
+def test_certified(files, tmp_path):
+    report = certify(files, "holds.vnnlib", timeout=20)
+    assert (report.verdict, report.exit_code) == ("certified", 0)
+    assert report["holds"].claim_class == "sound"
+    assert "FOR ALL x IN [-1, 1]: -Y_0 + 2 > 0 WITH SLACK" in report.sentence
+    assert repr(report) == "<Report certified: <holds: certified>>"
+    assert sorted(os.listdir(tmp_path)) == ["absolute.onnx", "fails.vnnlib", "holds.vnnlib"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        report.reason = "other"
+    with pytest.raises(KeyError, match="there are holds"):
+        report["other"]
+
+
+def test_violated_evaluates_like_the_graph(files):
+    report = certify(str(files), "fails.vnnlib", timeout=20, workers=1)
+    assert (report.verdict, report.exit_code) == ("violated", 1)
+    x = [float(v) for v in report["fails"].attack.point]
+    assert load(files).evaluate_flat(x) == pytest.approx(np.abs(x))
+    assert abs(x[0]) >= 0.9
+
+
+def test_a_kept_certificate_is_accepted_and_about_these_files_only(files, tmp_path):
+    report = certify(files, "holds.vnnlib", certificate="p.nncert", timeout=20)
+    assert str(report["holds"].certificate.path) == "p.nncert"
+    result = check("p.nncert", files, "holds.vnnlib")
+    assert result
+    assert result.accepted
+    assert result.leaves >= 1
+    assert 0 < result.margin <= 1
+    assert check("p.nncert", exact=True).exact
+    with pytest.raises(CertificateError, match="not the query"):
+        check("p.nncert", files, "fails.vnnlib")
+
+
+def test_an_old_certificate_survives_a_run_that_proves_nothing(files, tmp_path):
+    certify(files, "holds.vnnlib", certificate="p.nncert", timeout=20)
+    before = (tmp_path / "p.nncert").read_bytes()
+    assert certify(files, "fails.vnnlib", certificate="p.nncert", timeout=20).verdict == "violated"
+    assert (tmp_path / "p.nncert").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error"),
+    [
+        (("absent.onnx", "holds.vnnlib"), {}, ModelError),
+        (("absolute.onnx", "absent.vnnlib"), {}, SpecError),
+        ((None, "holds.vnnlib"), {}, SpecError),
+        (("absolute.onnx", "holds.vnnlib"), {"timeout": 0}, CertifyError),
+        (("absolute.onnx", "holds.vnnlib"), {"timeout": float("nan")}, CertifyError),
+        (("absolute.onnx", "holds.vnnlib"), {"methods": ["nothing"]}, CertifyError),
+        (("absolute.onnx", "holds.vnnlib"), {"branching": "nothing"}, CertifyError),
+        (("absolute.onnx", "holds.vnnlib"), {"certificate": "no/p.nncert"}, CertifyError),
+    ],
+)
+def test_what_cannot_be_read_raises(files, arguments, options, error):
+    with pytest.raises(error):
+        certify(*arguments, **options)
+
+
+def contradictory(tmp_path):
+    """An outcome that claims a minimum above a value that was sampled."""
+
+    def decide(question, options, certificate, *rest):
+        certificate.write_bytes(b"proof")
+        return Outcome("certified", "", 0.25, 0.5, Proof(certificate, 5, 1, 0.0, "independent"))
+
+    return decide
+
+
+def test_a_sample_below_a_proved_bound_stops_everything(files, tmp_path, monkeypatch):
+    monkeypatch.setattr("verifier.engine.decide.decide", contradictory(tmp_path))
+    with pytest.raises(SoundnessError, match=r"attains 0\.25, below the proved bound 0\.5") as caught:
+        certify(files, "holds.vnnlib", out="o")
+    saved = caught.value.reproducer
+    assert sorted(file.name for file in saved.iterdir()) == [
+        "absolute.onnx",
+        "details.json",
+        "holds.nncert",
+        "holds.vnnlib",
+    ]
+    assert json.loads((saved / "details.json").read_text())["proved"] == 0.5
+    assert not (tmp_path / "o" / "holds.nncert").exists()
+
+
+def test_the_command_says_so_with_an_exit_code_of_its_own(files, tmp_path, monkeypatch, capsys):
+    from verifier.cli import main
+
+    monkeypatch.setattr("verifier.engine.decide.decide", contradictory(tmp_path))
+    assert main([str(files), "holds.vnnlib", "--json", "r.json"]) == 70
+    assert "CONTRADICTION: requirement holds: a sampled input attains 0.25" in capsys.readouterr().err
+    assert json.loads((tmp_path / "r.json").read_text())["verdict"] == "error"
+
+
+def test_running_out_of_memory_is_a_result(files, monkeypatch):
+    def decide(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr("verifier.engine.decide.decide", decide)
+    report = certify(files, "holds.vnnlib")
+    assert (report.verdict, report["holds"].reason) == ("unknown", "memory")
+
+
+def test_only_what_is_public_is_there():
+    assert all(getattr(verifier, name) is not None for name in verifier.__all__)
+    with pytest.raises(AttributeError, match="nothing"):
+        verifier.nothing  # noqa: B018
