@@ -68,7 +68,7 @@ class Checker:
     ) -> Verdict:
         """Prove every case; ``run`` maps jobs to outcomes (in parallel), one after another when None.
 
-        References may nest MAX_DEPTH deep, so that a stream of chunks which name each other cannot loop.
+        References may nest MAX_DEPTH deep and each chunk may be named once, so that the work is bounded by the file.
         """
         if certificate.cases != len(self.cases):
             return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(self.cases)}", (), 0, 0.0)
@@ -77,6 +77,7 @@ class Checker:
         ]
         failures: list[tuple[int, int, Failure]] = []
         leaves, margin = 0, math.inf
+        named: set[int] = set()
         for _ in range(MAX_DEPTH):
             if not jobs:
                 break
@@ -88,6 +89,9 @@ class Checker:
                 for reference in outcome.references:
                     if not certificate.cases <= reference.chunk < len(certificate.chunks):
                         raise CheckError(f"reference to chunk {reference.chunk}, which is not a sub-tree")
+                    if reference.chunk in named:
+                        raise CheckError(f"chunk {reference.chunk} is referred to twice")
+                    named.add(reference.chunk)
                     following.append(Job(job.case, reference.chunk, reference.lower, reference.upper))
             jobs = following
         if jobs:

@@ -6,6 +6,7 @@ capped before anything is unpacked, members are taken by exact name, unknown ver
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -26,6 +27,7 @@ CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 1
 MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "query.vnnlib"
 LARGEST_MEMBER = 1 << 30
 LARGEST_MANIFEST = 1 << 26
+LARGEST_TREES = 1 << 27  # bytes unpacked; in memory words take eight times that
 LONGEST_NUMBER = 2000  # characters of one coordinate of a witness
 KEYS = {
     CERTIFICATE: {"format", "version", "semantics", "model", "query", "cases", "chunks", "claim", "producer"},
@@ -70,7 +72,7 @@ def read_evidence(data: bytes) -> Certificate | Witness:
     manifest = _manifest(members[MANIFEST])
     model = _source(manifest["model"], members.get(MODEL))
     query = _source(manifest["query"], members.get(QUERY))
-    claim = str(manifest["claim"])
+    claim = "".join(c if c.isprintable() else "?" for c in str(manifest["claim"]))  # it will meet a terminal
     if manifest["format"] == WITNESS:
         return Witness(model, query, _natural(manifest["case"], "case"), _point(manifest["x"]), claim)
     chunks = _chunks(members.get(TREES, b""), manifest["chunks"])
@@ -133,8 +135,8 @@ def _chunks(data: bytes, lengths: object) -> tuple[NDArray[np.int64], ...]:
     if not isinstance(lengths, list) or any(_natural(n, "chunks") < 1 for n in lengths):
         raise CheckError("manifest: 'chunks' is not a list of lengths")
     size = 2 * sum(lengths)
-    if size > LARGEST_MEMBER:
-        raise CheckError("trees are larger than 1 GiB")
+    if size > LARGEST_TREES:
+        raise CheckError("trees are larger than 128 MiB")
     try:
         unpacker = zlib.decompressobj()
         raw = unpacker.decompress(data, size + 1)
@@ -161,9 +163,12 @@ def read_source(source: Source, given: Path | None, what: str) -> bytes:
         return source.embedded
     path = given if given is not None else Path(source.path)
     try:
+        if given is None and not path.is_file():  # a stranger's path could name a device or a pipe
+            raise FileNotFoundError(errno.ENOENT, "no such file")
         data = path.read_bytes()
-    except OSError as error:
-        raise CheckError(f"cannot read the {what} {str(path)!r} ({error.strerror}); name it with --{what}") from None
+    except (OSError, ValueError) as error:  # ValueError: the path holds characters no path can
+        told = error.strerror if isinstance(error, OSError) else error
+        raise CheckError(f"cannot read the {what} {str(path)!a} ({told}); name it with --{what}") from None
     if hashlib.sha256(data).hexdigest() != source.sha256:
         raise CheckError(f"{path}: this is not the {what} the certificate is about (SHA-256 differs)")
     return data

@@ -27,6 +27,7 @@ Ints = NDArray[np.int64]
 RELU, HINTED = 4, 5
 LEAVES_AT_ONCE = 64
 LARGEST_MULTIPLIER = 1e30
+MOST_SPLITS = 2000  # on one path
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ def phase_tree(words: Ints, start: int, rows: int) -> PhaseTree:
         splits = waiting.pop()
         word = int(_take(words, position, 1)[0])
         if word == RELU:
+            if len(splits) == MOST_SPLITS:
+                raise CheckError(f"more than {MOST_SPLITS} ReLU splits above word {position}")
             node, neuron = (int(w) for w in _take(words, position + 1, 2))
             waiting.append((*splits, (node, neuron, 1)))
             waiting.append((*splits, (node, neuron, -1)))
