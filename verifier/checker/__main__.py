@@ -52,8 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
         query = read_source(evidence.query, options.query, "query")
         checker = make_checker(model, query)
         verdict = verdict_on(checker, evidence, options.workers)
-        if options.exact and verdict.accepted and isinstance(evidence, Certificate):
-            verdict = audit(checker, evidence)
+        if options.exact and verdict.accepted:
+            verdict = exact_verdict_on(checker, evidence)
     except CheckError as error:
         print(json.dumps({"accepted": False, "error": str(error)}) if options.json else f"certify check: {error}")
         return 2
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         arithmetic = "rational arithmetic" if options.exact else "outward-rounded float64"
         word = "accepted" if verdict.accepted else "REJECTED"
         print(f"{word}: {verdict.reason}; {verdict.leaves} leaves, {arithmetic}, {seconds:.2f} s")
-        print(f"claim: {evidence.claim}")
+        print(f"claim, in the producer's words: {evidence.claim}")
     return 0 if verdict.accepted else 1
 
 
@@ -83,6 +83,12 @@ def verdict_on(checker: Checker, evidence: Certificate | Witness, workers: int) 
     if isinstance(evidence, Witness):
         return refute(checker, evidence)
     return checker.check(evidence, lambda jobs, streams: prove_all(checker, jobs, streams, workers))
+
+
+def exact_verdict_on(checker: Checker, evidence: Certificate | Witness) -> Verdict:
+    if isinstance(evidence, Witness):
+        return refute(checker, evidence, exact=True)
+    return audit(checker, evidence)
 
 
 def serve(model: Path, query: Path, workers: int) -> int:

@@ -13,8 +13,8 @@ from verifier.checker.exact import prove_violation
 EXACT_UP_TO = 5_000_000  # values and weights of a network evaluated in rationals when float64 cannot decide
 
 
-def refute(checker: Checker, witness: Witness) -> Verdict:
-    """Accepts iff the point is in the case's box and all rows are proved to fail there."""
+def refute(checker: Checker, witness: Witness, exact: bool = False) -> Verdict:
+    """Accepts iff the point is in the case's box and all rows are proved to fail there (``exact``: in rationals)."""
     if witness.case >= len(checker.cases):
         raise CheckError(f"the query has {len(checker.cases)} cases, the witness is of case {witness.case}")
     case = checker.cases[witness.case]
@@ -22,7 +22,7 @@ def refute(checker: Checker, witness: Witness) -> Verdict:
         raise CheckError(f"the witness has {len(witness.point)} coordinates, the query {len(case.lower)} inputs")
     if not all(low <= x <= up for low, x, up in zip(case.lower, witness.point, case.upper, strict=True)):
         return Verdict(False, "the point is outside the input set", (), 0, 0.0)
-    if _fails_in_float64(checker, witness):
+    if not exact and _fails_in_float64(checker, witness):
         return Verdict(True, "every row fails at the point (outward-rounded float64)", (), 0, 0.0)
     if checker.bounder.weights > EXACT_UP_TO:
         return Verdict(False, "float64 cannot decide the point and the network is too large for rationals", (), 0, 0.0)
