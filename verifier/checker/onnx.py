@@ -20,6 +20,7 @@ from verifier.checker.protobuf import Message
 
 OPSETS = range(7, 22)
 LARGEST = 10**8  # elements of one tensor
+HIGHEST_RANK = 32
 
 MODEL = {"ir_version": 1, "producer_name": 2, "producer_version": 3, "domain": 4, "model_version": 5,
          "doc_string": 6, "graph": 7, "opset_import": 8, "metadata_props": 14}
@@ -130,7 +131,7 @@ def _input_shape(name: str, tensor_type: Message | None) -> tuple[int, ...]:
         if size < 1:
             raise CheckError(f"input {name!r}: the size of axis {axis} is unknown or not positive")
         dims.append(size)
-    if prod(dims) > LARGEST:
+    if len(dims) > HIGHEST_RANK or prod(dims) > LARGEST:
         raise CheckError(f"input {name!r} of shape {dims} is too large")
     return tuple(dims)
 
@@ -201,7 +202,7 @@ def _tensor(blob: memoryview) -> tuple[str, NDArray[np.generic]]:
         raise CheckError(f"{where} is stored in another file, which is refused")
     if kind not in STORED:
         raise CheckError(f"{where} has element type {kind}, which is not supported")
-    if any(size < 0 for size in dims) or prod(dims) > LARGEST:
+    if len(dims) > HIGHEST_RANK or any(size < 0 for size in dims) or prod(dims) > LARGEST:
         raise CheckError(f"{where} has an impossible or too large shape {dims}")
     array = _contents(message, kind, where)
     if array.size != prod(dims):

@@ -35,6 +35,7 @@ Shape = tuple[int, ...]
 LARGEST = 5 * 10**7  # entries of one tensor or linear map
 LARGEST_WEIGHT = 1e100
 MOST_NODES = 1000
+MOST_VALUES = 10**8  # in all nodes together
 SPARSE_FROM, SPARSE_BELOW = 100_000, 0.1  # entries, density
 
 
@@ -59,6 +60,7 @@ class Builder:
     def __init__(self, input_size: int) -> None:
         self.nodes: list[Input | Affine | Relu] = [Input(input_size)]
         self.sizes = [input_size]
+        self.values = input_size
 
     def input_slice(self, start: int, shape: Shape) -> Computed:
         return Computed(0, np.arange(start, start + prod(shape), dtype=np.int64).reshape(shape))
@@ -67,6 +69,9 @@ class Builder:
         size = prod(shape)
         self.nodes.append(node)
         self.sizes.append(size)
+        self.values += size
+        if self.values > MOST_VALUES:
+            raise CheckError(f"the network has more than {MOST_VALUES} values")
         return Computed(len(self.nodes) - 1, np.arange(size, dtype=np.int64).reshape(shape))
 
     def linear(self, parent: int, linear_map: LinearMap, shape: Shape) -> Computed:

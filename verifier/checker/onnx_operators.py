@@ -247,6 +247,8 @@ def _split(builder: Builder, node: Node) -> Sequence[Value]:
     value, sizes = node.value(0), node.integers("split", 1, 13)
     (axis,) = axes_of([node.integer("axis", 0)], len(value.shape))
     parts, length = node.outputs, value.shape[axis]
+    if not parts:
+        raise CheckError("has no output")
     if node.opset >= 18 and node.integer("num_outputs", parts) != parts:
         raise CheckError("num_outputs is not the number of outputs")
     if sizes is None:
