@@ -20,8 +20,8 @@ from verifier.checker.errors import CheckError
 MOST_CASES = 100_000
 MOST_BOUNDS = 50_000_000  # cases times inputs
 DEEPEST = 100
-TOKEN = re.compile(r"[()]|[^\s();]+|;[^\n]*")
-QUOTED = re.compile(r"^[^;\n]*[|\"]", re.MULTILINE)
+TOKEN = re.compile(r"[()]|[^\s();]+|;[^\n\r]*")
+QUOTED = re.compile(r"(?:^|\r)[^;\n\r]*[|\"]", re.MULTILINE)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 
