@@ -40,7 +40,7 @@ def prove_all(checker: Checker, jobs: list[Job], streams: Streams, workers: int)
     for child, here, share in children:
         try:
             answers = here.recv()
-        except EOFError:
+        except (EOFError, OSError):
             raise CheckError("a checking process died") from None
         child.join()
         if isinstance(answers, CheckError):
