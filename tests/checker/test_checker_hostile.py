@@ -1,0 +1,186 @@
+"""Evidence, models and queries made to crash the checker, to keep it busy or to mislead its reader."""
+
+from __future__ import annotations
+
+import io
+import json
+import multiprocessing
+import os
+import zipfile
+import zlib
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from verifier.checker.__main__ import exact_verdict_on, main
+from verifier.checker.check import Checker
+from verifier.checker.container import Certificate, Source, Witness, read_evidence, read_source
+from verifier.checker.errors import CheckError
+from verifier.checker.network import Affine, Dense, Input, Network
+from verifier.checker.phases import MOST_SPLITS, RELU, phase_tree
+from verifier.checker.tree import CLIP, LEAF, REF, SPLIT
+from verifier.checker.vnnlib import read_query
+from verifier.checker.witness import refute
+
+IDENTITY = Network((Input(1), Affine(((0, Dense(np.ones((1, 1)))),), np.zeros(1))), (1, 1))
+UNIT = "(declare-const X_0 Real)(declare-const Y_0 Real)(assert (>= X_0 0))(assert (<= X_0 1))"
+NEGATIVE = UNIT + "(assert (<= Y_0 -1))"  # never for y = x in [0, 1]
+NOWHERE = Source("", "", None)
+
+
+def check(query: str, *chunks: Sequence[int]):
+    words = tuple(np.array(chunk, dtype=np.int64) for chunk in chunks)
+    return Checker(IDENTITY, read_query(query, 1, 1)).check(Certificate(NOWHERE, NOWHERE, 1, words, ""), None)
+
+
+def archive(words: Sequence[int] = (LEAF,), **changes: object) -> bytes:
+    manifest = {
+        "format": "nncert", "version": 1, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
+        "model": {"sha256": "0", "path": "a"}, "query": {"sha256": "0", "path": "b"}, "producer": "p", **changes,
+    }  # fmt: skip
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("manifest.json", json.dumps(manifest))
+        made.writestr("trees.bin", zlib.compress(np.array(words, dtype="<u2").tobytes()))
+    return file.getvalue()
+
+
+def test_a_query_without_outputs_is_violated_by_every_input() -> None:
+    assert not check(UNIT, [LEAF]).accepted
+    assert not check(UNIT, [CLIP, SPLIT, LEAF, LEAF]).accepted
+    checker = Checker(IDENTITY, read_query(UNIT, 1, 1))
+    assert refute(checker, Witness(NOWHERE, NOWHERE, 0, (Fraction(1),), "")).accepted
+    assert not refute(checker, Witness(NOWHERE, NOWHERE, 0, (Fraction(2),), "")).accepted
+
+
+def test_chunks_cannot_multiply_the_work() -> None:
+    """Every chunk naming the next one twice would be 2^60 leaves in a few hundred words."""
+
+    def fork(child: int) -> list[int]:
+        return [SPLIT, REF, 0, child, REF, 0, child]
+
+    with pytest.raises(CheckError, match="twice"):
+        check(NEGATIVE, *(fork(k + 1) for k in range(60)), [LEAF])
+    assert check(NEGATIVE, [SPLIT, REF, 0, 1, REF, 0, 2], [LEAF], [LEAF]).accepted
+
+
+def test_a_deep_phase_tree_is_refused_before_it_fills_memory() -> None:
+    words = np.array([0, 0] + [RELU, 0, 0] * 100_000, dtype=np.int64)
+    with pytest.raises(CheckError, match=f"more than {MOST_SPLITS}"):
+        phase_tree(words, 0, 1)
+
+
+def test_trees_are_not_unpacked_beyond_their_cap() -> None:
+    with pytest.raises(CheckError, match="larger than"):
+        read_evidence(archive(chunks=[1 << 29]))
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "", ".", "/dev/zero", "no/such/file"])
+def test_a_recorded_path_is_read_only_if_it_is_a_file(path: str) -> None:
+    evidence = read_evidence(archive(model={"sha256": "0", "path": path}))
+    with pytest.raises(CheckError, match="cannot read the model"):
+        read_source(evidence.model, None, "model")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_recorded_path_to_a_pipe_does_not_wait(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(CheckError, match="cannot read the model"):
+        read_source(Source("0", str(tmp_path / "pipe"), None), None, "model")
+
+
+def test_a_claim_cannot_write_to_the_terminal() -> None:
+    assert read_evidence(archive(claim="\x1b[2Jaccepted\nall is well\ud800é")).claim == "?[2Jaccepted?all is well?é"
+
+
+def test_exact_judges_witnesses_in_rational_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    checker = Checker(IDENTITY, read_query(UNIT + "(assert (<= Y_0 0.25))", 1, 1))
+    low, high = (Witness(NOWHERE, NOWHERE, 0, (x,), "") for x in (Fraction(1, 4), Fraction(1, 3)))
+    monkeypatch.setattr("verifier.checker.witness._fails_in_float64", lambda *_: pytest.fail("float64 was asked"))
+    assert "rational" in exact_verdict_on(checker, low).reason
+    assert not exact_verdict_on(checker, high).accepted
+
+
+def test_the_claim_is_marked_as_the_producers_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    onnx = pytest.importorskip("onnx")
+    from hashlib import sha256
+
+    from tests.checker.models import model
+
+    files = {
+        "model": model([onnx.helper.make_node("Identity", ["x"], ["y"])], {"x": [1]}, {}),
+        "query": NEGATIVE.encode(),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    sources = {name: {"sha256": sha256(data).hexdigest(), "path": str(tmp_path / name)} for name, data in files.items()}
+    (tmp_path / "proof").write_bytes(archive(claim="anything", **sources))
+    assert main([str(tmp_path / "proof"), "--workers", "1"]) == 0
+    assert "claim, in the producer's words: anything" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rank", [33, 70])
+def test_tensors_of_absurd_rank_are_refused(rank: int) -> None:
+    onnx = pytest.importorskip("onnx")
+    from verifier.checker.onnx import read_network
+
+    helper = onnx.helper
+    deep = onnx.TensorProto(name="c", data_type=1, dims=[1] * rank, float_data=[1.0])
+    for shape, constants, op in (([1], [deep], "Add"), ([1] * rank, [], "Identity")):
+        inputs = [helper.make_tensor_value_info("x", 1, shape)]
+        node = helper.make_node(op, ["x", "c"][: 2 if constants else 1], ["y"])
+        graph = helper.make_graph([node], "g", inputs, [helper.make_tensor_value_info("y", 1, None)], constants)
+        made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+        with pytest.raises(CheckError, match="large"):
+            read_network(made.SerializeToString())
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_a_split_into_nothing_is_refused(opset: int) -> None:
+    onnx = pytest.importorskip("onnx")
+    from tests.checker.models import model
+    from verifier.checker.onnx import read_network
+
+    nodes = [onnx.helper.make_node("Split", ["x"], []), onnx.helper.make_node("Identity", ["x"], ["y"])]
+    with pytest.raises(CheckError, match="no output"):
+        read_network(model(nodes, {"x": [1]}, {}, opset))
+
+
+def test_repeated_expansion_cannot_fill_memory() -> None:
+    onnx = pytest.importorskip("onnx")
+    from tests.checker.models import model
+    from verifier.checker.onnx import read_network
+
+    nodes = [onnx.helper.make_node("Expand", ["x", "shape"], ["e0"])]
+    nodes += [onnx.helper.make_node("Relu", [f"e{k}"], [f"e{k + 1}"]) for k in range(200)]
+    data = model(nodes, {"x": [1]}, {"shape": np.array([1_000_000])}, outputs=["e200"])
+    with pytest.raises(CheckError, match="values"):
+        read_network(data)
+
+
+def test_a_comment_ends_with_its_line_whatever_ends_the_line() -> None:
+    for end in ("\n", "\r", "\r\n"):
+        (case,) = read_query(f'{UNIT}; a "comment" | here{end}(assert (<= Y_0 -1))', 1, 1)
+        assert len(case.rows) == 1
+    with pytest.raises(CheckError, match="quoted"):
+        read_query(f"{UNIT}; comment\r(assert (<= |Y_0| -1))", 1, 1)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="children are forked")
+def test_a_child_that_dies_in_the_middle_of_its_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from verifier.checker import parallel
+
+    def dies(checker, jobs, streams, share, answer) -> None:
+        os.write(answer.fileno(), b"\0\0\1\0half")
+        os._exit(1)
+
+    monkeypatch.setattr(parallel, "_work", dies)
+    monkeypatch.setattr(parallel, "WORTH_FORKING", 0)
+    chunks = tuple(np.array(c) for c in ([SPLIT, REF, 0, 1, REF, 0, 2], [LEAF], [LEAF]))
+    checker = Checker(IDENTITY, read_query(NEGATIVE, 1, 1))
+    certificate = Certificate(NOWHERE, NOWHERE, 1, chunks, "")
+    with pytest.raises(CheckError, match="died"):
+        checker.check(certificate, lambda jobs, words: parallel.prove_all(checker, jobs, words, 2))
