@@ -6,6 +6,7 @@ well as the process pool used here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +115,8 @@ def search(
 ) -> None:
     """Explore until every case is closed or stuck, ``found`` confirms a violation, or the deadline passes.
 
-    ``folder`` is a place for a temporary file. ``found(case, point)`` judges a candidate; when it says no, the search goes on below the value it has seen.
+    ``folder`` is a place for a temporary file. ``found(case, point)`` judges a candidate; when it says no, the search
+    goes on below the value it has seen.
     """
     alone = Deadline.after(ALONE)
     for k, case in enumerate(cases):
@@ -138,7 +140,9 @@ def _search_parallel(
     workers: int,
     found: Callable[[int, np.ndarray], bool],
     report: Callable[[Progress], None],
+    stop: Path,
 ) -> None:
+    """``stop`` is made when the search is over: explorations still at work see it and end."""
     import multiprocessing  # most questions are answered before they need a second process
     from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
