@@ -133,7 +133,8 @@ class _Lowering:
         return _Form(form.terms, form.bias + at_zero, node.shape)
 
     def layer(self, form: _Form) -> Layer:
-        terms = {s: _stored(np.eye(self.widths[s])) if m is None else m for s, m in form.terms.items()}
+        whole = {s: np.eye(self.widths[s]) if m is None else m for s, m in form.terms.items()}
+        terms = {s: _stored(m) if isinstance(m, np.ndarray) else m for s, m in whole.items()}
         return Layer(tuple(sorted(terms.items(), key=lambda term: term[0])), form.bias.astype(float))
 
 

@@ -37,6 +37,13 @@ class ReluNetwork:
         return ReluNetwork(self.input_size, tuple(map(convert, self.layers)), convert(self.output))
 
     @property
+    def density(self) -> float:
+        """Share of the stored coefficients that are not zero."""
+        weights = [w for layer in (*self.layers, self.output) for _, w in layer.terms]
+        nonzero = sum(np.count_nonzero(w) if isinstance(w, np.ndarray) else w.nnz for w in weights)
+        return nonzero / max(1, sum(w.shape[0] * w.shape[1] for w in weights))
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Sizes of the sources: the input, then every ReLU layer."""
         return (self.input_size, *(len(layer.bias) for layer in self.layers))

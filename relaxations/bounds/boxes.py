@@ -37,9 +37,13 @@ class BoxBounds:
 
 
 class BoxBounder:
-    """Bounds one set of rows over boxes of one network, in the dtype of the network."""
+    """Bounds one set of rows over boxes of one network, in the dtype of the network.
 
-    def __init__(self, network: ReluNetwork, rows: Rows) -> None:
+    Without ``refine`` the intermediate bounds are the forward form's alone: looser, but a box then costs what the
+    weights have of nonzeros instead of a dense row per unstable neuron.
+    """
+
+    def __init__(self, network: ReluNetwork, rows: Rows, refine: bool = True) -> None:
         dtype = network.output.bias.dtype
         self.network, self.dtype = network, dtype
         self.rows = Rows(rows.x.astype(dtype), rows.y.astype(dtype), rows.constant.astype(dtype))
@@ -48,7 +52,7 @@ class BoxBounder:
         self.rows_at_once = max(1, CELLS_AT_ONCE // widest)
         # One batch's forward generators are about this many cells times the input size.
         self.boxes_at_once = int(np.clip(CELLS_AT_ONCE // (widest * network.input_size), 1, 64))
-        self._behind_relu = [any(s > 0 for s, _ in z.terms) for z in network.layers]
+        self._refines = [refine and any(s > 0 for s, _ in z.terms) for z in network.layers]
 
     def bounds(self, lower: np.ndarray, upper: np.ndarray) -> BoxBounds:
         """Sound up to float rounding (the checker redoes what matters rigorously); boxes (B, inputs)."""
@@ -60,7 +64,7 @@ class BoxBounder:
         for k, layer in enumerate(self.network.layers):
             form = forward.through_affine(layer, self.magnitudes[k], forms)
             l, u = forward.interval(form, rad, np)
-            if self._behind_relu[k]:
+            if self._refines[k]:
                 self._refine(layer, l, u, relaxed, mid, rad)
             relaxed.append(lines(l, u, np))
             ranges.append((l, u))

@@ -142,17 +142,17 @@ class Bounder:
         self._read_by_relu = {node.parent for node in network.nodes if isinstance(node, Relu)}
         self._below_relu = _descends_from_relu(network)
 
-    def lower(self, boxes: Boxes, rows: Rows) -> AffineBound:
+    def lower(self, boxes: Boxes, rows: Rows, refine: bool = True) -> AffineBound:
         """Affine lower bounds of all rows on all boxes, by the rule R0 (see docs/reference/certificate-format.md)."""
         with np.errstate(all="ignore"):  # overflow and NaN end in lower = -inf, never in a proof
-            relaxation = self.relax(boxes)
+            relaxation = self.relax(boxes, refine)
             count, width = len(boxes.lower), len(rows.constant)
             index = np.repeat(np.arange(count), width)
             tiled = Rows(np.tile(rows.x, (count, 1)), np.tile(rows.y, (count, 1)), np.tile(rows.constant, count))
             form, constant, error, low = self.combined(tiled, index, relaxation)
             shape = (count, width)
             return AffineBound(
-                form.reshape(*shape, -1), constant.reshape(shape), error.reshape(shape), low.reshape(shape)
+                form.reshape(*shape, form.shape[1]), constant.reshape(shape), error.reshape(shape), low.reshape(shape)
             )
 
     def combined(
@@ -173,8 +173,11 @@ class Bounder:
         low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
         return form, constant, error, np.where(relaxation.within_caps[index], low, -np.inf)
 
-    def relax(self, boxes: Boxes) -> Relaxation:
-        """Lines of every ReLU and bounds ``size`` on |value| of every node, layer by layer."""
+    def relax(self, boxes: Boxes, refine: bool = True) -> Relaxation:
+        """Lines of every ReLU and bounds ``size`` on |value| of every node, layer by layer.
+
+        Without ``refine`` the ranges are those of the forward form.
+        """
         relaxed: dict[int, Lines] = {}
         forward: dict[int, _Forward] = {}
         sizes: dict[int, Floats] = {}
@@ -190,7 +193,7 @@ class Bounder:
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
                     if k in self._read_by_relu:
                         l, u = _range(forward[k], boxes.rad, self.gamma)
-                        if self._below_relu[k]:
+                        if refine and self._below_relu[k]:
                             l, u = self._refine(k, node, l, u, relaxed, sizes, boxes)
                         ranges[k] = (l, u)
                 case Relu(parent):
@@ -291,7 +294,7 @@ class Bounder:
 
     @staticmethod
     def _add(coefs: dict[int, Floats], node: int, value: Floats) -> None:
-        """Accumulate at a fan-in; the addition's rounding is charged when the node itself is substituted."""
+        """Accumulate at a fan-in; what the additions round is charged where the parts came from and where they go."""
         coefs[node] = coefs[node] + value if node in coefs else value
 
 

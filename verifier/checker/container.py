@@ -26,7 +26,8 @@ from verifier.checker.errors import CheckError
 CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 1
 MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "query.vnnlib"
 LARGEST_MEMBER = 1 << 30
-LARGEST_MANIFEST = 1 << 26
+LARGEST_MANIFEST = 1 << 23
+LARGEST_TREES = 1 << 26  # bytes unpacked: 16 million leaves, an hour of checking, within a gigabyte of memory
 LARGEST_TREES = 1 << 27  # bytes unpacked; in memory words take eight times that
 LONGEST_NUMBER = 2000  # characters of one coordinate of a witness
 KEYS = {
@@ -97,7 +98,7 @@ def _members(data: bytes) -> dict[str, bytes]:
 
 def _manifest(data: bytes) -> dict[str, object]:
     if len(data) > LARGEST_MANIFEST:
-        raise CheckError("manifest is larger than 64 MiB")
+        raise CheckError("manifest is larger than 8 MiB")
     try:
         manifest = json.loads(data)
     except (ValueError, RecursionError):

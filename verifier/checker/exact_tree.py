@@ -17,7 +17,7 @@ from verifier.checker.clip import PASSES
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import affine_bounds, round_down
-from verifier.checker.tree import CLIP, FRAME, LEAF, REF, SPLIT, Failure, second_children
+from verifier.checker.tree import CLIPS, FRAME, LEAVES, REF, SPLIT, Failure, second_children
 from verifier.checker.vnnlib import QueryCase
 
 Box = tuple[list[Fraction], list[Fraction]]
@@ -55,13 +55,13 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
                 raise CheckError("phase trees are not proved in rational arithmetic; check without --exact")
             value, clipped = _bound(checker, case, box)
             proved = value is not None or clipped is None
-            if word == LEAF:
+            if word in LEAVES:
                 leaves += 1
                 margin = min(margin, float(value)) if value is not None else margin
                 if not proved:
                     lower, upper = (np.array([float(v) for v in side]) for side in box)
                     failures.append((k, chunk, Failure(at, lower, upper)))
-            elif word == CLIP and not proved and clipped is not None:
+            elif word in CLIPS and not proved and clipped is not None:
                 stack.append((chunk, at + 1, depth, clipped))
     reason = f"{len(failures)} leaves not proved exactly" if failures else "every leaf proved"
     return Verdict(not failures, reason, tuple(failures), leaves, margin)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.network import Dense, Gather, LinearMap, Scale, Sparse
+from verifier.checker.network import Dense, Gather, Index, LinearMap, Scale, Sparse
 
 Floats = NDArray[np.float64]
 
@@ -34,9 +34,8 @@ def push(m: LinearMap, v: Floats) -> Floats:
         case Dense(weight):
             return (v.reshape(-1, weight.shape[1]) @ weight.T).reshape(v.shape[:-1] + (len(weight),))
         case Sparse(rows, cols, values, size):
-            out = np.zeros(v.shape[:-1] + (size,))
-            np.add.at(out, (..., rows), v[..., cols] * values)
-            return out
+            order = m.by_row
+            return _sums(v[..., cols[order]] * values[order], rows[order], size)
         case Scale(factor, divide):
             return v / factor if divide else v * factor
         case Gather(index):
@@ -51,11 +50,7 @@ def pull(m: LinearMap, a: Floats, size: int) -> Floats:
         case Dense(weight):
             return np.matmul(a, weight)
         case Sparse(rows, cols, values, _):
-            out = np.zeros(a.shape[:-1] + (size,))
-            if len(cols):
-                starts = np.flatnonzero(np.r_[True, cols[1:] != cols[:-1]])
-                out[..., cols[starts]] = np.add.reduceat(a[..., rows] * values, starts, axis=-1)
-            return out
+            return _sums(a[..., rows] * values, cols, size)
         case Scale(factor, divide):
             return a / factor if divide else a * factor
         case Gather(index):
@@ -66,6 +61,15 @@ def pull(m: LinearMap, a: Floats, size: int) -> Floats:
             else:
                 np.add.at(out, (..., index[used]), a[..., used])
             return out
+
+
+def _sums(products: Floats, places: Index, size: int) -> Floats:
+    """Products along the last axis summed into their places (ascending) of a new last axis."""
+    out = np.zeros(products.shape[:-1] + (size,))
+    if len(places):
+        starts = np.flatnonzero(np.r_[True, places[1:] != places[:-1]])
+        out[..., places[starts]] = np.add.reduceat(products, starts, axis=-1)
+    return out
 
 
 def terms(m: LinearMap, size: int) -> int:

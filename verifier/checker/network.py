@@ -7,6 +7,7 @@ The reader turns every stored operator into these nodes *without arithmetic on w
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,11 @@ class Sparse:
     cols: Index
     values: Vector
     size: int
+
+    @cached_property
+    def by_row(self) -> Index:
+        """The order of the entries by row."""
+        return np.argsort(self.rows, kind="stable")
 
 
 @dataclass(frozen=True)

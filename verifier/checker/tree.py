@@ -1,6 +1,7 @@
 """The branch tree of one case: a preorder stream of words from which the checker regenerates every leaf.
 
-Words are unsigned 16-bit: ``LEAF``; ``CLIP`` (one child follows: the box shrunk by the bound computed here); ``REF``
+Words are unsigned 16-bit: ``LEAF``; ``CLIP`` (one child follows: the box shrunk by the bound computed here); their
+``QUICK`` forms, whose bound takes intermediate ranges from the forward form alone; ``REF``
 and two words of a chunk number (the box is proved in that chunk); ``FRAME`` (a sub-tree over ReLU phases of this box
 follows, see ``phases``); ``SPLIT + d`` (two children follow: the halves of the box at the midpoint of input d, closed
 on both sides). The leaves cover the box whatever the stream says, because
@@ -23,7 +24,8 @@ from verifier.checker.phases import phase_tree, phase_tree_end, prove_phases
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEAF, CLIP, REF, FRAME, SPLIT = 0, 1, 2, 3, 16
+LEAF, CLIP, REF, FRAME, QUICK_LEAF, QUICK_CLIP, SPLIT = 0, 1, 2, 3, 6, 7, 16
+LEAVES, CLIPS, QUICK = (LEAF, QUICK_LEAF), (CLIP, QUICK_CLIP), (QUICK_LEAF, QUICK_CLIP)
 BOXES_AT_ONCE = 64
 
 
@@ -82,10 +84,10 @@ def second_children(words: Ints, inputs: int, rows: int) -> Ints:
             waiting.append(position)
             position += 1
             continue
-        if word == CLIP:
+        if word in CLIPS:
             position += 1
             continue
-        if word not in (LEAF, REF, FRAME):
+        if word not in (*LEAVES, REF, FRAME):
             raise CheckError(f"unknown word {word} at {position}")
         position = phase_tree_end(words, position, rows) if word == FRAME else position + (3 if word == REF else 1)
         if waiting:
@@ -105,23 +107,28 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
     leaves, margin = 0, np.inf
     stack = [(np.zeros(1, dtype=np.int64), lower[None], upper[None])]
     frames: list[tuple[int, Floats, Floats]] = []
-    for at, low, up in _to_bound(stack, words, second, references, frames):
-        boxes = Boxes.of(low, up)
-        bound = bounder.lower(boxes, question.rows)
-        holds = np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1)
-        clipped_low, clipped_up, empty = clip(boxes, bound)
-        proved = holds | empty
-        is_leaf = words[at] == LEAF
-        leaves += int(is_leaf.sum())
-        for i in np.flatnonzero(is_leaf & ~proved):
-            failures.append(Failure(int(at[i]), low[i], up[i]))
-        if (~holds).any():
-            margin = min(margin, 0.0)
-        if holds.any():
-            margin = min(margin, float(bound.lower[holds].max(axis=1).min()))
-        go_on = ~is_leaf & ~proved
-        if go_on.any():
-            stack.append((at[go_on] + 1, clipped_low[go_on], clipped_up[go_on]))
+    for batch in _to_bound(stack, words, second, references, frames):
+        quick = np.isin(words[batch[0]], QUICK)
+        for group in (quick, ~quick):
+            if not group.any():
+                continue
+            at, low, up = (part[group] for part in batch)
+            boxes = Boxes.of(low, up)
+            bound = bounder.lower(boxes, question.rows, refine=not quick[group][0])
+            holds = np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1)
+            clipped_low, clipped_up, empty = clip(boxes, bound)
+            proved = holds | empty
+            is_leaf = np.isin(words[at], LEAVES)
+            leaves += int(is_leaf.sum())
+            for i in np.flatnonzero(is_leaf & ~proved):
+                failures.append(Failure(int(at[i]), low[i], up[i]))
+            if (~holds).any():
+                margin = min(margin, 0.0)
+            if holds.any():
+                margin = min(margin, float(bound.lower[holds].max(axis=1).min()))
+            go_on = ~is_leaf & ~proved
+            if go_on.any():
+                stack.append((at[go_on] + 1, clipped_low[go_on], clipped_up[go_on]))
     for position, low, up in frames:
         tree = phase_tree(words, position, len(question.strict))
         refused, least = prove_phases(bounder, question.rows, tree, Boxes.of(low[None], up[None]))
@@ -161,7 +168,7 @@ def _to_bound(
                 high, rest = int(words[at[i] + 1]), int(words[at[i] + 2])
                 references.append(Reference(high << 16 | rest, low[i], up[i]))
             frames += [(int(at[i]), low[i], up[i]) for i in np.flatnonzero(word == FRAME)]
-            other = (word == LEAF) | (word == CLIP)
+            other = np.isin(word, LEAVES + CLIPS)
             if other.any():
                 queue.append((at[other], low[other], up[other]))
                 queued += int(other.sum())

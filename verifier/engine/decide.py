@@ -30,6 +30,7 @@ from verifier.engine.scheduler import CaseSearch, Place, Progress, search
 
 ATTACK_STARTS, ATTACK_SECONDS = 48, 0.5  # per case
 ATTACK_SHARE = 0.1  # of the time, for all cases together
+SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 8  # inputs; with more of them ReLU phases are split instead
 CHECK_RESERVE, CHECK_SHARE = 0.2, 0.9  # seconds kept for the check, and per second of search
 
@@ -130,7 +131,14 @@ class _Decision:
         up = np.array([float(v) for v in case.box.upper])
         width = np.where(up > low, up - low, 1.0)
         rows = float_rows(case, network.input_size, len(network.output.bias))
-        explorer = Explorer(network, rows, width, self.options.branching, self.options.depth_first)
+        explorer = Explorer(
+            network,
+            rows,
+            width,
+            self.options.branching,
+            self.options.depth_first,
+            refine=network.density > SPARSE_NETWORK,
+        )
         by_phases = network.layers and network.input_size > SPLIT_UP_TO
         return CaseSearch(explorer, PhaseExplorer(explorer) if by_phases else explorer, [Place(None, low, up)])
 

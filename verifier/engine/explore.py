@@ -14,7 +14,7 @@ import numpy as np
 
 from relaxations.bounds.boxes import BoxBounder, Rows
 from relaxations.network import ReluNetwork
-from verifier.certificate.words import CLIP, LEAF, OPEN, SPLIT
+from verifier.certificate.words import CLIP, LEAF, OPEN, QUICK_CLIP, QUICK_LEAF, SPLIT
 from verifier.engine.branching import RULES, OpenBoxes
 from verifier.engine.clipping import clip
 from verifier.engine.deadline import Deadline
@@ -88,14 +88,15 @@ class Explorer:
     clip_below: float = 0.75
     margin: float = 1e-6
     precision: str = "float32"
+    refine: bool = True
 
     @cached_property
     def _coarse(self) -> BoxBounder:
-        return BoxBounder(self.network.astype(np.dtype(self.precision)), self.rows)
+        return BoxBounder(self.network.astype(np.dtype(self.precision)), self.rows, self.refine)
 
     @cached_property
     def _fine(self) -> BoxBounder:
-        return BoxBounder(self.network, self.rows)
+        return BoxBounder(self.network, self.rows, self.refine)
 
     def __getstate__(self) -> dict[str, object]:
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
@@ -113,7 +114,7 @@ class Explorer:
 
         With ``split_first`` the boxes themselves are split even where a bound would close them.
         """
-        state = _State(lower, upper, split_first)
+        state = _State(lower, upper, split_first, self.refine)
         while state.open and state.attained > stop_at and state.size < budget.nodes and not budget.over:
             ids, low, up = state.take(self._coarse.boxes_at_once, self.depth_first)
             self._step(state, ids, low, up, stop_at)
@@ -172,7 +173,8 @@ def _minimisers(form: np.ndarray, bound: np.ndarray, low: np.ndarray, up: np.nda
 class _State:
     """The growing pieces of tree: nodes by number, the roots first, and the boxes that are still open."""
 
-    def __init__(self, lower: np.ndarray, upper: np.ndarray, split_first: bool) -> None:
+    def __init__(self, lower: np.ndarray, upper: np.ndarray, split_first: bool, refine: bool) -> None:
+        self.leaf, self.clipped = (LEAF, CLIP) if refine else (QUICK_LEAF, QUICK_CLIP)
         self.roots = len(lower)
         self.forced = self.roots if split_first else 0
         self.code = np.full(max(256, self.roots), OPEN, dtype=np.int64)
@@ -210,7 +212,7 @@ class _State:
             self.attained, self.point = float(values.min()), points[values.argmin()]
 
     def close(self, ids: np.ndarray) -> None:
-        self.code[ids] = LEAF
+        self.code[ids] = self.leaf
 
     def reopen(self, ids: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray, corner: np.ndarray) -> None:
         self._push(ids, low, up, bound.max(axis=1), corner)
@@ -230,7 +232,7 @@ class _State:
         """Give each shrunk node one child; returns the nodes to go on with."""
         ids = ids.copy()
         children = self._allocate(int(shrunk.sum()))
-        self.code[ids[shrunk]] = CLIP
+        self.code[ids[shrunk]] = self.clipped
         self.first[ids[shrunk]] = children
         ids[shrunk] = children
         return ids
@@ -288,7 +290,7 @@ def _preorder(code: list[int], first: list[int], root: int) -> tuple[list[int], 
         words.append(word)
         if word == OPEN:
             order.append(node)
-        elif word == CLIP:
+        elif word in (CLIP, QUICK_CLIP):
             stack.append(first[node])
         elif word >= SPLIT:
             stack.append(first[node] + 1)
