@@ -49,9 +49,9 @@ def certify(
     started = time.monotonic()
     if not timeout > 0:
         raise CertifyError(f"the timeout has to be a positive number of seconds, not {timeout}")
-    question = read_question(Path(model) if model is not None else None, Path(spec), parameters or {})
+    question = read_question(_path(model), Path(spec), parameters or {})
     ids = [requirement.id for requirement in question.requirements]
-    place = places(Path(certificate) if certificate else None, Path(out) if out else None, Path(spec), ids)
+    place = places(_path(certificate), _path(out), Path(spec), ids)
     settings = Settings(
         deadline=started + timeout,
         workers=workers or question.engine.workers or processors(),
@@ -79,7 +79,7 @@ def check(
     With ``model`` and ``spec`` the file also has to be about exactly these. ``exact`` proves every leaf a second time
     in rational arithmetic. Raises ``CertificateError`` when the file, the model or the query cannot be read.
     """
-    return run_checker(Path(certificate), model and Path(model), spec and Path(spec), exact, parameters or {})
+    return run_checker(Path(certificate), _path(model), _path(spec), exact, parameters or {})
 
 
 def load(path: str | Path) -> Graph:
@@ -88,6 +88,10 @@ def load(path: str | Path) -> Graph:
 
 
 METHODS = ("pgd", "ibp", "crown", "alpha-crown", "bab")
+
+
+def _path(file: str | Path | None) -> Path | None:
+    return None if file is None else Path(file)
 
 
 def known_methods(methods: Sequence[str]) -> tuple[str, ...]:

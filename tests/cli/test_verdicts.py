@@ -63,7 +63,7 @@ def test_the_sentence_says_what_it_rests_on_and_what_it_does_not_say(cli, absolu
         "SEVERITY malign",
         "CLASS sound (outward-rounded float64)",
         "CHECKED BY certify-check 0.1.0 IN",
-        f"RESTS ON: A1 (declared) weights = sha256:{weights}",
+        f"RESTS ON: A1 (declared) weights = sha256:{weights}, A2 (declared) specification = sha256:",
         "binding independent",
         "DOES NOT SAY: anything about inputs outside this set",
     ):

@@ -24,13 +24,16 @@ def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: d
     strength = claim_class(outcome)
     severity = f"SEVERITY {requirement.severity}, CLASS {strength} ({ARITHMETIC[strength]})"
     silence = "; ".join((*requirement.silent_on, "anything about other weights, or a float runtime's own rounding"))
-    rests = f"A1 (declared) weights = sha256:{hashes.get('model', 'unknown')}"
+    rests = (
+        f"A1 (declared) weights = sha256:{hashes.get('model', 'unknown')}, "
+        f"A2 (declared) specification = sha256:{hashes.get('spec', 'unknown')}"
+    )
     if outcome.verdict == "certified" and outcome.proof is not None:
         proof = outcome.proof
         slack = f"WITH SLACK >= {down(outcome.proved)}" if outcome.proved > 0 else "WITHOUT A STATED SLACK"
         return (
             f"{requirement.claim} {slack}, {severity}, CHECKED BY certify-check {version} IN "
-            f"{proof.check_seconds:.2f} s. RESTS ON: {rests}; A2 (binding {proof.binding}) "
+            f"{proof.check_seconds:.2f} s. RESTS ON: {rests}, A3 (binding {proof.binding}) "
             f"{_binding(proof.binding)}. DOES NOT SAY: {silence}."
         )
     if outcome.verdict == "violated":
@@ -39,7 +42,7 @@ def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: d
             f"NOT {requirement.claim}, {severity}: at the input given, {how or 'the property fails'}. "
             f"RESTS ON: {rests}. DOES NOT SAY: whether other inputs fail; anything about other weights."
         )
-    return f"UNDECIDED WHETHER {requirement.claim}, {severity}: {outcome.reason}."
+    return f"UNDECIDED WHETHER {requirement.claim}, {severity}: {outcome.reason.partition(':')[0]}."
 
 
 def _binding(binding: str) -> str:

@@ -35,7 +35,7 @@ def text(report: Report, quiet: bool = False) -> str:
 
 
 def _headline(answer: Answer) -> str:
-    reason = f" ({answer.reason})" if answer.reason else ""
+    reason = f" ({answer.reason.partition(':')[0]})" if answer.reason else ""
     return f"{answer.verdict}: {answer.id}{reason}, {answer.seconds:.2f} s"
 
 
@@ -83,8 +83,8 @@ def _unknown(answer: Answer) -> list[tuple[str, str]]:
             ("", _input(relaxed.point, answer.requirement)),
             ("exploits", neurons),
         ]
-    kind = answer.reason.partition(":")[0]
-    return [*lines, ("try", ADVICE.get(kind, ""))]
+    kind, _, detail = answer.reason.partition(": ")
+    return [*lines, ("reason", detail), ("try", ADVICE.get(kind, ""))]
 
 
 def _bound(value: float) -> str:

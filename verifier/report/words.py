@@ -12,7 +12,8 @@ MANY_INPUTS, MANY_ROWS, MANY_TERMS = 8, 4, 6
 
 def number(value: Fraction | float) -> str:
     """Shortest decimal that reads back as the same float64; whole numbers without a point."""
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
+    real = float(value)
+    return str(int(real)) if real.is_integer() and abs(real) < 1e15 else repr(real)
 
 
 def set_in_words(problem: Problem) -> str:
