@@ -139,6 +139,7 @@ class Bounder:
             for k, node in enumerate(network.nodes)
             if isinstance(node, Affine)
         }
+        self._last_reader = {parent: k for k, node in enumerate(network.nodes) for parent in _parents(node)}
         self._read_by_relu = {node.parent for node in network.nodes if isinstance(node, Relu)}
         self._below_relu = _descends_from_relu(network)
 
@@ -201,6 +202,8 @@ class Bounder:
                         ranges[parent] = _range(forward[parent], boxes.rad, self.gamma)
                     relaxed[k], forward[k] = _relu(forward[parent], *ranges[parent])
             sizes[k] = forward[k].size
+            for unread in [j for j in forward if self._last_reader.get(j, k) <= k]:  # generators are the large part
+                del forward[unread]
         return Relaxation(boxes, relaxed, ranges, sizes)
 
     def _push_affine(self, k: int, node: Affine, forward: dict[int, _Forward], boxes: Boxes) -> _Forward:
@@ -321,19 +324,27 @@ def _neuron_rows(k: int, node: Affine, neurons: Ints) -> tuple[dict[int, Floats]
 
 
 def _gamma(network: Network) -> float:
-    longest, readers = max(network.sizes), [0] * len(network.nodes)
+    longest, added, readers = max(network.sizes), 0, [0] * len(network.nodes)
     for node in network.nodes:
         if isinstance(node, Affine):
-            for parent, m in node.terms:
-                longest = max(longest, terms(m, network.sizes[parent]))
-                readers[parent] += 1
-        elif isinstance(node, Relu):
-            readers[node.parent] += 1
-    most_parents = max((len(node.terms) for node in network.nodes if isinstance(node, Affine)), default=0)
-    gamma = (2 * (longest + max(*readers, most_parents)) + 64) * U
+            longest = max([longest, *(terms(m, network.sizes[parent]) for parent, m in node.terms)])
+        added = max(added, len(_parents(node)))
+        for parent in _parents(node):
+            readers[parent] += 1
+    gamma = (2 * (longest + max(added, *readers)) + 64) * U
     if gamma > 1e-6:
         raise CheckError("network too wide for the rounding lemmas")
     return gamma
+
+
+def _parents(node: Input | Affine | Relu) -> list[int]:
+    match node:
+        case Affine():
+            return [parent for parent, _ in node.terms]
+        case Relu(parent):
+            return [parent]
+        case Input():
+            return []
 
 
 def _descends_from_relu(network: Network) -> list[bool]:
