@@ -67,6 +67,8 @@ class Builder:
 
     def emit(self, node: Affine | Relu, shape: Shape) -> Computed:
         size = prod(shape)
+        if not size:
+            raise CheckError(f"a tensor of shape {list(shape)} has no element")
         self.nodes.append(node)
         self.sizes.append(size)
         self.values += size
