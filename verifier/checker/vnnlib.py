@@ -19,6 +19,7 @@ from verifier.checker.errors import CheckError
 
 MOST_CASES = 100_000
 MOST_BOUNDS = 50_000_000  # cases times inputs
+MOST_ATOMS = 20_000_000  # cases times constraints of the longest
 DEEPEST = 100
 TOKEN = re.compile(r"[()]|[^\s();]+|;[^\n\r]*")
 QUOTED = re.compile(r"(?:^|\r)[^;\n\r]*[|\"]", re.MULTILINE)
@@ -146,7 +147,7 @@ class _Reader:
                 return [conjunction for part in parts for conjunction in part]
             case ["and", _, *_]:
                 parts = [self.formula(part) for part in formula[1:]]
-                _limit(prod(map(len, parts)))
+                _limit(prod(map(len, parts)), parts)
                 return [tuple(atom for part in choice for atom in part) for choice in product(*parts)]
             case ["<=" | "<" as relation, left, right]:
                 return [self.atoms(left, right, strict=relation == "<")]
@@ -230,6 +231,7 @@ class _Reader:
         common = _intersect(([None] * inputs, [None] * inputs), shared)
         closed: Box | None = None
         cases = []
+        _limit(count, choices)
         for choice in product(*choices):
             atoms = [atom for part in choice for atom in part]
             bounds = [atom for atom in atoms if isinstance(atom, Bound)]
@@ -265,9 +267,12 @@ def _closed(sides: Sides) -> Box:
     return lower, upper, any(low > up for low, up in zip(lower, upper))
 
 
-def _limit(cases: int) -> None:
+def _limit(cases: int, parts: Sequence[Disjunction] = ()) -> None:
+    """Refuses too many cases, and too many constraints in all where each case joins one conjunction of every part."""
     if cases > MOST_CASES:
         raise CheckError(f"the query expands into {cases} cases, at most {MOST_CASES} are supported")
+    if cases * sum(max(map(len, part)) for part in parts) > MOST_ATOMS:
+        raise CheckError(f"the query expands into more than {MOST_ATOMS} constraints")
 
 
 def _show(expression: Expression) -> str:
