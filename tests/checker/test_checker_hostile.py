@@ -184,3 +184,25 @@ def test_a_child_that_dies_in_the_middle_of_its_answer_is_an_error(monkeypatch: 
     certificate = Certificate(NOWHERE, NOWHERE, 1, chunks, "")
     with pytest.raises(CheckError, match="died"):
         checker.check(certificate, lambda jobs, words: parallel.prove_all(checker, jobs, words, 2))
+
+
+def test_tensors_without_elements_are_refused() -> None:
+    onnx = pytest.importorskip("onnx")
+    from tests.checker.models import model
+    from verifier.checker.onnx import read_network
+
+    node = onnx.helper.make_node
+    constants = {"from": np.array([0]), "to": np.array([0]), "w": np.zeros((0, 3), np.float32)}
+    nodes = [node("Slice", ["x", "from", "to"], ["nothing"]), node("MatMul", ["nothing", "w"], ["y"])]
+    with pytest.raises(CheckError, match="no element"):
+        read_network(model([nodes[0], node("Relu", ["nothing"], ["y"])], {"x": [2]}, constants))
+    with pytest.raises(CheckError, match="no element"):
+        read_network(model(nodes, {"x": [2]}, constants))
+
+
+def test_a_query_cannot_multiply_its_constraints() -> None:
+    """A conjunction of 3,000 constraints with a disjunction of 20,000 is 60 million in a file of 400 kB."""
+    many, either = "(<= Y_0 1)" * 3000, f"(or {'(<= Y_0 0)' * 20_000})"
+    for text in (f"(assert (and {many} {either}))", f"(assert (and {many}))(assert {either})"):
+        with pytest.raises(CheckError, match="constraints"):
+            read_query(UNIT + text, 1, 1)

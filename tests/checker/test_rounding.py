@@ -229,12 +229,9 @@ def lossy_backward(count: int) -> tuple[Network, Boxes, Rows]:
 
 
 def lossy_forward(count: int) -> tuple[Network, Boxes]:
-    """The value is such a sum of inputs that are all 1."""
-    values = np.full(count, HALF_ULP)
-    values[0] = 1.0
-    total = Sparse(np.zeros(count, dtype=np.int64), np.arange(count), values, 1)
-    point = np.ones((1, count))
-    return Network((Input(count), Affine(((0, total),), np.zeros(1))), (count, 1)), Boxes.of(point, point)
+    """The value is such a sum over the terms of one node, all of which read the input, which is 1."""
+    terms = tuple((0, Scale(np.array([factor]))) for factor in (1.0, *[HALF_ULP] * (count - 1)))
+    return Network((Input(1), Affine(terms, np.zeros(1))), (1, 1)), Boxes.of(np.ones((1, 1)), np.ones((1, 1)))
 
 
 def underflowing_size() -> tuple[Network, Boxes, Rows]:
@@ -255,9 +252,9 @@ def test_sums_whose_terms_all_round_away() -> None:
     network, boxes, rows = lossy_backward(400)
     assert broken_rows(Bounder(network), boxes, rows, [[Fraction(1)], [Fraction(-1)]]) == []
     network, boxes = lossy_forward(400)
-    bounder = Recorder(network)
-    bounder.lower(boxes, Rows(np.zeros((1, 400)), np.ones((1, 1)), np.zeros(1)))
-    assert broken_forward(bounder, boxes, [[Fraction(1)] * 400]) == []
+    bounder, either = Recorder(network), Rows(np.zeros((2, 1)), np.array([[1.0], [-1.0]]), np.zeros(2))
+    assert broken_rows(bounder, boxes, either, [[Fraction(1)]]) == []
+    assert broken_forward(bounder, boxes, [[Fraction(1)]]) == []
 
 
 def test_a_size_that_underflows_still_pays_for_large_coefficients() -> None:
@@ -328,8 +325,8 @@ def test_a_smaller_gamma_would_be_noticed() -> None:
     network, boxes = lossy_forward(400)
     recorder = Recorder(network)
     recorder.gamma *= 1e-3
-    recorder.lower(boxes, Rows(np.zeros((1, 400)), np.ones((1, 1)), np.zeros(1)))
-    assert broken_forward(recorder, boxes, [[Fraction(1)] * 400])
+    assert broken_rows(recorder, boxes, Rows(np.zeros((1, 1)), -np.ones((1, 1)), np.zeros(1)), [[Fraction(1)]])
+    assert broken_forward(recorder, boxes, [[Fraction(1)]])
 
 
 def test_an_error_term_left_out_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
