@@ -10,8 +10,7 @@ import numpy as np
 
 from relaxations.network import Layer, ReluNetwork
 from specs.errors import UnsupportedOpError
-from specs.graph import Graph, Node
-from specs.graph import ops
+from specs.graph import Graph, Node, ops
 
 SPARSE_FROM, SPARSE_BELOW = 100_000, 0.1  # entries, density: what is worth scipy's sparse matrices
 LARGEST_BASIS = 4096  # columns of a matrix found by probing an operator with unit vectors
@@ -101,7 +100,12 @@ class _Lowering:
             return _scaled(form, factor if isinstance(op, ops.Mul) else 1.0 / factor, self.widths)
         if isinstance(op, ops.MatMul) and len(varying) == 1:
             return self._matmul(node, parents)
-        if isinstance(op, PROBED) and len(varying) == 1 and parents[0].terms and prod(parents[0].shape) <= LARGEST_BASIS:
+        if (
+            isinstance(op, PROBED)
+            and len(varying) == 1
+            and parents[0].terms
+            and prod(parents[0].shape) <= LARGEST_BASIS
+        ):
             return self._probe(node, parents)
         return None
 

@@ -1,4 +1,4 @@
-"""From a candidate point to a counterexample: numbers inside the input set, replayed on the model in its own runtime."""
+"""From a candidate point to a counterexample: moved inside the input set, replayed on the model in its own runtime."""
 
 from __future__ import annotations
 

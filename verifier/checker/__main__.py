@@ -43,7 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         self_test()
         if options.serve:
-            return serve(*options.serve, options.workers)
+            model_path, query_path = options.serve
+            return serve(model_path, query_path, options.workers)
         if options.certificate is None:
             parser.error("name a certificate")
         started = time.perf_counter()

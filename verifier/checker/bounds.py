@@ -237,9 +237,7 @@ class Bounder:
             b, n = box[at : at + step], neuron[at : at + step]
             index = np.concatenate([b, b])
             coefs, constant = _neuron_rows(k, node, n)
-            form, constant, error = self._backward(
-                coefs, constant, np.zeros(len(index)), index, relaxed, sizes, boxes
-            )
+            form, constant, error = self._backward(coefs, constant, np.zeros(len(index)), index, relaxed, sizes, boxes)
             low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
             l[b, n] = np.maximum(l[b, n], low[: len(b)])
             u[b, n] = np.minimum(u[b, n], -low[len(b) :])

@@ -49,8 +49,6 @@ class Job:
         return digest.digest()
 
 
-
-
 class Checker:
     """Checks certificates about one model and one query; remembers what it has proved itself."""
 
@@ -72,9 +70,7 @@ class Checker:
         """
         if certificate.cases != len(self.cases):
             return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(self.cases)}", (), 0, 0.0)
-        jobs = [
-            Job(k, k, *outward(case.lower, case.upper)) for k, case in enumerate(self.cases) if not case.empty
-        ]
+        jobs = [Job(k, k, *outward(case.lower, case.upper)) for k, case in enumerate(self.cases) if not case.empty]
         failures: list[tuple[int, int, Failure]] = []
         leaves, margin = 0, math.inf
         named: set[int] = set()
@@ -150,5 +146,3 @@ def nearest(value: Fraction) -> float:
         return value.numerator / value.denominator
     except OverflowError:
         raise CheckError("a number of the query does not fit into float64") from None
-
-

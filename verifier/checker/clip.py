@@ -32,7 +32,7 @@ def clip(boxes: Boxes, bound: AffineBound) -> tuple[Floats, Floats, Bools]:
                 upper = np.where(keep, np.minimum(upper, high), upper)
                 empty = (lower > upper).any(axis=1, keepdims=True)
                 lower, upper = np.where(empty, np.inf, lower), np.where(empty, -np.inf, upper)
-    return lower, upper, (lower > upper).any(axis=1)
+    return lower, upper, np.asarray((lower > upper).any(axis=1))
 
 
 def _solve(form: Floats, slack: Floats, mid: Floats, lower: Floats, upper: Floats) -> tuple[Floats, Floats]:

@@ -65,26 +65,27 @@ def lower_bounds(
     network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction], rows: Sequence[QueryRow]
 ) -> list[Fraction]:
     """For every row a number that its value does not fall below on the box, by the default rule of ``bounds``."""
-    return _Relaxation(network, lower, upper).bounds(rows)
+    return ExactRelaxation(network, lower, upper).bounds(rows)
 
 
 def affine_bounds(
     network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction], rows: Sequence[QueryRow]
 ) -> list[tuple[list[Fraction], Fraction]]:
     """For every row ``form, constant`` with ``row >= form . (x - mid) + constant`` on the box around its middle."""
-    return _Relaxation(network, lower, upper).forms(rows)
+    return ExactRelaxation(network, lower, upper).forms(rows)
 
 
 @dataclass(frozen=True)
-class _Lines:
-    """``below z <= relu(z) <= slope z + offset`` elementwise."""
+class ExactLines:
+    """``below z <= relu(z) <= slope z + offset`` elementwise; ``shift`` is added to the coefficient of z (lemma R1)."""
 
     below: Exact
     slope: Exact
     offset: Exact
+    shift: Exact | None = None
 
 
-class _Relaxation:
+class ExactRelaxation:
     """The network over one box with a pair of lines for every ReLU."""
 
     def __init__(self, network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction]) -> None:
@@ -99,7 +100,8 @@ class _Relaxation:
             for k, node in enumerate(network.nodes)
             if isinstance(node, Affine)
         }
-        self.lines: dict[int, _Lines] = {}
+        self.lines: dict[int, ExactLines] = {}
+        self.ranges: dict[int, tuple[list[Fraction], list[Fraction]]] = {}  # of the argument, by ReLU node
         self._relax()
 
     def bounds(self, rows: Sequence[QueryRow]) -> list[Fraction]:
@@ -125,7 +127,8 @@ class _Relaxation:
         for k, node in enumerate(self.network.nodes[1:], start=1):
             if isinstance(node, Relu):
                 generators, center, remainder = forms[node.parent]
-                self.lines[k] = lines = self._lines(node.parent, *forms[node.parent])
+                self.ranges[k] = self._range(node.parent, *forms[node.parent])
+                self.lines[k] = lines = lines_on(*self.ranges[k])
                 s, half = lines.slope, lines.offset.half()
                 forms[k] = (generators * s, center * s + half, remainder * s + half)
             else:
@@ -137,7 +140,10 @@ class _Relaxation:
                     remainder += abs(m).push(forms[parent][2])
                 forms[k] = (generators, center, remainder)
 
-    def _lines(self, node: int, generators: Exact, center: Exact, remainder: Exact) -> _Lines:
+    def _range(
+        self, node: int, generators: Exact, center: Exact, remainder: Exact
+    ) -> tuple[list[Fraction], list[Fraction]]:
+        """Bounds of an affine node, rounded outward."""
         radius = self.rad @ abs(generators) + remainder
         low, up = (center + -radius).fractions(), (center + radius).fractions()
         unstable = [i for i, (l, u) in enumerate(zip(low, up, strict=True)) if l < 0 < u]
@@ -148,9 +154,7 @@ class _Relaxation:
             refined = self._concretise(*self._backward({node: Exact(unit)}, zeros(2 * len(unstable)))).fractions()
             for row, i in enumerate(unstable):
                 low[i], up[i] = max(low[i], refined[row]), min(up[i], -refined[len(unstable) + row])
-        lines = [_line(round_down(l), -round_down(-u)) for l, u in zip(low, up, strict=True)]
-        below, slope, offset = (Exact.of(part) for part in zip(*lines, strict=True))
-        return _Lines(below, slope, offset)
+        return [round_down(l) for l in low], [-round_down(-u) for u in up]
 
     def _concretise(self, form: Exact, constant: Exact) -> Exact:
         """Least values over the box of ``form . x + constant``."""
@@ -166,13 +170,20 @@ class _Relaxation:
                 lines = self.lines[k]
                 negative = -(-a).positive()
                 constant += negative @ lines.offset
-                pulled = [(node.parent, a.positive() * lines.below + negative * lines.slope)]
+                on_z = a.positive() * lines.below + negative * lines.slope
+                pulled = [(node.parent, on_z if lines.shift is None else on_z + lines.shift)]
             else:
                 constant += a @ self.bias[k]
                 pulled = [(parent, m.pull(a)) for parent, m in self.maps[k]]
             for parent, value in pulled:
                 coefs[parent] = coefs[parent] + value if parent in coefs else value
         return coefs.get(0, zeros(len(constant.numerators), self.network.sizes[0])), constant
+
+
+def lines_on(low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:
+    """The default lines of ReLUs whose arguments have these bounds."""
+    below, slope, offset = (Exact.of(part) for part in zip(*map(_line, low, up), strict=True))
+    return ExactLines(below, slope, offset)
 
 
 def _coefficients(rows: Sequence[dict[int, Fraction]], width: int) -> Exact:

@@ -11,16 +11,21 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from verifier.checker.check import MAX_DEPTH, Checker, Verdict
 from verifier.checker.clip import PASSES
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import affine_bounds, round_down
+from verifier.checker.exact_phases import refused_exactly
+from verifier.checker.phases import phase_tree
 from verifier.checker.tree import CLIPS, FRAME, LEAVES, REF, SPLIT, Failure, second_children
 from verifier.checker.vnnlib import QueryCase
 
 Box = tuple[list[Fraction], list[Fraction]]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 def audit(checker: Checker, certificate: Certificate) -> Verdict:
@@ -52,19 +57,27 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
                 stack.append((target, 0, depth + 1, box))
                 continue
             if word == FRAME:
-                raise CheckError("phase trees are not proved in rational arithmetic; check without --exact")
+                tree = phase_tree(certificate.chunks[chunk], at, rows)
+                leaves, margin = leaves + len(tree.leaves), min(margin, 0.0)
+                refused = refused_exactly(checker.bounder.network, case.rows, tree, *box)
+                failures += [(k, chunk, Failure(position, *_floats(box))) for position in refused]
+                continue
             value, clipped = _bound(checker, case, box)
             proved = value is not None or clipped is None
             if word in LEAVES:
                 leaves += 1
                 margin = min(margin, float(value)) if value is not None else margin
                 if not proved:
-                    lower, upper = (np.array([float(v) for v in side]) for side in box)
-                    failures.append((k, chunk, Failure(at, lower, upper)))
+                    failures.append((k, chunk, Failure(at, *_floats(box))))
             elif word in CLIPS and not proved and clipped is not None:
                 stack.append((chunk, at + 1, depth, clipped))
     reason = f"{len(failures)} leaves not proved exactly" if failures else "every leaf proved"
     return Verdict(not failures, reason, tuple(failures), leaves, margin)
+
+
+def _floats(box: Box) -> tuple[Floats, Floats]:
+    """The box for a message, rounded to nearest."""
+    return np.array([float(v) for v in box[0]]), np.array([float(v) for v in box[1]])
 
 
 def halves(box: Box, dim: int) -> tuple[Box, Box]:
@@ -95,9 +108,7 @@ def _clip(forms: Sequence[tuple[list[Fraction], Fraction]], box: Box) -> Box | N
     lower, upper = list(box[0]), list(box[1])
     for _ in range(PASSES):
         for form, constant in forms:
-            least = [
-                min(a * (low - m), a * (up - m)) for a, m, low, up in zip(form, mid, lower, upper, strict=True)
-            ]
+            least = [min(a * (low - m), a * (up - m)) for a, m, low, up in zip(form, mid, lower, upper, strict=True)]
             total = sum(least, Fraction(0))
             for i, a in enumerate(form):
                 if a == 0:
@@ -110,5 +121,3 @@ def _clip(forms: Sequence[tuple[list[Fraction], Fraction]], box: Box) -> Box | N
             if any(low > up for low, up in zip(lower, upper, strict=True)):
                 return None
     return lower, upper
-
-

@@ -48,7 +48,7 @@ def pull(m: LinearMap, a: Floats, size: int) -> Floats:
     """``a M`` for the last axis of ``a``: shape (..., out) to (..., in) with ``in = size``."""
     match m:
         case Dense(weight):
-            return np.matmul(a, weight)
+            return np.asarray(a @ weight)
         case Sparse(rows, cols, values, _):
             return _sums(a[..., rows] * values, cols, size)
         case Scale(factor, divide):
@@ -59,7 +59,7 @@ def pull(m: LinearMap, a: Floats, size: int) -> Floats:
             if len(np.unique(index[used])) == len(used):
                 out[..., index[used]] = a[..., used]
             else:
-                np.add.at(out, (..., index[used]), a[..., used])
+                np.add.at(out.T, index[used], a.T[used])
             return out
 
 
@@ -76,7 +76,7 @@ def terms(m: LinearMap, size: int) -> int:
     """Upper bound on the number of products summed in one entry of ``push`` or ``pull``; ``size`` is the input's."""
     match m:
         case Dense(weight):
-            return max(weight.shape)
+            return int(max(weight.shape))
         case Sparse(rows, _, _, out_size):
             return min(len(rows), max(size, out_size))
         case Scale():

@@ -102,7 +102,7 @@ def _floats(words: Ints) -> Floats:
 def prove_phases(bounder: Bounder, rows: Rows, tree: PhaseTree, box: Boxes) -> tuple[list[int], float]:
     """Positions of the leaves that are not proved. The margin is 0: a combination of rows says no more than that."""
     relus = [k for k, node in enumerate(bounder.network.nodes) if isinstance(node, Relu)]
-    _check_neurons(bounder.network, relus, tree)
+    check_neurons(bounder.network, relus, tree)
     refused: list[int] = []
     with np.errstate(all="ignore"):
         frame = bounder.relax(box)
@@ -113,7 +113,7 @@ def prove_phases(bounder: Bounder, rows: Rows, tree: PhaseTree, box: Boxes) -> t
     return refused, 0.0
 
 
-def _check_neurons(network: Network, relus: list[int], tree: PhaseTree) -> None:
+def check_neurons(network: Network, relus: list[int], tree: PhaseTree) -> None:
     named = [(int(node), int(neuron)) for node, neuron in tree.neurons]
     named += [(node, neuron) for leaf in tree.leaves for node, neuron, _ in leaf.splits]
     for node, neuron in named:
@@ -134,9 +134,7 @@ def _bound(
     # Combining rounds; cancellation between rows must not hide that, so it is charged to the magnitudes.
     gamma = bounder.gamma + 4 * (weights.shape[1] + 4) * U
     last = len(bounder.network.nodes) - 1
-    magnitude = weights @ (
-        np.abs(rows.constant) + np.abs(rows.y) @ sizes[last][0] + np.abs(rows.x) @ sizes[0][0]
-    )
+    magnitude = weights @ (np.abs(rows.constant) + np.abs(rows.y) @ sizes[last][0] + np.abs(rows.x) @ sizes[0][0])
     relaxation = Relaxation(boxes, lines, {}, sizes)
     return bounder.combined(combined, np.arange(count), relaxation, 4 * gamma * magnitude)[3]
 
@@ -145,9 +143,7 @@ def _parts(boxes: Boxes) -> tuple[Floats, Floats, Floats, Floats]:
     return boxes.lower, boxes.upper, boxes.mid, boxes.rad
 
 
-def _lines(
-    frame: Relaxation, bounder: Bounder, k: int, ordinal: int, neurons: Ints, leaves: tuple[Leaf, ...]
-) -> Lines:
+def _lines(frame: Relaxation, bounder: Bounder, k: int, ordinal: int, neurons: Ints, leaves: tuple[Leaf, ...]) -> Lines:
     """Lines of ReLU node ``k`` for each leaf: the frame's, with offered slopes where unstable, and the splits."""
     default = frame.lines[k]
     count = len(leaves)

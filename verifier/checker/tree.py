@@ -112,7 +112,7 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
         for group in (quick, ~quick):
             if not group.any():
                 continue
-            at, low, up = (part[group] for part in batch)
+            at, low, up = batch[0][group], batch[1][group], batch[2][group]
             boxes = Boxes.of(low, up)
             bound = bounder.lower(boxes, question.rows, refine=not quick[group][0])
             holds = np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1)

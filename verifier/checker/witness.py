@@ -38,4 +38,3 @@ def _fails_in_float64(checker: Checker, witness: Witness) -> bool:
     lower, upper = outward(witness.point, witness.point)
     bound = checker.bounder.lower(Boxes.of(lower[None], upper[None]), rows).lower[0]
     return bool(np.where(question.strict, bound >= 0, bound > 0).all())
-

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class OpenBoxes:
-    """What a rule may look at: coefficients of the rows' lower bounds (B, R, in), their values (B, R), widths (B, in)."""
+    """What a rule may look at: the rows' lower bounds as coefficients (B, R, in) and values (B, R), widths (B, in)."""
 
     form: np.ndarray
     lower: np.ndarray

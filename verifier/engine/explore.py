@@ -40,7 +40,8 @@ class Exploration:
     """Pieces of tree and what the search saw on the way.
 
     ``pieces``: one per root box, in preorder, OPEN where ``open_lower[i], open_upper[i]`` (in order over all pieces)
-    are undecided. ``stuck[i]`` tells which of them cannot be split any further. ``attained``: the least value of the best row at any evaluated point, and ``point`` where;
+    are undecided. ``stuck[i]`` tells which of them cannot be split any further. ``attained``: the least value of the
+    best row at any evaluated point, and ``point`` where;
     a value <= 0 is a candidate violation. ``proved``: the least lower bound over the open boxes (inf when none).
     """
 

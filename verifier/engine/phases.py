@@ -14,7 +14,7 @@ import numpy as np
 from relaxations.bounds.beta import Duals, Frame, Pass, evaluate
 from relaxations.bounds.boxes import BoxBounder, Rows
 from relaxations.network import ReluNetwork
-from verifier.certificate.words import FRAME, HINTED, OPEN, RELU
+from verifier.certificate.words import FRAME, HINTED, LEAF, OPEN, RELU
 from verifier.engine.explore import Budget, Exploration, Explorer, joined
 
 ROOT_STEPS, STEPS = 60, 16  # of dual ascent, at the root and at every other node
@@ -50,7 +50,8 @@ class PhaseExplorer:
 
     def explore(self, lower: np.ndarray, upper: np.ndarray, budget: Budget, stop_at: float = 0.0) -> Exploration:
         """Search below boxes (K, inputs), one after another, each until closed, violated, or the budget ends."""
-        return joined([PhaseSearch(self.explorer, l, u).run(budget, stop_at) for l, u in zip(lower, upper, strict=True)])
+        boxes = zip(lower, upper, strict=True)
+        return joined([PhaseSearch(self.explorer, low, up).run(budget, stop_at) for low, up in boxes])
 
 
 class PhaseSearch:
@@ -76,6 +77,7 @@ class PhaseSearch:
             [u.astype(dtype) for u in self.frame64.upper],
         )
         unstable = [np.flatnonzero((l < 0) & (u > 0)) for l, u in zip(self.frame.lower, self.frame.upper)]
+        self.crown = float(exact.lower[0].max(initial=-np.inf))
         self.neurons = np.array([(k, i) for k, where in enumerate(unstable) for i in where]).reshape(-1, 2)
         self.columns = [np.flatnonzero(self.neurons[:, 0] == k) for k in range(len(unstable))]
         self.places = unstable
@@ -88,6 +90,8 @@ class PhaseSearch:
 
     def run(self, budget: Budget, stop_at: float = 0.0) -> Exploration:
         steps = ROOT_STEPS
+        if self.crown > self.explorer.margin * (1 + abs(self.crown)):
+            self.open = []  # the default rule proves the box: no tree, and a margin that can be stated
         while self.open and self.attained > stop_at and self.count < budget.nodes and not budget.over:
             self._step(self._take(), steps)
             steps = STEPS
@@ -224,6 +228,8 @@ class PhaseSearch:
 
     def _words(self) -> np.ndarray:
         """The closed tree in the certificate's words."""
+        if not self.closed:
+            return np.array([LEAF], dtype=np.int64)
         parts = [np.concatenate([[FRAME, len(self.neurons)], self.neurons.reshape(-1)])]
         stack: list[tuple[int, tuple[int, ...]]] = [(0, ())]
         while stack:

@@ -85,5 +85,3 @@ def locate(origin: list[tuple[int, int, int]], position: int) -> tuple[int, int]
     """The piece and the position in it of a word of a stream."""
     start, piece, offset = max(entry for entry in origin if entry[0] <= position)
     return piece, offset + position - start
-
-

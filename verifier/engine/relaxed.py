@@ -13,9 +13,7 @@ LISTED = 10
 
 def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
     """The open box with the least bound, its relaxation's minimiser, and the neurons whose relaxation it exploits."""
-    candidates = [
-        (k, place) for k, case in enumerate(cases) for place in [*case.waiting, *case.stuck][-256:]
-    ]
+    candidates = [(k, place) for k, case in enumerate(cases) for place in [*case.waiting, *case.stuck][-256:]]
     if not candidates:
         return None
     found = [(_minimise(cases[k], place), k) for k, place in candidates[:512]]
