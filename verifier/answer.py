@@ -52,7 +52,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
 
     A ``Stopped`` ends the search; what is known by then is reported and what is left is unknown.
     """
-    hashes = {"model": _sha256(question.model), "spec": _sha256(question.spec)}
+    hashes = {"model": _model_hash(question), "spec": _sha256(question.spec)}
     seen = versions()
     answers: list[Answer] = []
     stopped = ""
@@ -139,6 +139,15 @@ def _contradicted(
     evidence = [part.path for part in (outcome.proof, outcome.attack) if part is not None]
     folder = save_reproducer(settings.reproducers, question.model, question.spec, evidence, details)
     return SoundnessError(f"requirement {requirement.id}: {wrong}", folder)
+
+
+def _model_hash(question: Question) -> str:
+    """Of the model's file; a model that has none is known by the canonical copy its certificates embed."""
+    if question.model.is_file() or not question.requirements:
+        return _sha256(question.model)
+    from specs.loading.onnx_writer import write_onnx
+
+    return hashlib.sha256(write_onnx(question.requirements[0].stated.problem.graph)).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from specs.errors import CertifyError
 from specs.graph import Graph
@@ -22,9 +23,10 @@ __all__ = ["CheckResult", "Report", "certify", "check", "load"]
 
 
 def certify(
-    model: str | Path | None,
+    model: Any,
     spec: str | Path,
     *,
+    example_inputs: Sequence[Any] | None = None,
     timeout: float = 60.0,
     workers: int | None = None,
     seed: int | None = None,
@@ -38,8 +40,9 @@ def certify(
 ) -> Report:
     """Decide every requirement of ``spec`` about ``model`` within ``timeout`` seconds, the checks included.
 
-    ``model`` may be None when the specification names it. Certificates go to ``certificate`` (one per requirement, the
-    id inserted when there are several) or into the folder ``out``; without either they are checked and not kept.
+    ``model`` is a file, None when the specification names it, or a ``torch.nn.Module``, which is then exported with
+    ``example_inputs``. Certificates go to ``certificate`` (one per requirement, the id inserted when there are
+    several) or into the folder ``out``; without either they are checked and not kept.
     ``parameters`` are values of the specification's parameters, ``workers`` processes (default: the processors).
     ``progress`` is called now and then during the search; ``start_checker`` may hand over a checker already running.
 
@@ -49,7 +52,10 @@ def certify(
     started = time.monotonic()
     if not timeout > 0:
         raise CertifyError(f"the timeout has to be a positive number of seconds, not {timeout}")
-    question = read_question(_path(model), Path(spec), parameters or {})
+    if example_inputs is not None:
+        question = read_question(MODULE, Path(spec), parameters or {}, _module_loader(model, example_inputs))
+    else:
+        question = read_question(_path(model), Path(spec), parameters or {})
     ids = [requirement.id for requirement in question.requirements]
     place = places(_path(certificate), _path(out), Path(spec), ids)
     settings = Settings(
@@ -87,7 +93,19 @@ def load(path: str | Path) -> Graph:
     return load_model(path)
 
 
+MODULE = Path("module")  # stands for the file that a model in memory has not got
 METHODS = ("pgd", "ibp", "crown", "alpha-crown", "bab")
+
+
+def _module_loader(module: Any, example_inputs: Sequence[Any]) -> Callable[..., Graph]:
+    from specs.loading.torchscript import from_module
+
+    def load(path: Path, **options: Any) -> Graph:
+        if options:
+            raise CertifyError(f"a module in memory takes no {', '.join(options)} in its specification")
+        return from_module(module, example_inputs, type(module).__name__)
+
+    return load
 
 
 def _path(file: str | Path | None) -> Path | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from specs.errors import SpecError
+from specs.graph import Graph
 from specs.language.load_spec import load_spec
 from specs.language.spec import EngineOptions, Spec
+from specs.loading import load_model
 from specs.property import Requirement as Stated
 from specs.sets import InputSet
 from verifier.files import is_model, is_vnnlib, stem
@@ -51,11 +53,16 @@ class Question:
     warnings: tuple[str, ...] = ()
 
 
-def read_question(model: Path | None, spec: Path, parameters: Mapping[str, str]) -> Question:
-    """The question in the files. Raises ``SpecError`` or ``ModelError``; ``model`` is None when the spec names it."""
+def read_question(
+    model: Path | None, spec: Path, parameters: Mapping[str, str], load: Callable[..., Graph] = load_model
+) -> Question:
+    """The question in the files. Raises ``SpecError`` or ``ModelError``; ``model`` is None when the spec names it.
+
+    ``load(model, **options)`` reads the model.
+    """
     if is_model(spec):
         raise SpecError("is a model, not a specification: say certify MODEL SPEC", spec)
-    read = load_spec(spec, model, parameters)
+    read = load_spec(spec, model, parameters, load)
     if read.model_file is None:
         raise SpecError("names no model; say certify MODEL SPEC", spec)
     put = _of_query if is_vnnlib(spec) else _of_yaml

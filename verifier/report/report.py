@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from specs.sets import InputSet
 from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
+from verifier.exit_codes import OK, UNKNOWN, VIOLATED
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
 
-EXIT_CODES: dict[str, int] = {"certified": 0, "violated": 1, "unknown": 3}
+EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
 
 
@@ -109,7 +110,7 @@ class Report:
     def exit_code(self) -> int:
         """0 certified, 1 violated, 3 unknown; requirements of severity info never change it."""
         if self.requirements and all(answer.requirement.severity == "info" for answer in self.requirements):
-            return 0
+            return OK
         return EXIT_CODES[self.verdict]
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from specs.problem import Box, Case, Problem, Row, Terms
+from specs.problem import Box, Problem, Row, Terms
 
 MANY_INPUTS, MANY_ROWS, MANY_TERMS = 8, 4, 6
 
@@ -35,11 +35,6 @@ def property_in_words(problem: Problem) -> str:
     if len(rows) > MANY_ROWS or any(len(row.x) + len(row.y) > MANY_TERMS for row in rows):
         return ""
     return " OR ".join(_row(row) for row in rows) or "false"
-
-
-def rows_that_fail(case: Case) -> str:
-    """What an attack on the case makes false."""
-    return f"all {len(case.any_of)} alternatives" if len(case.any_of) > 1 else "the condition"
 
 
 def _box(box: Box) -> str:

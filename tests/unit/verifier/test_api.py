@@ -59,6 +59,19 @@ def test_a_kept_certificate_is_accepted_and_about_these_files_only(files, tmp_pa
         check("p.nncert", files, "fails.vnnlib")
 
 
+def test_a_module_in_memory_is_certified_and_its_certificate_stands_alone(files, tmp_path):
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Linear(1, 2), torch.nn.ReLU(), torch.nn.Linear(2, 1))
+    with torch.no_grad():
+        for parameter, value in zip(module.parameters(), ([[1], [-1]], [0, 0], [[1, 1]], [0])):
+            parameter.copy_(torch.tensor(value))
+    report = certify(module, "holds.vnnlib", example_inputs=(torch.zeros(1, 1),), certificate="p.nncert", timeout=20)
+    assert report.verdict == "certified"
+    assert report["holds"].certificate.binding == "recompiled"
+    assert check("p.nncert", spec="holds.vnnlib").accepted
+    assert len(report.hashes["model"]) == 64
+
+
 def test_an_old_certificate_survives_a_run_that_proves_nothing(files, tmp_path):
     certify(files, "holds.vnnlib", certificate="p.nncert", timeout=20)
     before = (tmp_path / "p.nncert").read_bytes()
