@@ -81,7 +81,7 @@ def test_progress_shows_on_a_terminal(hard, tmp_path):
 
     here, there = pty.openpty()
     done = subprocess.Popen(
-        command(*hard, "--timeout", "2"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=there
+        command(*hard, "--timeout", "4"), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=there
     )
     os.close(there)
     seen = b""

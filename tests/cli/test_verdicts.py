@@ -152,3 +152,21 @@ def test_exact_repeats_the_proof_in_rationals(cli, absolute, holds):
     done = cli("check", "p.nncert", "--exact")
     assert done.returncode == 0, done.stderr
     assert "rational arithmetic" in done.stdout
+
+
+def test_what_the_checker_refuses_to_read_ends_as_unknown(absolute, holds, tmp_path, monkeypatch):
+    """The loader read the files, then they changed under the checker: it says why it cannot go on."""
+    from verifier import certify
+    from verifier.certificate.checking import CheckerProcess
+
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(b"no model")
+    report = certify(
+        absolute,
+        holds,
+        timeout=20,
+        start_checker=lambda model, query, workers: CheckerProcess.start(damaged, query, workers),
+    )
+    assert report.verdict == "unknown"
+    assert report["holds"].reason.startswith("certificate: the checker cannot use these files: ")
+    assert "no answer in time" not in report["holds"].reason

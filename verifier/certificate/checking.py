@@ -80,7 +80,10 @@ class CheckerProcess:
 
 
 def _parse(line: bytes) -> dict[str, Any]:
-    answer = json.loads(line)
+    try:
+        answer = json.loads(line)
+    except ValueError:
+        raise CertificateError(f"the checker answered with something else than JSON: {line[:200]!r}") from None
     if not isinstance(answer, dict):
         raise CertificateError("the checker answered with something else than an object")
     return answer

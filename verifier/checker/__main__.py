@@ -56,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.exact and verdict.accepted:
             verdict = exact_verdict_on(checker, evidence)
     except CheckError as error:
-        print(json.dumps({"accepted": False, "error": str(error)}) if options.json else f"certify check: {error}")
+        as_json = options.json or options.serve
+        print(json.dumps({"accepted": False, "error": str(error)}) if as_json else f"certify check: {error}")
         return 2
     seconds = time.perf_counter() - started
     if options.json:
