@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from relaxations.network import Layer, ReluNetwork
-from specs.errors import UnsupportedOpError
+from specs.errors import ModelError, UnsupportedOpError
 from specs.graph import Graph, Node, ops
 
 SPARSE_FROM, SPARSE_BELOW = 100_000, 0.1  # entries, density: what is worth scipy's sparse matrices
@@ -31,16 +31,29 @@ class _Form:
 def lower(graph: Graph) -> ReluNetwork:
     """The ReLU network computing the same function up to float64 rounding.
 
-    Raises UnsupportedOpError listing every operator that is neither affine nor ReLU.
+    Raises UnsupportedOpError listing every operator that is neither affine nor ReLU, and ModelError for NaN or
+    infinite weights, about which nothing can be proved.
     """
     lowering = _Lowering(graph)
-    for node in graph.nodes:
-        lowering.visit(node)
+    with np.errstate(all="ignore"):  # weights that are not finite are refused below
+        for node in graph.nodes:
+            lowering.visit(node)
     if lowering.offenders:
         raise UnsupportedOpError(lowering.offenders, hint="This version decides affine operators and ReLU")
+    _refuse_non_finite(graph)
     outputs = [lowering.forms[name] for name in graph.outputs]
     output = _concatenate(outputs, [np.arange(len(form.bias)) for form in outputs], lowering.widths)
     return ReluNetwork(graph.input_size, tuple(lowering.layers), lowering.layer(output))
+
+
+def _refuse_non_finite(graph: Graph) -> None:
+    wrong = [
+        node.name
+        for node in graph.nodes
+        if isinstance(node.op, ops.Constant) and not np.isfinite(np.asarray(node.op.value)).all()
+    ]
+    if wrong:
+        raise ModelError(f"NaN or infinite numbers in the model's constant(s) {', '.join(map(repr, wrong))}")
 
 
 class _Lowering:

@@ -28,7 +28,6 @@ MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "que
 LARGEST_MEMBER = 1 << 30
 LARGEST_MANIFEST = 1 << 23
 LARGEST_TREES = 1 << 26  # bytes unpacked: 16 million leaves, an hour of checking, within a gigabyte of memory
-LARGEST_TREES = 1 << 27  # bytes unpacked; in memory words take eight times that
 LONGEST_NUMBER = 2000  # characters of one coordinate of a witness
 KEYS = {
     CERTIFICATE: {"format", "version", "semantics", "model", "query", "cases", "chunks", "claim", "producer"},

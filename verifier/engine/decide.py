@@ -14,7 +14,7 @@ import numpy as np
 from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
-from specs.errors import CertificateError, UnsupportedOpError
+from specs.errors import CertificateError, ModelError, UnsupportedOpError
 from specs.problem import Case, Problem
 from verifier.attack.pgd import pgd, starts
 from verifier.attack.witness import inside, replay
@@ -102,6 +102,8 @@ class _Decision:
             network = lower(self.problem.graph)
         except UnsupportedOpError as error:
             return self._outcome("unknown", f"unsupported: {error}")
+        except ModelError as error:
+            raise ModelError(error.message, self.question.model) from None
         bound_to = sources(self.problem, self.question.model, self.question.query, self.folder)
         with self.start_checker(bound_to.model_file, bound_to.query_file, self.options.workers) as checker:
             self.evidence = Evidence(
