@@ -133,7 +133,8 @@ class Explorer:
     ) -> None:
         bounds = bounder.bounds(low, up)
         forced = ids < state.forced
-        closed = (bounds.lower > self.margin * (1 + np.abs(bounds.at_mid))).any(axis=1) & ~forced
+        size = np.abs(bounds.at_mid) + (bounds.at_mid - bounds.lower)  # of the row on this box, whatever its unit
+        closed = (bounds.lower > self.margin * size).any(axis=1) & ~forced
         state.close(ids[closed])
         go_on = ~closed
         if not go_on.any():
