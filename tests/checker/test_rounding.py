@@ -219,6 +219,22 @@ def test_the_forward_form_of_a_relu_encloses_it(seed: int) -> None:
                 assert value <= Fraction(after.size[0, i].item())
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_forward_form_of_a_relu_encloses_its_kink(seed: int) -> None:
+    """At z = 0 the lower end of the form is attained, so nothing but the rounding term is left."""
+    rng = np.random.default_rng(seed)
+    n = 400
+    generators, center = rng.uniform(0.5, 2, (1, 1, n)), rng.uniform(0.1, 0.49, (1, n))
+    rad, remainder = np.ones((1, 1)), np.full((1, n), 1e-200)
+    form = _Forward(generators, center, remainder, (np.abs(center) + generators[:, 0]) * (1 + 64 * U))
+    _, after = _relu(form, *_range(form, rad, 64 * U))
+    for i, (c, g) in enumerate(zip(exact(center[0]), exact(generators[0, 0]), strict=True)):
+        t = -c / g
+        linear = Fraction(after.generators[0, 0, i].item()) * t + Fraction(after.center[0, i].item())
+        assert abs(t) <= 1
+        assert abs(linear) <= Fraction(after.remainder[0, i].item())
+
+
 def lossy_backward(count: int) -> tuple[Network, Boxes, Rows]:
     """The coefficient of x is a sum 1 + e + e + ..., every e of which rounds away."""
     network = Network((Input(1), Affine(((0, Gather(np.zeros(count, dtype=np.int64))),), np.zeros(count))), (1, count))
@@ -234,18 +250,27 @@ def lossy_forward(count: int) -> tuple[Network, Boxes]:
     return Network((Input(1), Affine(terms, np.zeros(1))), (1, 1)), Boxes.of(np.ones((1, 1)), np.ones((1, 1)))
 
 
-def underflowing_size() -> tuple[Network, Boxes, Rows]:
-    """y = p f f - p g with p = 1e-20 x, where f f rounds to g and |p| <= 1e-29 passed through 1e-329 on its way."""
+def cancelling_paths(*inward: float) -> Network:
+    """y = p f f - p g, where f f rounds to g and p is the input times the factors: computed 0, in truth 2^-60 p."""
 
     def scaled(parent: int, factor: float) -> Affine:
         return Affine(((parent, Scale(np.array([factor]))),), np.zeros(1))
 
-    f, g, one = 1 + 2.0**-30, 1 + 2.0**-29, Gather(np.zeros(1, dtype=np.int64))
-    nodes = (Input(1), scaled(0, 1e-320), scaled(1, 1e100), scaled(2, 1e100), scaled(3, 1e100),
-             scaled(4, f), scaled(5, f), scaled(4, -g), Affine(((6, one), (7, one)), np.zeros(1)))  # fmt: skip
-    network = Network(nodes, (1,) * len(nodes))
+    f, g, one, p = 1 + 2.0**-30, 1 + 2.0**-29, Gather(np.zeros(1, dtype=np.int64)), len(inward)
+    nodes = [Input(1), *(scaled(k, factor) for k, factor in enumerate(inward))]
+    nodes += [scaled(p, f), scaled(p + 1, f), scaled(p, -g), Affine(((p + 2, one), (p + 3, one)), np.zeros(1))]
+    return Network(tuple(nodes), (1,) * len(nodes))
+
+
+def underflowing_size() -> tuple[Network, Boxes, Rows]:
+    """Here p = 1e-20 x, at most 1e-29, passed through 1e-329 on its way."""
     row = Rows(np.zeros((1, 1)), np.ones((1, 1)), np.array([1e-60]))
-    return network, Boxes.of(np.array([[-1e-9]]), np.array([[1e-9]])), row
+    return cancelling_paths(1e-320, 1e100, 1e100, 1e100), Boxes.of(np.array([[-1e-9]]), np.array([[1e-9]])), row
+
+
+def test_coefficients_that_cancel_leave_their_rounding_behind() -> None:
+    boxes, rows = Boxes.of(-np.ones((1, 1)), np.ones((1, 1))), Rows(np.zeros((1, 1)), np.ones((1, 1)), np.zeros(1))
+    assert broken_rows(Bounder(cancelling_paths(1.0)), boxes, rows, [[Fraction(-1)], [Fraction(1)]]) == []
 
 
 def test_sums_whose_terms_all_round_away() -> None:
@@ -339,3 +364,14 @@ def test_an_error_term_left_out_would_be_noticed(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Bounder, "_push_affine", without_floor)
     assert broken_rows(Bounder(network), boxes, rows, [[Fraction(-1, 10**9)]])
+
+
+def test_clipping_survives_a_sum_whose_terms_round_away() -> None:
+    """128 inputs: NumPy sums in eight lanes; the first term of each is 1 and all others round away against it."""
+    form = np.full((1, 1, 128), HALF_ULP)
+    form[..., :8] = 1.0
+    boxes, constant = Boxes.of(-np.ones((1, 128)), np.ones((1, 128))), np.array([[6.5]])
+    low, up, empty = clip(boxes, _bound_of(form, constant, np.zeros((1, 1))))
+    assert not empty[0]
+    for x in extreme_violations(form[0, 0], Fraction(6.5), boxes):
+        assert all(Fraction(a) <= v <= Fraction(b) for a, v, b in zip(low[0].tolist(), x, up[0].tolist(), strict=True))
