@@ -66,9 +66,9 @@ def test_trees_that_chase_the_violation(asked: list[tuple[Question, Checker, byt
     """Chains of splits and clips, to where halving a box no longer changes it."""
     for q, checker, _, _ in asked:
         for chain in ([SPLIT], [CLIP], [SPLIT, CLIP], [SPLIT + q.net.inputs - 1, CLIP, CLIP]):
-            splits = [word for word in chain * 150 if word >= SPLIT]
-            assert not accepted(checker, [*chain * 150, LEAF, *[LEAF] * len(splits)]), (q.seed, chain)
-    right_deep = [SPLIT, LEAF] * 150
+            splits = [word for word in chain * 80 if word >= SPLIT]
+            assert not accepted(checker, [*chain * 80, LEAF, *[LEAF] * len(splits)]), (q.seed, chain)
+    right_deep = [SPLIT, LEAF] * 80
     for q, checker, _, _ in asked[:5]:
         assert not accepted(checker, [*right_deep, LEAF]), q.seed
 
