@@ -16,7 +16,6 @@ from specs.loading import load_model
 from verifier.checker.__main__ import main, make_checker
 from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate, Witness, read_evidence
-from verifier.checker.errors import CheckError
 from verifier.checker.exact_tree import audit
 from verifier.checker.witness import refute
 from verifier.engine import decide as decide_module
@@ -79,13 +78,8 @@ def float_verdict(checker: Checker, path: Path) -> Verdict:
     return refute(checker, evidence) if isinstance(evidence, Witness) else checker.check(evidence, None)
 
 
-def exact_verdict(checker: Checker, path: Path) -> Verdict | None:
-    """What the audit in rational arithmetic says about a certificate file; None for phase trees, which it cannot do."""
+def exact_verdict(checker: Checker, path: Path) -> Verdict:
+    """What the audit in rational arithmetic says about a certificate file."""
     evidence = read_evidence(path.read_bytes())
     assert isinstance(evidence, Certificate)
-    try:
-        return audit(checker, evidence)
-    except CheckError as error:
-        if "phase trees" in str(error):
-            return None
-        raise
+    return audit(checker, evidence)

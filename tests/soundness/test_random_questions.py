@@ -61,7 +61,7 @@ def certified_rightly(q: Question, outcome: Outcome, model: Path, query: Path, c
     assert verdict.accepted, f"seed {q.seed}: {verdict.reason}"
     if verdict.leaves <= AUDITED_LEAVES:
         exact = exact_verdict(checker, certificate)
-        assert exact is None or exact.accepted, f"seed {q.seed}: {exact}"
+        assert exact.accepted, f"seed {q.seed}: {exact.reason}"
 
 
 def violated_rightly(q: Question, outcome: Outcome, model: Path, query: Path, certificate: Path) -> None:
