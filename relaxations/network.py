@@ -44,6 +44,12 @@ class ReluNetwork:
         return nonzero / max(1, sum(w.shape[0] * w.shape[1] for w in weights))
 
     @property
+    def largest(self) -> float:
+        """The largest stored coefficient."""
+        parts = [part for layer in (*self.layers, self.output) for part in (*(w for _, w in layer.terms), layer.bias)]
+        return max((float(abs(part).max()) for part in parts if part.shape[0]), default=0.0)
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Sizes of the sources: the input, then every ReLU layer."""
         return (self.input_size, *(len(layer.bias) for layer in self.layers))

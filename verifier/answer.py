@@ -34,7 +34,7 @@ class Settings:
     deadline: float
     workers: int
     seed: int = 0
-    branching: str = "smear-root"
+    branching: str = "gap"
     methods: tuple[str, ...] = ()
     place: Callable[[str], Path] | None = None
     reproducers: Path = field(default_factory=Path.cwd)

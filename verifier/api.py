@@ -34,7 +34,7 @@ def certify(
     out: str | Path | None = None,
     parameters: Mapping[str, str] | None = None,
     methods: Sequence[str] = (),
-    branching: str = "smear-root",
+    branching: str = "gap",
     progress: Callable[[Progress], None] = lambda progress: None,
     start_checker: Callable[[Path, Path, int], CheckerProcess] = CheckerProcess.start,
 ) -> Report:

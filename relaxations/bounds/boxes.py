@@ -22,18 +22,25 @@ class Rows:
     y: np.ndarray
     constant: np.ndarray
 
+    @property
+    def largest(self) -> float:
+        """The largest coefficient."""
+        return max(float(np.abs(part).max(initial=0.0)) for part in (self.x, self.y, self.constant))
+
 
 @dataclass(frozen=True)
 class BoxBounds:
     """``row >= form . (x - mid) + at_mid >= lower`` on each box; shapes (B, R, inputs), (B, R), (B, R).
 
-    ``ranges`` holds the pre-activation bounds (B, n) of every ReLU layer.
+    ``ranges`` holds the pre-activation bounds (B, n) of every ReLU layer. ``gap`` (B, inputs) shares out what the
+    relaxation of the ReLUs costs the rows among the inputs, by what each adds to the width of the neurons' ranges.
     """
 
     form: np.ndarray
     at_mid: np.ndarray
     lower: np.ndarray
     ranges: list[tuple[np.ndarray, np.ndarray]]
+    gap: np.ndarray
 
 
 class BoxBounder:
@@ -73,10 +80,33 @@ class BoxBounder:
         coefs, constant = _compose(self.rows, self.network.output)
         index = np.repeat(np.arange(count), width)
         tiled = {s: np.tile(a, (count, 1)) for s, a in coefs.items()}
-        form, constant = backward(self.network, tiled, np.tile(constant, count), index, relaxed, np)
+        seen: dict[int, np.ndarray] = {}
+        form, constant = backward(self.network, tiled, np.tile(constant, count), index, relaxed, np, seen)
         at_mid, low = concretise(form, constant, mid[index], rad[index], np)
         shape = (count, width)
-        return BoxBounds(form.reshape(*shape, -1), at_mid.reshape(shape), low.reshape(shape), ranges)
+        gap = self._gap(seen, ranges, forms, rad, width)
+        return BoxBounds(form.reshape(*shape, -1), at_mid.reshape(shape), low.reshape(shape), ranges, gap)
+
+    def _gap(
+        self,
+        seen: dict[int, np.ndarray],
+        ranges: list[tuple[np.ndarray, np.ndarray]],
+        forms: list[forward.Form],
+        rad: np.ndarray,
+        rows: int,
+    ) -> np.ndarray:
+        """Per box and input: the sum over unstable neurons of |coefficient| * triangle height * share of the range."""
+        total = np.zeros_like(rad)
+        for source, a in seen.items():
+            l, u = ranges[source - 1]
+            unstable = (l < 0) & (u > 0)
+            height = np.where(unstable, -u * l / np.where(unstable, u - l, 1), 0)
+            weight = np.abs(a).reshape(len(rad), rows, -1).sum(axis=1) * height
+            weight = np.where(unstable, weight / np.where(unstable, u - l, 1), 0)
+            # Generators after the ReLU carry its slope; their shares of the width are those before it.
+            generators = np.abs(forms[source].generators)
+            total += np.matmul(generators, weight[:, :, None])[:, :, 0] * rad
+        return total
 
     def _refine(
         self, layer: Layer, l: np.ndarray, u: np.ndarray, relaxed: list[Lines], mid: np.ndarray, rad: np.ndarray

@@ -15,18 +15,27 @@ Array = Any
 
 
 def backward(
-    network: ReluNetwork, coefs: dict[int, Array], constant: Array, index: Array, lines: list[Lines], xp: ModuleType
+    network: ReluNetwork,
+    coefs: dict[int, Array],
+    constant: Array,
+    index: Array,
+    lines: list[Lines],
+    xp: ModuleType,
+    seen: dict[int, Array] | None = None,
 ) -> tuple[Array, Array]:
     """Affine lower bound ``form . x + constant`` of rows over sources, one row per entry of ``index``.
 
     ``coefs[source]`` has shape (N, width of the source), ``index[i]`` is the box of row i, and ``lines[j - 1]`` holds
-    the lines of ReLU layer j per box, (B, n). Sound for the real-valued search network up to float rounding.
+    the lines of ReLU layer j per box, (B, n). ``seen`` receives the coefficients (N, n) on every ReLU layer.
+    Sound for the real-valued search network up to float rounding.
     """
     form = coefs.get(0)
     for source in range(max(coefs), 0, -1):
         if source not in coefs:
             continue
         a, layer, line = coefs[source], network.layers[source - 1], lines[source - 1]
+        if seen is not None:
+            seen[source] = a
         negative = xp.minimum(a, 0)
         constant = constant + xp.einsum("ij,ij->i", negative, line.upper_offset[index])
         a = (a - negative) * line.lower_slope[index] + negative * line.upper_slope[index]

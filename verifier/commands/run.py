@@ -182,7 +182,7 @@ def _parser() -> Parser:
     add("--methods", type=names, default=(), metavar="A,B", help="methods to use; without pgd, no attack comes first")
     add("--seed", type=natural, metavar="N", help="seed of the search (default 0); proofs do not depend on it")
     add("--workers", type=at_least_one, metavar="N", help="processes (default: one for each processor)")
-    add("--branching", default="smear-root", metavar="RULE", help="how boxes are split (default smear-root)")
+    add("--branching", default="gap", metavar="RULE", help="how boxes are split (default gap)")
     add("-q", "--quiet", action="store_true", help="print the verdicts only, show no progress")
     add("--version", action="store_true", help="print the version")
     return parser

@@ -32,7 +32,9 @@ ATTACK_STARTS, ATTACK_SECONDS = 48, 0.5  # per case
 ATTACK_SHARE = 0.1  # of the time, for all cases together
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 8  # inputs; with more of them ReLU phases are split instead
-CHECK_RESERVE, CHECK_SHARE = 0.2, 0.9  # seconds kept for the check, and per second of search
+FLOAT32_UP_TO = 1e12  # weights and rows beyond that are searched in float64
+CHECK_RESERVE = 0.2  # seconds kept for the check in any case
+CHECK_SHARE, CHECK_SHARE_PHASES = 0.9, 0.5  # and per second of search
 
 StartChecker = Callable[[Path, Path, int], CheckerProcess]
 
@@ -44,7 +46,7 @@ class Options:
     seconds: float = 60.0
     workers: int = 2
     seed: int = 0
-    branching: str = "smear-root"
+    branching: str = "gap"
     depth_first: bool = True
     attack: bool = True
 
@@ -115,7 +117,8 @@ class _Decision:
                 return self._outcome("unknown", f"certificate: {error}")
 
     def _decide(self, network: ReluNetwork) -> Outcome:
-        self.cases = [self._search_of(network, case) for case in self.problem.cases]
+        refine = network.density > SPARSE_NETWORK
+        self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         if self.options.attack:
             self._attack(network)
         if self.attack is None:
@@ -128,7 +131,7 @@ class _Decision:
                 return self._outcome("certified", "", proof)
         return self._outcome("unknown", self._why_open())
 
-    def _search_of(self, network: ReluNetwork, case: Case) -> CaseSearch:
+    def _search_of(self, network: ReluNetwork, case: Case, refine: bool) -> CaseSearch:
         low = np.array([float(v) for v in case.box.lower])
         up = np.array([float(v) for v in case.box.upper])
         width = np.where(up > low, up - low, 1.0)
@@ -139,14 +142,17 @@ class _Decision:
             width,
             self.options.branching,
             self.options.depth_first,
-            refine=network.density > SPARSE_NETWORK,
+            precision="float32" if max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
+            refine=refine,
         )
         by_phases = network.layers and network.input_size > SPLIT_UP_TO
         return CaseSearch(explorer, PhaseExplorer(explorer) if by_phases else explorer, [Place(None, low, up)])
 
     def _search_deadline(self) -> Deadline:
-        """Checking an input-split proof costs about as much as finding it, so that much time is left for it."""
-        return self.deadline.earlier(CHECK_RESERVE + CHECK_SHARE * (time.monotonic() - self.started))
+        """Checking costs a known share of finding the proof, so that much time is left for it."""
+        by_phases = any(isinstance(case.method, PhaseExplorer) for case in self.cases)
+        share = CHECK_SHARE_PHASES if by_phases else CHECK_SHARE
+        return self.deadline.earlier(CHECK_RESERVE + share * (time.monotonic() - self.started))
 
     def _attack(self, network: ReluNetwork) -> None:
         limit = Deadline.after(ATTACK_SHARE * self.options.seconds)
@@ -182,7 +188,7 @@ class _Decision:
 
     def _outcome(self, verdict: Verdict, reason: str, proof: Accepted | None = None) -> Outcome:
         attained = min((case.attained for case in self.cases), default=math.inf)
-        proved = min((case.bound for case in self.cases if not case.closed), default=-math.inf)
+        proved = min((place.bound for case in self.cases for place in case.open), default=-math.inf)
         relaxed = None
         if verdict == "unknown" and self.cases:
             relaxed = relaxed_attack(self.cases)

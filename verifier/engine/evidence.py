@@ -14,17 +14,18 @@ from specs.errors import CertificateError
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import Sources
 from verifier.certificate.witness import WitnessDraft
+from verifier.certificate.words import FRAME
 from verifier.certificate.write import Draft, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.explore import Budget
 from verifier.engine.outcome import Proof
-from verifier.engine.pieces import locate
-from verifier.engine.scheduler import NODES, CaseSearch
+from verifier.engine.phases import MARGIN, PhaseExplorer
+from verifier.engine.pieces import Stream, cut
+from verifier.engine.scheduler import CaseSearch
 
 ROUNDS = 30  # of mending
+MENDING_NODES = 1 << 15  # below one refused leaf
 PATIENCE = 2  # rounds after which a refused leaf is split rather than proved again with a larger margin
-
-Origins = list[list[tuple[int, int, int]]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Evidence:
                 seconds, leaves = float(answer["seconds"]), int(answer["leaves"])
                 margin = float(answer["margin"]) if answer["margin"] is not None else 0.0
                 return Accepted(Proof(self.path, size, leaves, seconds, self.sources.binding), margin)
-            if not _mend(cases, answer["failures"], numbers, owners, attempt, deadline):
+            if not _mend(cases, answer["failures"], owners, attempt, deadline):
                 break
         self.path.unlink(missing_ok=True)
         return None
@@ -99,17 +100,18 @@ class Evidence:
                 )
         return self._numbers
 
-    def _draft(self, cases: list[CaseSearch], numbers: list[int]) -> tuple[Draft, dict[int, Origins | Any]]:
+    def _draft(self, cases: list[CaseSearch], numbers: list[int]) -> tuple[Draft, dict[int, tuple[int, Stream]]]:
         """The certificate, and for every chunk the case it belongs to and where its words came from."""
         roots = [np.zeros(1, dtype=np.int64)] * self._all_cases  # an empty case needs no proof: a single leaf
         further: list[np.ndarray] = []
-        owners: dict[int, Any] = {}
+        owners: dict[int, tuple[int, Stream]] = {}
         for k, case in enumerate(cases):
-            streams, origins = case.pieces.chunks(self._all_cases + len(further))
-            roots[numbers[k]] = streams[0]
-            for i, origin in enumerate(origins):
-                owners[numbers[k] if i == 0 else self._all_cases + len(further) + i - 1] = (k, origin)
-            further += streams[1:]
+            first = self._all_cases + len(further)
+            root, *chunks = cut(case.pieces.stream(), first)
+            roots[numbers[k]] = root.words
+            owners[numbers[k]] = k, root
+            owners.update((first + i, (k, chunk)) for i, chunk in enumerate(chunks))
+            further += [chunk.words for chunk in chunks]
         draft = Draft(
             self.sources.model, self.sources.query, self._all_cases, roots + further, self.claim, self.producer
         )
@@ -119,17 +121,16 @@ class Evidence:
 def _mend(
     cases: list[CaseSearch],
     failures: list[dict[str, Any]],
-    numbers: list[int],
-    owners: dict[int, Any],
+    owners: dict[int, tuple[int, Stream]],
     attempt: int,
     deadline: Deadline,
 ) -> bool:
     """Search below every refused leaf in float64, with a larger margin each time; False when one stays open."""
     refused: dict[int, list[tuple[int, int, dict[str, Any]]]] = {}
     for failure in failures:
-        k, origin = owners[failure["chunk"]]
-        piece, position = locate(origin, failure["position"])
-        refused.setdefault(k, []).append((piece, position, failure))
+        k, stream = owners[failure["chunk"]]
+        at = failure["position"]
+        refused.setdefault(k, []).append((int(stream.piece[at]), int(stream.position[at]), failure))
     for k, leaves in refused.items():
         case = cases[k]
         explorer = replace(case.explorer, precision="float64", margin=10.0 ** min(attempt - 9, -5))
@@ -137,10 +138,26 @@ def _mend(
         leaves.sort(key=lambda leaf: leaf[:2], reverse=True)
         for piece, position, failure in leaves:
             lower, upper = np.array(failure["lower"]), np.array(failure["upper"])
-            budget = Budget(deadline, NODES)
+            budget = Budget(deadline, MENDING_NODES)
+            if case.pieces.words[piece][0] == FRAME:
+                if not _again(
+                    case, piece, PhaseExplorer(case.explorer, MARGIN * 10.0 ** (attempt + 1)), failure, budget
+                ):
+                    return False
+                break  # the other refused leaves of this tree went with it
             seen = explorer.explore(lower[None], upper[None], budget, -np.inf, split_first=attempt >= PATIENCE)
             if len(seen.open_lower):
                 return False
             case.pieces.add(seen.pieces[0], case.pieces.reopen(piece, position))
             case.nodes += seen.nodes
+    return True
+
+
+def _again(case: CaseSearch, piece: int, method: PhaseExplorer, failure: dict[str, Any], budget: Budget) -> bool:
+    """A phase tree is found again as a whole, with a larger margin."""
+    seen = method.explore(np.array([failure["lower"]]), np.array([failure["upper"]]), budget, -np.inf)
+    if len(seen.open_lower):
+        return False
+    case.pieces.words[piece] = seen.pieces[0]
+    case.nodes += seen.nodes
     return True

@@ -43,6 +43,7 @@ class Exploration:
     are undecided. ``stuck[i]`` tells which of them cannot be split any further. ``attained``: the least value of the
     best row at any evaluated point, and ``point`` where;
     a value <= 0 is a candidate violation. ``proved``: the least lower bound over the open boxes (inf when none).
+    ``gave_up``: the method saw no way on, although there was time.
     """
 
     pieces: tuple[np.ndarray, ...]
@@ -53,13 +54,12 @@ class Exploration:
     attained: float
     point: np.ndarray
     proved: float
-    relaxed_point: np.ndarray | None
+    gave_up: bool = False
 
 
 def joined(parts: list[Exploration]) -> Exploration:
     """Explorations of several boxes as one."""
     worst = min(parts, key=lambda part: part.attained)
-    loosest = min(parts, key=lambda part: part.proved)
     return Exploration(
         tuple(piece for part in parts for piece in part.pieces),
         np.concatenate([part.open_lower for part in parts]),
@@ -68,8 +68,8 @@ def joined(parts: list[Exploration]) -> Exploration:
         sum(part.nodes for part in parts),
         worst.attained,
         worst.point,
-        loosest.proved,
-        loosest.relaxed_point,
+        min(part.proved for part in parts),
+        any(part.gave_up for part in parts),
     )
 
 
@@ -84,7 +84,7 @@ class Explorer:
     network: ReluNetwork
     rows: Rows
     root_width: np.ndarray
-    rule: str = "smear-root"
+    rule: str = "gap"
     depth_first: bool = True
     clip_below: float = 0.75
     margin: float = 1e-6
@@ -141,29 +141,30 @@ class Explorer:
             return
         ids, low, up, forced = ids[go_on], low[go_on], up[go_on], forced[go_on]
         form, at_mid = bounds.form[go_on].astype(float), bounds.at_mid[go_on].astype(float)
-        bound = bounds.lower[go_on].astype(float)
+        bound, gap = bounds.lower[go_on].astype(float), bounds.gap[go_on].astype(float)
         corners = _minimisers(form, bound, low, up)
         state.see(self.values(corners), corners)
         if state.attained <= stop_at:
-            state.reopen(ids, low, up, bound, corners)
+            state.reopen(ids, low, up, bound)
             return
         new_low, new_up, nothing = clip(form, at_mid, low, up)
         nothing &= ~forced
         state.close(ids[nothing])
         keep = ~nothing
-        ids, low, up, form, bound, corners = ids[keep], low[keep], up[keep], form[keep], bound[keep], corners[keep]
-        new_low, new_up = new_low[keep], new_up[keep]
+        ids, low, up, form, bound = ids[keep], low[keep], up[keep], form[keep], bound[keep]
+        new_low, new_up, gap = new_low[keep], new_up[keep], gap[keep]
         ratio = np.where(up > low, (new_up - new_low) / np.where(up > low, up - low, 1), 1)
         shrunk = ratio.prod(axis=1) < self.clip_below
+        gap = np.where(shrunk[:, None], gap * ratio, gap)
         ids = state.clip(ids, shrunk)
         low, up = np.where(shrunk[:, None], new_low, low), np.where(shrunk[:, None], new_up, up)
-        scores = RULES[self.rule](OpenBoxes(form, bound, up - low, self.root_width))
+        scores = RULES[self.rule](OpenBoxes(form, gap, up - low, self.root_width))
         middle = low + 0.5 * (up - low)
         scores = np.where((middle > low) & (middle < up), np.nan_to_num(scores, nan=0.0), -1.0)
         dim = scores.argmax(axis=1)
         fixed = scores[np.arange(len(dim)), dim] < 0
-        state.strand(ids[fixed], low[fixed], up[fixed], bound[fixed].max(axis=1), corners[fixed])
-        state.split(ids[~fixed], dim[~fixed], low[~fixed], up[~fixed], bound[~fixed].max(axis=1), corners[~fixed])
+        state.strand(ids[fixed], low[fixed], up[fixed], bound[fixed].max(axis=1, initial=-np.inf))
+        state.split(ids[~fixed], dim[~fixed], low[~fixed], up[~fixed], bound[~fixed].max(axis=1, initial=-np.inf))
 
 
 def _minimisers(form: np.ndarray, bound: np.ndarray, low: np.ndarray, up: np.ndarray) -> np.ndarray:
@@ -182,16 +183,16 @@ class _State:
         self.code = np.full(max(256, self.roots), OPEN, dtype=np.int64)
         self.first = np.zeros(len(self.code), dtype=np.int64)  # child, or first of two neighbours
         self.size = self.roots
-        self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
-        self.stranded: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self.open: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+        self.stranded: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         self.attained = np.inf
         middle = (lower + upper) / 2
         self.point = middle[0]
-        self._push(np.arange(self.roots), lower, upper, np.full(self.roots, -np.inf), middle)
+        self._push(np.arange(self.roots), lower, upper, np.full(self.roots, -np.inf))
 
-    def _push(self, ids: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray, corner: np.ndarray) -> None:
+    def _push(self, ids: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray) -> None:
         if len(ids):
-            self.open.append((ids, low, up, bound, corner))
+            self.open.append((ids, low, up, bound))
 
     def take(self, count: int, depth_first: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Remove up to ``count`` open boxes: the newest, or those with the least bound."""
@@ -200,13 +201,13 @@ class _State:
             while self.open and have < count:
                 blocks.append(self.open.pop())
                 have += len(blocks[-1][0])
-            ids, low, up, bound, corner = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+            ids, low, up, bound = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         else:
-            ids, low, up, bound, corner = (np.concatenate(parts) for parts in zip(*self.open, strict=True))
+            ids, low, up, bound = (np.concatenate(parts) for parts in zip(*self.open, strict=True))
             order = np.argsort(bound, kind="stable")
-            ids, low, up, bound, corner = ids[order], low[order], up[order], bound[order], corner[order]
+            ids, low, up, bound = ids[order], low[order], up[order], bound[order]
             self.open = []
-        self._push(ids[count:], low[count:], up[count:], bound[count:], corner[count:])
+        self._push(ids[count:], low[count:], up[count:], bound[count:])
         return ids[:count], low[:count], up[:count]
 
     def see(self, values: np.ndarray, points: np.ndarray) -> None:
@@ -216,12 +217,12 @@ class _State:
     def close(self, ids: np.ndarray) -> None:
         self.code[ids] = self.leaf
 
-    def reopen(self, ids: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray, corner: np.ndarray) -> None:
-        self._push(ids, low, up, bound.max(axis=1), corner)
+    def reopen(self, ids: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray) -> None:
+        self._push(ids, low, up, bound.max(axis=1, initial=-np.inf))
 
-    def strand(self, ids: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray, corner: np.ndarray) -> None:
+    def strand(self, ids: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray) -> None:
         if len(ids):
-            self.stranded.append((ids, low, up, bound, corner))
+            self.stranded.append((ids, low, up, bound))
 
     def _allocate(self, count: int) -> np.ndarray:
         while self.size + count > len(self.code):
@@ -239,9 +240,7 @@ class _State:
         ids[shrunk] = children
         return ids
 
-    def split(
-        self, ids: np.ndarray, dim: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray, corner: np.ndarray
-    ) -> None:
+    def split(self, ids: np.ndarray, dim: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray) -> None:
         if not len(ids):
             return
         children = self._allocate(2 * len(ids))
@@ -252,12 +251,12 @@ class _State:
         first_up, second_low = up.copy(), low.copy()
         first_up[row, dim] = middle
         second_low[row, dim] = middle
-        self._push(children[::2], low, first_up, bound, corner)
-        self._push(children[1::2], second_low, up, bound, corner)
+        self._push(children[::2], low, first_up, bound)
+        self._push(children[1::2], second_low, up, bound)
 
     def result(self) -> Exploration:
         left = self.open + self.stranded
-        boxes = {int(i): (lo, hi) for ids, low, up, _, _ in left for i, lo, hi in zip(ids, low, up, strict=True)}
+        boxes = {int(i): (lo, hi) for ids, low, up, _ in left for i, lo, hi in zip(ids, low, up, strict=True)}
         stranded = {int(i) for block in self.stranded for i in block[0]}
         code, first = self.code.tolist(), self.first.tolist()
         pieces, order = [], []
@@ -266,8 +265,7 @@ class _State:
             pieces.append(np.array(words, dtype=np.int64))
             order += open_nodes
         inputs = len(self.point)
-        bounds = np.concatenate([b for *_, b, _ in left]) if left else np.empty(0)
-        corners = np.concatenate([c for *_, c in left]) if left else np.empty((0, inputs))
+        bounds = np.concatenate([bound for *_, bound in left]) if left else np.empty(0)
         return Exploration(
             tuple(pieces),
             np.array([boxes[i][0] for i in order]).reshape(-1, inputs),
@@ -277,7 +275,6 @@ class _State:
             self.attained,
             self.point,
             float(bounds.min()) if len(bounds) else np.inf,
-            corners[bounds.argmin()] if len(bounds) else None,
         )
 
 

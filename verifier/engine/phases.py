@@ -13,12 +13,15 @@ import numpy as np
 
 from relaxations.bounds.beta import Duals, Frame, Pass, evaluate
 from relaxations.bounds.boxes import BoxBounder, Rows
-from relaxations.network import ReluNetwork
+from relaxations.network import ReluNetwork, push
 from verifier.certificate.words import FRAME, HINTED, LEAF, OPEN, RELU
 from verifier.engine.explore import Budget, Exploration, Explorer, joined
 
 ROOT_STEPS, STEPS = 60, 16  # of dual ascent, at the root and at every other node
 SLOPE_RATE, MULTIPLIER_RATE, DECAY = 0.15, 0.2, 0.97
+PATIENCE = 8  # further ascents on fully split nodes before the search by phases is given up
+MARGIN = 1e-9  # of the rows' size: a bound below it is not believed
+EASY = 1e4  # times that margin: nodes this far above it need no more steps (the ascent itself is in float32)
 CELLS_AT_ONCE = 1 << 18  # nodes per batch times neurons
 MEMORY_CELLS = 1 << 28  # of the open nodes together
 
@@ -47,20 +50,21 @@ class PhaseExplorer:
     """The same interface as ``Explorer.explore``, by phases: a box is closed as a whole or not at all."""
 
     explorer: Explorer
+    margin: float = MARGIN
 
     def explore(self, lower: np.ndarray, upper: np.ndarray, budget: Budget, stop_at: float = 0.0) -> Exploration:
         """Search below boxes (K, inputs), one after another, each until closed, violated, or the budget ends."""
         boxes = zip(lower, upper, strict=True)
-        return joined([PhaseSearch(self.explorer, low, up).run(budget, stop_at) for low, up in boxes])
+        return joined([PhaseSearch(self.explorer, low, up, self.margin).run(budget, stop_at) for low, up in boxes])
 
 
 class PhaseSearch:
     """The tree over one box; ``run`` works until the box is closed, a violation is seen, or the budget ends."""
 
-    def __init__(self, explorer: Explorer, lower: np.ndarray, upper: np.ndarray) -> None:
+    def __init__(self, explorer: Explorer, lower: np.ndarray, upper: np.ndarray, margin: float = MARGIN) -> None:
         self.explorer, self.lower, self.upper = explorer, lower, upper
         exact = BoxBounder(explorer.network, explorer.rows).bounds(lower[None], upper[None])
-        dtype = np.float32
+        dtype = np.dtype(explorer.precision)
         self.network: ReluNetwork = explorer.network.astype(dtype)
         rows = explorer.rows
         self.rows = Rows(rows.x.astype(dtype), rows.y.astype(dtype), rows.constant.astype(dtype))
@@ -78,6 +82,7 @@ class PhaseSearch:
         )
         unstable = [np.flatnonzero((l < 0) & (u > 0)) for l, u in zip(self.frame.lower, self.frame.upper)]
         self.crown = float(exact.lower[0].max(initial=-np.inf))
+        self.least = margin * self._size(exact.ranges)
         self.neurons = np.array([(k, i) for k, where in enumerate(unstable) for i in where]).reshape(-1, 2)
         self.columns = [np.flatnonzero(self.neurons[:, 0] == k) for k in range(len(unstable))]
         self.places = unstable
@@ -85,19 +90,30 @@ class PhaseSearch:
         self.split: dict[int, tuple[int, int]] = {}  # column of the neuron, first child
         self.open: list[_Nodes] = [self._root()]
         self.count = 1
+        self.stalled = 0  # times that fully split nodes were met and not closed
         self.attained, self.point = np.inf, (lower + upper) / 2
-        self.relaxed_point: np.ndarray | None = None
 
     def run(self, budget: Budget, stop_at: float = 0.0) -> Exploration:
         steps = ROOT_STEPS
-        if self.crown > self.explorer.margin * (1 + abs(self.crown)):
+        if self.crown > self.least:
             self.open = []  # the default rule proves the box: no tree, and a margin that can be stated
         while self.open and self.attained > stop_at and self.count < budget.nodes and not budget.over:
+            if self.stalled > PATIENCE or self._open_cells() > MEMORY_CELLS:
+                break
             self._step(self._take(), steps)
             steps = STEPS
-            if sum(len(nodes.ids) for nodes in self.open) * len(self.neurons) > MEMORY_CELLS:
-                break
         return self._result()
+
+    def _size(self, ranges: list[tuple[np.ndarray, np.ndarray]]) -> float:
+        """What the rows' terms add up to in absolute value on the box: the checker's rounding is relative to it."""
+        values = [np.maximum(np.abs(self.lower), np.abs(self.upper)), *(np.maximum(u[0], 0) for _, u in ranges)]
+        output, rows = self.explorer.network.output, self.explorer.rows
+        outputs = sum((push(abs(w), values[s]) for s, w in output.terms), start=np.abs(output.bias))
+        terms = np.abs(rows.x) @ values[0] + np.abs(rows.y) @ outputs + np.abs(rows.constant)
+        return float(terms.max(initial=0.0))
+
+    def _open_cells(self) -> int:
+        return sum(len(nodes.ids) for nodes in self.open) * len(self.neurons)
 
     def _root(self) -> _Nodes:
         size, count = len(self.neurons), len(self.rows.constant)
@@ -142,11 +158,9 @@ class PhaseSearch:
         values = self.explorer.values(last.point.astype(float))
         if values.min() < self.attained:
             self.attained, self.point = float(values.min()), last.point[values.argmin()].astype(float)
-        worst = int(nodes.bound.argmin())
-        self.relaxed_point = last.point[worst].astype(float)
         stored = self._as_stored(nodes)
         bound = self._evaluate(stored, self.frame64, self.explorer.network, self.explorer.rows).bound
-        closed = bound > self.explorer.margin * (1 + np.abs(bound))
+        closed = bound > self.least
         for i in np.flatnonzero(closed):
             self.closed[int(nodes.ids[i])] = _head(stored, i), stored.multipliers[i]
         self._branch(nodes[~closed], self._gather(last.gap)[~closed])
@@ -160,6 +174,7 @@ class PhaseSearch:
         fixed = gap.max(axis=1, initial=-1.0) < 0
         if fixed.any():
             self.open.append(nodes[fixed])
+            self.stalled += 1
         nodes, column = nodes[~fixed], column[~fixed]
         row = np.arange(len(row_of := nodes.ids))
         first = self.count + 2 * row
@@ -188,7 +203,7 @@ class PhaseSearch:
             better = last.bound > best.bound
             best.slopes[better], best.multipliers[better] = slopes[better], multipliers[better]
             best.weights[better], best.bound[better] = weights[better], last.bound[better]
-            if step == steps or (best.bound > 2 * self.explorer.margin * (1 + np.abs(best.bound))).all():
+            if step == steps or (best.bound > EASY * self.least).all():
                 break
             g_slopes, g_multipliers = self._gather(last.gradient.slopes), self._gather(last.gradient.multipliers)
             slopes = np.clip(slopes + rate * SLOPE_RATE * _adam(g_slopes, moments, 0, step), 0, 1)
@@ -223,7 +238,7 @@ class PhaseSearch:
             self.attained,
             self.point,
             bound,
-            None if done else self.relaxed_point,
+            self.stalled > PATIENCE or self._open_cells() > MEMORY_CELLS,
         )
 
     def _words(self) -> np.ndarray:

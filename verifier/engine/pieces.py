@@ -6,9 +6,26 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from verifier.certificate.words import OPEN, REF
+from verifier.certificate.words import CLIP, FRAME, OPEN, QUICK_CLIP, REF, SPLIT
 
-INLINE = 400  # words; a smaller piece is written into its parent instead of becoming a chunk of its own
+CHUNKS = 16  # about as many a tree is cut into, for several processes to check at once
+SMALLEST = 200  # words of a chunk worth having
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Words of a tree, and for each the piece it came from and its position there (-1 for references)."""
+
+    words: np.ndarray
+    piece: np.ndarray
+    position: np.ndarray
+
+    def __getitem__(self, where: slice) -> Stream:
+        return Stream(self.words[where], self.piece[where], self.position[where])
+
+    @staticmethod
+    def join(parts: list[Stream]) -> Stream:
+        return Stream(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("words", "piece", "position")))
 
 
 @dataclass
@@ -36,52 +53,59 @@ class Pieces:
         self.children[piece].insert(index, None)
         return piece, index
 
-    def chunks(self, first: int) -> tuple[list[np.ndarray], list[list[tuple[int, int, int]]]]:
-        """The closed tree as streams: the root's, then further chunks numbered from ``first`` on.
-
-        With each stream comes where its words came from: (start in the stream, piece, start in the piece), ascending.
-        """
-        streams: list[np.ndarray] = []
-        origins: list[list[tuple[int, int, int]]] = []
-        waiting = [0]
-        while waiting:
-            root = waiting.pop(0)
-            parts: list[np.ndarray] = []
-            origin: list[tuple[int, int, int]] = []
-            length = 0
-            stack: list[tuple[int, int]] = [(root, 0)]  # piece, next open place
-            position = {root: 0}
-            while stack:
-                piece, place = stack.pop()
-                words = self.words[piece]
-                start = position[piece]
-                following = np.flatnonzero(words[start:] == OPEN)
-                end = start + int(following[0]) if len(following) else len(words)
-                if end > start:
-                    parts.append(words[start:end])
-                    origin.append((length, piece, start))
-                    length += end - start
-                position[piece] = end + 1
-                if end == len(words):
-                    continue
-                stack.append((piece, place + 1))
-                child = self.children[piece][place]
+    def stream(self) -> Stream:
+        """The whole closed tree in preorder; raises ValueError while something is open."""
+        parts: list[Stream] = []
+        stack = [(0, 0, 0)]  # piece, position to go on from, open places passed
+        while stack:
+            piece, start, passed = stack.pop()
+            words = self.words[piece]
+            following = np.flatnonzero(words[start:] == OPEN)
+            end = start + int(following[0]) if len(following) else len(words)
+            if end > start:
+                count = end - start
+                parts.append(Stream(words[start:end], np.full(count, piece), np.arange(start, end)))
+            if end < len(words):
+                child = self.children[piece][passed]
                 if child is None:
                     raise ValueError("the tree is not closed")
-                if len(self.words[child]) < INLINE:
-                    position[child] = 0
-                    stack.append((child, 0))
-                else:
-                    number = first + len(streams) + len(waiting)
-                    waiting.append(child)
-                    parts.append(np.array([REF, number >> 16, number & 0xFFFF], dtype=np.int64))
-                    length += 3
-            streams.append(np.concatenate(parts))
-            origins.append(origin)
-        return streams, origins
+                stack.append((piece, end + 1, passed + 1))
+                stack.append((child, 0, 0))
+        return Stream.join(parts)
 
 
-def locate(origin: list[tuple[int, int, int]], position: int) -> tuple[int, int]:
-    """The piece and the position in it of a word of a stream."""
-    start, piece, offset = max(entry for entry in origin if entry[0] <= position)
-    return piece, offset + position - start
+def cut(tree: Stream, first: int) -> list[Stream]:
+    """The tree as a root stream and chunks numbered from ``first`` on, of about equal size."""
+    target = max(SMALLEST, len(tree.words) // CHUNKS)
+    if len(tree.words) <= 2 * target or (tree.words == FRAME).any():
+        return [tree]
+    ends = _subtree_ends(tree.words)
+    root: list[Stream] = []
+    chunks: list[Stream] = []
+    position = kept = 0
+    while position < len(tree.words):
+        size = ends[position] - position
+        if target // 16 <= size <= target:
+            number = first + len(chunks)
+            reference = np.array([REF, number >> 16, number & 0xFFFF])
+            root += [tree[kept:position], Stream(reference, np.full(3, -1), np.full(3, -1))]
+            chunks.append(tree[position : ends[position]])
+            position = kept = ends[position]
+        else:
+            position += 1
+    return [Stream.join([*root, tree[kept:]]), *chunks]
+
+
+def _subtree_ends(words: np.ndarray) -> list[int]:
+    """For every word of a tree without phases, the position after its sub-tree."""
+    stream = words.tolist()
+    ends = [0] * len(stream)
+    for i in range(len(stream) - 1, -1, -1):
+        word = stream[i]
+        if word >= SPLIT:
+            ends[i] = ends[ends[i + 1]]
+        elif word in (CLIP, QUICK_CLIP):
+            ends[i] = ends[i + 1]
+        else:
+            ends[i] = i + 1
+    return ends

@@ -8,15 +8,17 @@ from relaxations.bounds.boxes import BoxBounder
 from verifier.engine.outcome import RelaxedAttack
 from verifier.engine.scheduler import CaseSearch, Place
 
-LISTED = 10
+LISTED = 10  # neurons
+LOOKED_AT = 16  # open boxes
 
 
 def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
     """The open box with the least bound, its relaxation's minimiser, and the neurons whose relaxation it exploits."""
-    candidates = [(k, place) for k, case in enumerate(cases) for place in [*case.waiting, *case.stuck][-256:]]
+    candidates = [(k, place) for k, case in enumerate(cases) for place in case.open]
     if not candidates:
         return None
-    found = [(_minimise(cases[k], place), k) for k, place in candidates[:512]]
+    candidates.sort(key=lambda entry: entry[1].bound)
+    found = [(_minimise(cases[k], place), k) for k, place in candidates[:LOOKED_AT]]
     (bound, point, exploits), k = min(found, key=lambda entry: entry[0][0])
     value = float(cases[k].explorer.values(point[None])[0])
     return RelaxedAttack(k, point.tolist(), bound, value, exploits)

@@ -28,35 +28,41 @@ GROUP = 64  # boxes explored together
 NODES = 1 << 20  # of one exploration
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Place:
-    """An open box and where its piece belongs: (piece, index among that piece's open places), None for the root."""
+    """An open box and where its piece belongs: (piece, index among that piece's open places), None for the root.
+
+    ``bound``: the best row is proved to be at least this on the box (up to search precision).
+    """
 
     at: tuple[int, int] | None
     lower: np.ndarray
     upper: np.ndarray
+    bound: float = -np.inf
 
 
 @dataclass
 class CaseSearch:
-    """The state of one case's search. ``bound`` is the least proved value over what is still open."""
+    """The state of one case's search; what is being explored elsewhere is ``running``."""
 
     explorer: Explorer
     method: Explorer | PhaseExplorer
     waiting: list[Place]
     pieces: Pieces = field(default_factory=Pieces)
-    running: int = 0
+    running: list[Place] = field(default_factory=list)
     stuck: list[Place] = field(default_factory=list)
     nodes: int = 0
     attained: float = np.inf
     point: np.ndarray | None = None
-    bound: float = -np.inf
-    relaxed_point: np.ndarray | None = None
     stop_at: float = 0.0
 
     @property
+    def open(self) -> list[Place]:
+        return [*self.waiting, *self.running, *self.stuck]
+
+    @property
     def closed(self) -> bool:
-        return not (self.waiting or self.running or self.stuck)
+        return not self.open
 
     def slice(self) -> Deadline:
         """How long one exploration may take."""
@@ -86,13 +92,13 @@ class CaseSearch:
             piece = self.pieces.add(words, place.at)
             for index in range(len(self.pieces.children[piece])):
                 i = start + index
-                following = Place((piece, index), seen.open_lower[i], seen.open_upper[i])
+                following = Place((piece, index), seen.open_lower[i], seen.open_upper[i], seen.proved)
                 (self.stuck if seen.stuck[i] else self.waiting).append(following)
             start += len(self.pieces.children[piece])
         self.nodes += seen.nodes
         self.see(seen.attained, seen.point)
-        if seen.relaxed_point is not None:
-            self.bound, self.relaxed_point = seen.proved, seen.relaxed_point
+        if seen.gave_up:
+            self.method = self.explorer  # phases do not get there: what time is left goes to input splitting
 
 
 @dataclass(frozen=True)
@@ -155,7 +161,7 @@ def _search_parallel(
                 k = max(range(len(cases)), key=lambda k: len(cases[k].waiting))
                 case = cases[k]
                 places = case.take(int(np.clip(len(case.waiting) // (2 * workers), 1, GROUP)))
-                case.running += 1
+                case.running += places
                 budget = Budget(earliest(deadline(), case.slice()), NODES, stop)
                 lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
                 running[pool.submit(case.method.explore, lower, upper, budget, case.stop_at)] = (k, places)
@@ -165,7 +171,7 @@ def _search_parallel(
             for future in done:
                 k, places = running.pop(future)
                 seen = future.result()
-                cases[k].running -= 1
+                cases[k].running = [place for place in cases[k].running if place not in places]
                 cases[k].put_back(places, seen)
                 if cases[k].candidate() and found(k, seen.point):
                     return
@@ -173,9 +179,8 @@ def _search_parallel(
     finally:
         stop.touch()
         pool.shutdown(wait=False, cancel_futures=True)
-        for k, places in running.values():
-            cases[k].running -= 1
-            cases[k].waiting += places
+        for case in cases:
+            case.waiting, case.running = case.waiting + case.running, []
 
 
 def _explore(case: CaseSearch, places: list[Place], budget: Budget) -> Exploration:
@@ -184,10 +189,9 @@ def _explore(case: CaseSearch, places: list[Place], budget: Budget) -> Explorati
 
 
 def _progress(cases: list[CaseSearch]) -> Progress:
-    open_cases = [case for case in cases if not case.closed]
     return Progress(
         min((case.attained for case in cases), default=np.inf),
-        min((case.bound for case in open_cases), default=np.inf),
+        min((place.bound for case in cases for place in case.open), default=np.inf),
         sum(len(case.waiting) for case in cases),
         sum(case.nodes for case in cases),
     )
