@@ -168,7 +168,7 @@ def _to_bound(
                 high, rest = int(words[at[i] + 1]), int(words[at[i] + 2])
                 references.append(Reference(high << 16 | rest, low[i], up[i]))
             frames += [(int(at[i]), low[i], up[i]) for i in np.flatnonzero(word == FRAME)]
-            other = np.isin(word, LEAVES + CLIPS)
+            other = (word == LEAF) | (word == CLIP) | (word == QUICK_LEAF) | (word == QUICK_CLIP)
             if other.any():
                 queue.append((at[other], low[other], up[other]))
                 queued += int(other.sum())

@@ -16,10 +16,10 @@ from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
 from specs.errors import CertificateError, ModelError, UnsupportedOpError
 from specs.problem import Case, Problem
-from verifier.attack.pgd import pgd, starts
 from verifier.attack.witness import inside, replay
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import sources
+from verifier.engine.attacks import FIRST_STARTS, Schedule
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
@@ -28,7 +28,7 @@ from verifier.engine.phases import PhaseExplorer
 from verifier.engine.relaxed import relaxed_attack
 from verifier.engine.scheduler import CaseSearch, Place, Progress, search
 
-ATTACK_STARTS, ATTACK_SECONDS = 48, 0.5  # per case
+ATTACK_SECONDS = 0.5  # per case, at first
 ATTACK_SHARE = 0.1  # of the time, for all cases together
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 8  # inputs; with more of them ReLU phases are split instead
@@ -120,9 +120,12 @@ class _Decision:
         refine = network.density > SPARSE_NETWORK
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         if self.options.attack:
-            self._attack(network)
+            self._attack()
+        attacks = Schedule(self.options.seed) if self.options.attack else None
         if self.attack is None:
-            search(self.cases, self._search_deadline, self.options.workers, self._found, self.report, self.folder)
+            search(
+                self.cases, self._search_deadline, self.options.workers, self._found, self.report, self.folder, attacks
+            )
         if self.attack is not None:
             return self._outcome("violated", "")
         if all(case.closed for case in self.cases):
@@ -146,7 +149,7 @@ class _Decision:
             refine=refine,
         )
         by_phases = network.layers and network.input_size > SPLIT_UP_TO
-        return CaseSearch(explorer, PhaseExplorer(explorer) if by_phases else explorer, [Place(None, low, up)])
+        return CaseSearch(explorer, PhaseExplorer(explorer) if by_phases else explorer, Place(None, low, up))
 
     def _search_deadline(self) -> Deadline:
         """Checking costs a known share of finding the proof, so that much time is left for it."""
@@ -154,15 +157,13 @@ class _Decision:
         share = CHECK_SHARE_PHASES if by_phases else CHECK_SHARE
         return self.deadline.earlier(CHECK_RESERVE + share * (time.monotonic() - self.started))
 
-    def _attack(self, network: ReluNetwork) -> None:
+    def _attack(self) -> None:
+        """A first descent on every case, from few points: most violations are easy to find."""
         limit = Deadline.after(ATTACK_SHARE * self.options.seconds)
         for k, case in enumerate(self.cases):
-            place = case.waiting[0]
             until = earliest(limit, Deadline.after(ATTACK_SECONDS))
-            begin = starts(place.lower, place.upper, ATTACK_STARTS, self.options.seed)
-            attempt = pgd(network, case.explorer.rows, place.lower, place.upper, begin, until)
-            case.see(attempt.value, attempt.point)
-            if (case.candidate() and self._found(k, attempt.point)) or limit.over:
+            attempt, _ = case.attack(FIRST_STARTS, self.options.seed, until).run()
+            if (case.judge(attempt.value, attempt.point) and self._found(k, attempt.point)) or limit.over:
                 return
 
     def _found(self, k: int, point: np.ndarray) -> bool:

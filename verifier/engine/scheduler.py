@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from verifier.engine.attacks import Attack, Schedule
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget, Exploration, Explorer
 from verifier.engine.phases import PhaseExplorer
@@ -21,6 +22,8 @@ from verifier.engine.pieces import Pieces
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+    from verifier.attack.pgd import Attempt
 
 ALONE = 0.15  # seconds one process searches before others are worth starting
 SLICE = 0.4  # seconds of one exploration by input splitting; one by phases cannot be taken up again and is not cut
@@ -47,7 +50,8 @@ class CaseSearch:
 
     explorer: Explorer
     method: Explorer | PhaseExplorer
-    waiting: list[Place]
+    root: Place
+    waiting: list[Place] = field(init=False)
     pieces: Pieces = field(default_factory=Pieces)
     running: list[Place] = field(default_factory=list)
     stuck: list[Place] = field(default_factory=list)
@@ -55,6 +59,9 @@ class CaseSearch:
     attained: float = np.inf
     point: np.ndarray | None = None
     stop_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.waiting = [self.root]
 
     @property
     def open(self) -> list[Place]:
@@ -68,6 +75,11 @@ class CaseSearch:
         """How long one exploration may take."""
         return Deadline.after(math.inf if isinstance(self.method, PhaseExplorer) else SLICE)
 
+    def attack(self, count: int, seed: int, deadline: Deadline) -> Attack:
+        """Descent from random points of the whole box, below what has been seen so far."""
+        explorer, root = self.explorer, self.root
+        return Attack(explorer.network, explorer.rows, root.lower, root.upper, count, seed, self.stop_at, deadline)
+
     def take(self, count: int) -> list[Place]:
         """The newest open boxes, so that few stay open."""
         taken, self.waiting = self.waiting[-count:], self.waiting[:-count]
@@ -77,6 +89,11 @@ class CaseSearch:
         """Remember an evaluated point if it is the worst so far."""
         if value < self.attained:
             self.attained, self.point = value, point
+
+    def judge(self, value: float, point: np.ndarray) -> bool:
+        """See a point; whether it is a new candidate violation."""
+        self.see(value, point)
+        return self.candidate()
 
     def candidate(self) -> bool:
         """Whether a new candidate violation was seen; the next one has to be clearly lower."""
@@ -118,6 +135,7 @@ def search(
     found: Callable[[int, np.ndarray], bool],
     report: Callable[[Progress], None],
     folder: Path,
+    attacks: Schedule | None,
 ) -> None:
     """Explore until every case is closed or stuck, ``found`` confirms a violation, or the deadline passes.
 
@@ -136,8 +154,11 @@ def search(
             report(_progress(cases))
             if case.candidate() and found(k, seen.point):
                 return
+            due = attacks is not None and workers < 2 and attacks.due and not deadline().over
+            if due and _attack(cases, attacks, deadline(), found):
+                return
     if workers > 1 and any(case.waiting for case in cases) and not deadline().over:
-        _search_parallel(cases, deadline, workers, found, report, folder / "stop")
+        _search_parallel(cases, deadline, workers, found, report, folder / "stop", attacks)
 
 
 def _search_parallel(
@@ -147,6 +168,7 @@ def _search_parallel(
     found: Callable[[int, np.ndarray], bool],
     report: Callable[[Progress], None],
     stop: Path,
+    attacks: Schedule | None,
 ) -> None:
     """``stop`` is made when the search is over: explorations still at work see it and end."""
     import multiprocessing  # most questions are answered before they need a second process
@@ -154,6 +176,7 @@ def _search_parallel(
 
     context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
     running: dict[Future[Exploration], tuple[int, list[Place]]] = {}
+    attacking: dict[Future[tuple[Attempt, float]], int] = {}
     pool = ProcessPoolExecutor(workers, mp_context=context)
     try:
         while not deadline().over:
@@ -167,8 +190,17 @@ def _search_parallel(
                 running[pool.submit(case.method.explore, lower, upper, budget, case.stop_at)] = (k, places)
             if not running:
                 return
-            done, _ = wait(running, timeout=max(0.0, deadline().remaining), return_when=FIRST_COMPLETED)
-            for future in done:
+            if attacks is not None and not attacking and attacks.due:
+                k, count, seed = attacks.next({k: case.attained for k, case in enumerate(cases) if not case.closed})
+                attacking[pool.submit(cases[k].attack(count, seed, deadline()).run)] = k
+            done, _ = wait([*running, *attacking], timeout=max(0.0, deadline().remaining), return_when=FIRST_COMPLETED)
+            for future in done & attacking.keys():
+                k = attacking.pop(future)
+                attempt, seconds = future.result()
+                attacks.spent += seconds
+                if cases[k].judge(attempt.value, attempt.point) and found(k, attempt.point):
+                    return
+            for future in done & running.keys():
                 k, places = running.pop(future)
                 seen = future.result()
                 cases[k].running = [place for place in cases[k].running if place not in places]
@@ -181,6 +213,19 @@ def _search_parallel(
         pool.shutdown(wait=False, cancel_futures=True)
         for case in cases:
             case.waiting, case.running = case.waiting + case.running, []
+
+
+def _attack(
+    cases: list[CaseSearch], attacks: Schedule, deadline: Deadline, found: Callable[[int, np.ndarray], bool]
+) -> bool:
+    """One attack of the schedule, here; whether it found a violation."""
+    attained = {k: case.attained for k, case in enumerate(cases) if not case.closed}
+    if not attained:
+        return False
+    k, count, seed = attacks.next(attained)
+    attempt, seconds = cases[k].attack(count, seed, deadline).run()
+    attacks.spent += seconds
+    return cases[k].judge(attempt.value, attempt.point) and found(k, attempt.point)
 
 
 def _explore(case: CaseSearch, places: list[Place], budget: Budget) -> Exploration:
