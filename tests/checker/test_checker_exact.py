@@ -97,7 +97,7 @@ def by_definition(network: Network, x: list[Fraction]) -> list[Fraction]:
 def test_evaluate_is_exact(seed: int) -> None:
     network, rng = random_network(seed), random.Random(seed)
     for _ in range(5):
-        x = [Fraction(rng.randint(-10**6, 10**6), rng.randint(1, 10**6)) for _ in range(network.sizes[0])]
+        x = [Fraction(rng.randint(-(10**6), 10**6), rng.randint(1, 10**6)) for _ in range(network.sizes[0])]
         y = evaluate(network, x)
         assert y == by_definition(network, x)
         approximate = forward(network, np.array([float(v) for v in x]))
@@ -160,9 +160,7 @@ def test_the_float_checker_agrees_and_stays_on_the_safe_side(seed: int) -> None:
     network, rng = random_network(seed), random.Random(seed)
     lower, upper = random_box(rng, network.sizes[0])
     lower, upper = ([Fraction(float(v)) for v in side] for side in (lower, upper))
-    rows = [
-        QueryRow({}, {j: Fraction(sign)}, Fraction(0), True) for j in range(network.sizes[-1]) for sign in (1, -1)
-    ]
+    rows = [QueryRow({}, {j: Fraction(sign)}, Fraction(0), True) for j in range(network.sizes[-1]) for sign in (1, -1)]
     exact = lower_bounds(network, lower, upper, rows)
     box = Boxes.of(*(np.array([[float(v) for v in side]]) for side in (lower, upper)))
     y = np.array([[float(row.y.get(j, 0)) for j in range(network.sizes[-1])] for row in rows])

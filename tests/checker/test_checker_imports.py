@@ -52,8 +52,14 @@ def test_file_imports_only_the_trusted_base(path: Path) -> None:
 
 
 def test_the_walk_sees_what_it_must_refuse() -> None:
-    for line in ("import torch", "def f():\n    from specs.graph import Graph", "import verifier.engine",
-                 "from verifier import engine", "import pickle", "import numpy, onnx as o"):
+    for line in (
+        "import torch",
+        "def f():\n    from specs.graph import Graph",
+        "import verifier.engine",
+        "from verifier import engine",
+        "import pickle",
+        "import numpy, onnx as o",
+    ):
         assert any(not allowed(name) for name in imported(ast.parse(line))), line
     assert called(ast.parse("importlib.import_module('x'); eval('1')")) == {"import_module", "eval"}
     assert all(allowed(name) for name in imported(ast.parse("import numpy.typing\nfrom verifier.checker.x import y")))
@@ -67,8 +73,15 @@ def test_nothing_else_is_loaded_at_run_time() -> None:
         "print(sorted(tops - set(sys.stdlib_module_names) - {'numpy', 'verifier', '__main__', '__mp_main__'}))\n"
         "print(sorted(n for n in sys.modules if n.startswith('verifier.') and not n.startswith('verifier.checker')))"
     )
-    done = subprocess.run([sys.executable, "-S", "-c", script], capture_output=True, text=True, timeout=60, check=False,
-                          cwd=FOLDER.parents[1], env={"PYTHONPATH": str(numpy_home())})
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=FOLDER.parents[1],
+        env={"PYTHONPATH": str(numpy_home())},
+    )
     assert done.stdout.split("\n")[:2] == ["[]", "[]"], done.stderr
 
 

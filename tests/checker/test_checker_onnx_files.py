@@ -15,8 +15,17 @@ from verifier.checker.onnx import read_network
 from verifier.checker.onnx_operators import OPERATORS
 
 pytestmark = [pytest.mark.shared, pytest.mark.peer]
-FULLY_CONNECTED = ("acasxu", "cora_mnist", "linearizenn", "mnist_fc", "rl_benchmarks", "safenlp", "sat_relu", "test",
-                   "tllverifybench")
+FULLY_CONNECTED = (
+    "acasxu",
+    "cora_mnist",
+    "linearizenn",
+    "mnist_fc",
+    "rl_benchmarks",
+    "safenlp",
+    "sat_relu",
+    "test",
+    "tllverifybench",
+)
 
 
 def stored(path: Path) -> bytes:

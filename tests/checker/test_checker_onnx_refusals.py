@@ -43,8 +43,9 @@ def external() -> bytes:
 def with_function() -> bytes:
     """A local function that gives Relu another meaning."""
     proto = onnx.load_model_from_string(GOOD)
-    proto.functions.append(helper.make_function("", "Relu", ["a"], ["b"], [n("Neg", ["a"], ["b"])],
-                                                [helper.make_opsetid("", 13)]))
+    proto.functions.append(
+        helper.make_function("", "Relu", ["a"], ["b"], [n("Neg", ["a"], ["b"])], [helper.make_opsetid("", 13)])
+    )
     return proto.SerializeToString()
 
 
@@ -89,8 +90,10 @@ REFUSED = {
     "other domain": (other_domain(), "com.microsoft.Relu"),
     "opset 6": (model([n("Relu", ["x"], ["y"])], {"x": (3,)}, {}, 6), "opset"),
     "opset 22": (model([n("Relu", ["x"], ["y"])], {"x": (3,)}, {}, 22), "opset"),
-    "unknown operators": (model([n("Sin", ["x"], ["a"]), n("Conv", ["a"], ["b"]), n("Sin", ["b"], ["y"])],
-                                {"x": (3,)}, {}), r"Conv \(1x, first at 'b'\); Sin \(2x, first at 'a'\)"),
+    "unknown operators": (
+        model([n("Sin", ["x"], ["a"]), n("Conv", ["a"], ["b"]), n("Sin", ["b"], ["y"])], {"x": (3,)}, {}),
+        r"Conv \(1x, first at 'b'\); Sin \(2x, first at 'a'\)",
+    ),
     "unknown attribute": (one(n("Relu", ["x"], ["y"], slope=1.0)), "slope"),
     "attribute of another opset": (one(n("Squeeze", ["x"], ["y"], axes=[0]), shape=(1, 3)), "axes"),
     "input of another opset": (one(n("Squeeze", ["x", "a"], ["y"]), 11, (1, 3), a=integers(0)), "not allowed"),
@@ -113,21 +116,37 @@ REFUSED = {
     "gather out of range": (one(n("Gather", ["x", "i"], ["y"], axis=1), i=integers(3)), "Gather at"),
     "axis out of range": (one(n("Concat", ["x", "x"], ["y"], axis=2)), "axes"),
     "axis twice": (one(n("ReduceSum", ["x", "a"], ["y"]), a=integers(1, -1)), "axes"),
-    "slice with step 0": (one(n("Slice", ["x", "s", "e", "a", "t"], ["y"]), s=integers(0), e=integers(1),
-                              a=integers(0), t=integers(0)), "step"),
-    "slice backwards from before the start": (one(n("Slice", ["x", "s", "e", "a", "t"], ["y"]), s=integers(-9),
-                                                  e=integers(-99), a=integers(0), t=integers(-1)), "start"),
+    "slice with step 0": (
+        one(n("Slice", ["x", "s", "e", "a", "t"], ["y"]), s=integers(0), e=integers(1), a=integers(0), t=integers(0)),
+        "step",
+    ),
+    "slice backwards from before the start": (
+        one(
+            n("Slice", ["x", "s", "e", "a", "t"], ["y"]), s=integers(-9), e=integers(-99), a=integers(0), t=integers(-1)
+        ),
+        "start",
+    ),
     "split of the wrong sum": (one(n("Split", ["x", "s"], ["y", "z"], axis=1), s=integers(1, 1)), "split"),
-    "pad with a number": (one(n("Pad", ["x", "p", "v"], ["y"]), p=integers(0, 1, 0, 1),
-                              v=np.array(1, dtype=F32)), "constant 0"),
+    "pad with a number": (
+        one(n("Pad", ["x", "p", "v"], ["y"]), p=integers(0, 1, 0, 1), v=np.array(1, dtype=F32)),
+        "constant 0",
+    ),
     "pad by reflection": (one(n("Pad", ["x", "p"], ["y"], mode="reflect"), p=integers(0, 1, 0, 1)), "constant 0"),
-    "dropout in training": (one(n("Dropout", ["x", "r", "t"], ["y"]), r=np.array(0.5, dtype=F32),
-                                t=np.array(True)), "training"),
+    "dropout in training": (
+        one(n("Dropout", ["x", "r", "t"], ["y"]), r=np.array(0.5, dtype=F32), t=np.array(True)),
+        "training",
+    ),
     "cast that rounds": (one(n("Cast", ["w"], ["y"], to=1), w=np.array([0.1])), "may change"),
     "cast of a computed value": (one(n("Cast", ["x"], ["y"], to=10)), "double"),
     "enormous expansion": (one(n("Expand", ["x", "s"], ["y"]), s=integers(10**9, 2, 3)), "too large"),
-    "too many layers": (model([n("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}" if i < 1000 else "y"])
-                               for i in range(1001)], {"x": (1,)}, {}), "layers"),
+    "too many layers": (
+        model(
+            [n("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}" if i < 1000 else "y"]) for i in range(1001)],
+            {"x": (1,)},
+            {},
+        ),
+        "layers",
+    ),
 }
 
 

@@ -154,8 +154,10 @@ def test_a_strict_bound_excludes_its_boundary_only() -> None:
 
 
 def test_comments_and_layout_do_not_matter() -> None:
-    text = "; (assert nonsense\n(set-logic QF_LRA)(declare-fun X_0 () Real)\n\t(declare-const Y_0 Real)" \
-           "(assert(and(<= X_0\n1);tail | \"\n(>= X_0 0)(<= Y_0 0)))"
+    text = (
+        "; (assert nonsense\n(set-logic QF_LRA)(declare-fun X_0 () Real)\n\t(declare-const Y_0 Real)"
+        '(assert(and(<= X_0\n1);tail | "\n(>= X_0 0)(<= Y_0 0)))'
+    )
     (case,) = read_query(text, 1, 1)
     assert (case.lower, case.upper, len(case.rows)) == ((0,), (1,), 1)
 

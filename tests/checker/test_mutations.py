@@ -357,9 +357,7 @@ def test_tricks_with_the_archive(pool: list[Proved]) -> None:
         "trees of two streams": zipped({**members, "trees.bin": members["trees.bin"] * 2}),
         "trees cut": zipped({**members, "trees.bin": members["trees.bin"][:-1]}),
         "trees bomb": zipped({**members, "trees.bin": zlib.compress(bytes(1 << 26))}),
-        "trees odd": zipped(
-            {**members, "trees.bin": zlib.compress(zlib.decompress(members["trees.bin"]) + b"\x00")}
-        ),
+        "trees odd": zipped({**members, "trees.bin": zlib.compress(zlib.decompress(members["trees.bin"]) + b"\x00")}),
     }
     for what, data in tricks.items():
         assert not accepted(data), what
@@ -381,4 +379,3 @@ def resized(data: bytes, by: int) -> bytes:
     at = data.index(b"PK\x01\x02") + 20
     sizes = [size + by for size in struct.unpack("<II", data[at : at + 8])]
     return data[:at] + struct.pack("<II", *sizes) + data[at + 8 :]
-

@@ -63,9 +63,7 @@ def decide_files(
     settings = Options(seconds=seconds, workers=1, **options)
     limit = 0 if by_phases else decide_module.SPLIT_UP_TO
     with mock.patch.object(decide_module, "SPLIT_UP_TO", limit):
-        return decide_module.decide(
-            question, settings, certificate, {"name": "tests"}, start_checker=CheckerHere.start
-        )
+        return decide_module.decide(question, settings, certificate, {"name": "tests"}, start_checker=CheckerHere.start)
 
 
 def checker_of(model: Path, query: Path) -> Checker:

@@ -22,16 +22,53 @@ OPSETS = range(7, 22)
 LARGEST = 10**8  # elements of one tensor
 HIGHEST_RANK = 32
 
-MODEL = {"ir_version": 1, "producer_name": 2, "producer_version": 3, "domain": 4, "model_version": 5,
-         "doc_string": 6, "graph": 7, "opset_import": 8, "metadata_props": 14}
+MODEL = {
+    "ir_version": 1,
+    "producer_name": 2,
+    "producer_version": 3,
+    "domain": 4,
+    "model_version": 5,
+    "doc_string": 6,
+    "graph": 7,
+    "opset_import": 8,
+    "metadata_props": 14,
+}
 OPSET = {"domain": 1, "version": 2}
-GRAPH = {"node": 1, "name": 2, "initializer": 5, "doc_string": 10, "input": 11, "output": 12, "value_info": 13,
-         "metadata_props": 16}
-NODE = {"input": 1, "output": 2, "name": 3, "op_type": 4, "attribute": 5, "doc_string": 6, "domain": 7,
-        "metadata_props": 9}
+GRAPH = {
+    "node": 1,
+    "name": 2,
+    "initializer": 5,
+    "doc_string": 10,
+    "input": 11,
+    "output": 12,
+    "value_info": 13,
+    "metadata_props": 16,
+}
+NODE = {
+    "input": 1,
+    "output": 2,
+    "name": 3,
+    "op_type": 4,
+    "attribute": 5,
+    "doc_string": 6,
+    "domain": 7,
+    "metadata_props": 9,
+}
 ATTRIBUTE = {"name": 1, "f": 2, "i": 3, "s": 4, "t": 5, "g": 6, "floats": 7, "ints": 8, "doc_string": 13, "type": 20}
-TENSOR = {"dims": 1, "data_type": 2, "float_data": 4, "int32_data": 5, "int64_data": 7, "name": 8, "raw_data": 9,
-          "double_data": 10, "doc_string": 12, "external_data": 13, "data_location": 14, "metadata_props": 16}
+TENSOR = {
+    "dims": 1,
+    "data_type": 2,
+    "float_data": 4,
+    "int32_data": 5,
+    "int64_data": 7,
+    "name": 8,
+    "raw_data": 9,
+    "double_data": 10,
+    "doc_string": 12,
+    "external_data": 13,
+    "data_location": 14,
+    "metadata_props": 16,
+}
 VALUE_INFO = {"name": 1, "type": 2, "doc_string": 3, "metadata_props": 4}
 TYPE = {"tensor_type": 1, "denotation": 6}
 TENSOR_TYPE = {"elem_type": 1, "shape": 2}

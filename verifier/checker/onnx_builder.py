@@ -246,9 +246,7 @@ def total(builder: Builder, a: Value, axes: Sequence[int], keepdims: bool) -> Co
     rows = np.broadcast_to(rows, a.shape).reshape(-1)
     columns = np.arange(rows.size, dtype=np.int64)
     shape = kept if keepdims else tuple(size for axis, size in enumerate(kept) if axis not in axes)
-    return builder.linear(
-        builder.whole(a), entry_map(rows, columns, np.ones(rows.size), prod(kept), rows.size), shape
-    )
+    return builder.linear(builder.whole(a), entry_map(rows, columns, np.ones(rows.size), prod(kept), rows.size), shape)
 
 
 def concatenate(builder: Builder, parts: Sequence[Value], axis: int) -> Value:
