@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy loads; more threads slow small steps down
+
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
