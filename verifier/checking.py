@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,7 +19,11 @@ from verifier.files import is_onnx, is_vnnlib
 
 @dataclass(frozen=True)
 class CheckResult:
-    """``accepted`` or not, and why; ``margin`` is the slack the proof leaves, None when it states none."""
+    """``accepted`` or not, and why; ``margin`` is the slack the proof leaves, None when it states none.
+
+    ``model`` and ``query`` say what the checker read: ``taken`` is ``given``, ``embedded``, ``recorded`` (at the path
+    in the file that was checked) or ``translated`` (from the given file once more), with ``path`` and ``sha256``.
+    """
 
     accepted: bool
     reason: str
@@ -28,6 +32,8 @@ class CheckResult:
     seconds: float
     exact: bool
     claim: str
+    model: Mapping[str, str]
+    query: Mapping[str, str]
 
     def __bool__(self) -> bool:
         return self.accepted
@@ -68,9 +74,10 @@ def run_checker(
         for translated, own in zip(files, (model, spec)):
             message = message.replace(str(translated), str(own))
         raise CertificateError(f"{certificate}: {message}")
-    return CheckResult(
-        **{key: answer[key] for key in ("accepted", "reason", "leaves", "margin", "seconds", "exact", "claim")}
-    )
+    for what, translated, own in zip(("model", "query"), files, (model, spec)):
+        if translated != own:
+            answer[what] |= {"taken": "translated", "path": str(own)}
+    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
 
 
 def _canonical(

@@ -50,6 +50,9 @@ def test_each_requirement_has_its_own_evidence_and_the_gravest_decides(cli, spec
     for evidence in ("p.below-two.nncert", "p.below-half.nnwitness"):
         checked = cli("check", evidence, "--model", "absolute.onnx", "--spec", "distances.yaml")
         assert checked.returncode == 0, checked.stderr
+        assert "model: given 'absolute.onnx', SHA-256 " in checked.stdout
+        assert "query: translated 'distances.yaml', SHA-256 " in checked.stdout
+    assert "query: embedded, SHA-256 " in cli("check", "p.below-two.nncert").stdout
 
 
 def test_an_attack_is_shown_in_the_units_of_the_specification(cli, spec, tmp_path):

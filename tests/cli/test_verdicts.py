@@ -52,6 +52,11 @@ def test_certified_leaves_a_certificate_that_a_fresh_checker_accepts(cli, absolu
     checked = cli("check", file, "--model", absolute, "--spec", holds)
     assert checked.returncode == 0, checked.stderr
     assert checked.stdout.startswith("accepted")
+    hashes = report["hashes"]
+    assert f"model: given {str(absolute)!r}, SHA-256 {hashes['model']}" in checked.stdout
+    assert f"query: given {str(holds)!r}, SHA-256 {hashes['spec']}" in checked.stdout
+    assert "claim, in the producer's words: FOR ALL x IN" in checked.stdout
+    assert f"model: recorded {str(absolute)!r}" in cli("check", file).stdout
 
 
 def test_the_sentence_says_what_it_rests_on_and_what_it_does_not_say(cli, absolute, holds):

@@ -18,7 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: one th
 import numpy as np
 
 from verifier.checker.check import Checker, Verdict
-from verifier.checker.container import Certificate, Witness, read_evidence, read_source, unpack
+from verifier.checker.container import Certificate, Origin, Witness, read_evidence, read_source, unpack
 from verifier.checker.errors import CheckError
 from verifier.checker.exact_tree import audit
 from verifier.checker.onnx import read_network
@@ -51,6 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
         evidence = read_evidence(_bytes(options.certificate))
         model = read_source(evidence.model, options.model, "model")
         query = read_source(evidence.query, options.query, "query")
+        origins = {
+            "model": Origin.of(evidence.model, options.model),
+            "query": Origin.of(evidence.query, options.query),
+        }
         checker = make_checker(model, query)
         verdict = verdict_on(checker, evidence, options.workers)
         if options.exact and verdict.accepted:
@@ -62,11 +66,13 @@ def main(arguments: list[str] | None = None) -> int:
     seconds = time.perf_counter() - started
     if options.json:
         about = {"seconds": round(seconds, 4), "exact": options.exact, "claim": evidence.claim}
-        print(json.dumps({**_answer(verdict), **about}))
+        print(json.dumps({**_answer(verdict), **about, **{what: vars(origin) for what, origin in origins.items()}}))
     else:
         arithmetic = "rational arithmetic" if options.exact else "outward-rounded float64"
         word = "accepted" if verdict.accepted else "REJECTED"
         print(f"{word}: {verdict.reason}; {verdict.leaves} leaves, {arithmetic}, {seconds:.2f} s")
+        for what, origin in origins.items():
+            print(f"{what}: {origin}")
         print(f"claim, in the producer's words: {evidence.claim}")
     return 0 if verdict.accepted else 1
 

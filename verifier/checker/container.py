@@ -136,7 +136,7 @@ def _chunks(data: bytes, lengths: object) -> tuple[NDArray[np.int64], ...]:
         raise CheckError("manifest: 'chunks' is not a list of lengths")
     size = 2 * sum(lengths)
     if size > LARGEST_TREES:
-        raise CheckError("trees are larger than 128 MiB")
+        raise CheckError(f"trees are larger than {LARGEST_TREES >> 20} MiB")
     try:
         unpacker = zlib.decompressobj()
         raw = unpacker.decompress(data, size + 1)
@@ -155,6 +155,31 @@ def _source(entry: object, embedded: bytes | None) -> Source:
     if embedded is not None and hashlib.sha256(embedded).hexdigest() != source.sha256:
         raise CheckError("an embedded file does not have the hash the manifest states")
     return source
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a file was taken from: ``given`` by the user, ``embedded`` in the evidence, or at its ``recorded`` path.
+
+    ``path`` is empty for an embedded file. A stranger wrote a recorded one: ``str`` escapes it.
+    """
+
+    taken: str
+    path: str
+    sha256: str
+
+    @staticmethod
+    def of(source: Source, given: Path | None) -> Origin:
+        """What ``read_source`` reads."""
+        if given is not None:
+            return Origin("given", str(given), source.sha256)
+        if source.embedded is not None:
+            return Origin("embedded", "", source.sha256)
+        return Origin("recorded", source.path, source.sha256)
+
+    def __str__(self) -> str:
+        where = f" {self.path!a}" if self.path else ""
+        return f"{self.taken}{where}, SHA-256 {self.sha256}"
 
 
 def read_source(source: Source, given: Path | None, what: str) -> bytes:

@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         raise CertifyError(f"there is no file {' and no file '.join(absent)}")
     if options.json:
         check_writable(options.json, "JSON")
+    from verifier.checker.container import Origin
     from verifier.checking import run_checker
 
     try:
@@ -30,11 +31,13 @@ def main(arguments: Sequence[str]) -> int:
             save_text(json.dumps({"accepted": False, "error": str(error)}, indent=1) + "\n", options.json)
         raise
     if options.json:
-        save_text(json.dumps(result.__dict__, indent=1) + "\n", options.json)
+        save_text(json.dumps(vars(result), indent=1) + "\n", options.json)
     arithmetic = "rational arithmetic" if result.exact else "outward-rounded float64"
     word = "accepted" if result.accepted else "REJECTED"
     print(f"{word}: {result.reason}; {result.leaves} leaves, {arithmetic}, {result.seconds:.2f} s")
-    print(f"claim: {result.claim}")
+    for what, origin in (("model", result.model), ("query", result.query)):
+        print(f"{what}: {Origin(**origin)}")
+    print(f"claim, in the producer's words: {result.claim}")
     return OK if result.accepted else REJECTED
 
 
