@@ -1,32 +1,36 @@
-"""Kinds of files, told by their names."""
+"""Kinds of files, told by their names; each may be compressed (``.gz``)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-MODELS = (".onnx", ".onnx.gz", ".pt2", ".pt", ".pth")
-QUERIES = (".vnnlib", ".vnnlib.gz")
+MODELS = (".onnx", ".pt2", ".pt", ".pth")
+QUERIES = (".vnnlib",)
 YAMLS = (".yaml", ".yml")
 
 
 def is_onnx(path: Path) -> bool:
-    return path.name.lower().endswith((".onnx", ".onnx.gz"))
+    return _unpacked_name(path).endswith(".onnx")
 
 
 def is_model(path: Path) -> bool:
-    return path.name.lower().endswith(MODELS)
+    return _unpacked_name(path).endswith(MODELS)
 
 
 def is_vnnlib(path: Path) -> bool:
-    return path.name.lower().endswith(QUERIES)
+    return _unpacked_name(path).endswith(QUERIES)
 
 
 def is_yaml(path: Path) -> bool:
-    return path.name.lower().endswith(YAMLS)
+    return _unpacked_name(path).endswith(YAMLS)
 
 
 def stem(path: Path) -> str:
     """The name without the endings known here."""
-    lower = path.name.lower()
-    ending = max((e for e in (*MODELS, *QUERIES, *YAMLS) if lower.endswith(e)), key=len, default="")
-    return path.name[: len(path.name) - len(ending)] or path.name
+    name = _unpacked_name(path)
+    ending = next((e for e in (*MODELS, *QUERIES, *YAMLS) if name.endswith(e)), None)
+    return path.name[: len(name) - len(ending)] or path.name if ending else path.name
+
+
+def _unpacked_name(path: Path) -> str:
+    return path.name.lower().removesuffix(".gz")

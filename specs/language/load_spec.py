@@ -21,22 +21,22 @@ def load_spec(
     parameters: Mapping[str, str] | None = None,
     load: Loader | None = None,
 ) -> Spec:
-    """The specification in ``path`` (.yaml, .yml, .vnnlib, the last also .gz), compiled for its network.
+    """The specification in ``path`` (.yaml, .yml, .vnnlib, each also .gz), compiled for its network.
 
     ``model`` is the network a query is about; a spec.yaml may name its own. ``parameters`` are the values of ``$name``
     in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent.
     Raises ``SpecError`` or ``ModelError``.
     """
     path = Path(path)
-    name = path.name.lower()
+    name = path.name.lower().removesuffix(".gz")
     load = load or _load_model
-    if name.endswith((".vnnlib", ".vnnlib.gz")):
+    if name.endswith(".vnnlib"):
         return _load_query(path, model, parameters or {}, load)
     if name.endswith((".yaml", ".yml")):
         from specs.language.spec_yaml import read_spec
 
         return read_spec(path, model, parameters or {}, load)
-    raise SpecError("is no specification by its name; expected .yaml, .yml, .vnnlib or .vnnlib.gz", path)
+    raise SpecError("is no specification by its name; expected .yaml, .yml or .vnnlib, each also with .gz", path)
 
 
 def _load_query(path: Path, model: Path | None, parameters: Mapping[str, str], load: Loader) -> Spec:

@@ -98,7 +98,7 @@ def _load(
 ) -> Graph:
     """The network, after checking its hash, its name, and that its sizes fit the specification."""
     options: dict[str, Any] = {}
-    if not file.name.lower().endswith((".onnx", ".onnx.gz")):
+    if not file.name.lower().removesuffix(".gz").endswith(".onnx"):
         options = {"arch": _plain(section.arch), "input_shape": inputs.shape} if section.arch is not None else {}
     elif section.arch is not None:
         source.fault("an ONNX file has its architecture inside; remove arch", *path, "arch")

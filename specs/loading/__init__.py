@@ -8,18 +8,18 @@ from typing import Any
 from specs.errors import ModelError
 from specs.graph import Graph
 
-ONNX_SUFFIXES = (".onnx", ".onnx.gz")
+ONNX_SUFFIX = ".onnx"
 TORCH_SUFFIXES = (".pt2", ".pt", ".pth")
 
 
 def load_model(path: str | Path, **options: Any) -> Graph:
-    """The graph of a model file, chosen by suffix; ``options`` go to the loader of PyTorch files.
+    """The graph of a model file, chosen by suffix (any of them also .gz); ``options`` go to the PyTorch loader.
 
     Raises ``ModelError`` when the suffix is unknown or the file is missing or no valid model.
     """
     path = Path(path)
-    name = path.name.lower()
-    if name.endswith(ONNX_SUFFIXES):
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith(ONNX_SUFFIX):
         if options:
             raise TypeError(f"an ONNX file takes no option {', '.join(options)}")
         from specs.loading.onnx import load_onnx
@@ -29,5 +29,5 @@ def load_model(path: str | Path, **options: Any) -> Graph:
         from specs.loading.torch_archive import load_torch
 
         return load_torch(path, **options)
-    known = ", ".join(ONNX_SUFFIXES + TORCH_SUFFIXES)
-    raise ModelError(f"is no model file by its name; known are {known}", path)
+    known = ", ".join((ONNX_SUFFIX, *TORCH_SUFFIXES))
+    raise ModelError(f"is no model file by its name; known are {known}, each also with .gz", path)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from specs.problem import Problem
 from verifier.certificate.write import Source
+from verifier.files import is_onnx
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def sources(problem: Problem, model: Path, query: Path | None, folder: Path) -> 
 
 
 def _model(problem: Problem, path: Path, folder: Path) -> tuple[Source, Path]:
-    if path.name.lower().endswith((".onnx", ".onnx.gz")):
+    if is_onnx(path):
         return Source(path.read_bytes(), str(path.resolve()), False), path
     from specs.loading.onnx_writer import write_onnx
 

@@ -172,7 +172,7 @@ def _parser() -> Parser:
         nargs="*",
         type=Path,
         metavar="MODEL SPEC",
-        help=".onnx, .pt2 or .pt (absent when SPEC names its model), and .yaml or .vnnlib; ONNX and VNN-LIB may be .gz",
+        help=".onnx, .pt2 or .pt (absent when SPEC names its model), and .yaml or .vnnlib; each may be .gz",
     )
     add("--timeout", type=positive_seconds, default=60.0, metavar="S", help="seconds for everything (default 60)")
     add("--json", type=Path, metavar="FILE", help="write the result as JSON")
