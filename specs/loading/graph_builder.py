@@ -44,11 +44,13 @@ class GraphBuilder:
         return self._put(self._fresh(name), ops.Constant(value), (), value.shape)
 
     def add(self, op: Op, *inputs: str, stem: str = "") -> str:
-        """``op`` applied to earlier values; a constant if they all are. ``ValueError`` when shapes do not fit."""
+        """``op`` applied to earlier values; a constant, named after the first of them, if they all are.
+
+        Raises ``ValueError`` when shapes do not fit.
+        """
         shape = op.infer_shape(*(self.shape(name) for name in inputs))
         if prod(shape) > MAX_ELEMENTS:
             raise ValueError(f"a result of shape {shape} has more than {MAX_ELEMENTS:,} elements")
-        name = self._fresh(stem or type(op).__name__)
         constants = [self.value(name) for name in inputs]
         known = [value for value in constants if value is not None]
         if inputs and len(known) == len(inputs):
@@ -59,8 +61,8 @@ class GraphBuilder:
                 value = _narrowed(op.evaluate(*known), known)
             if moving and not np.may_share_memory(value, known[0]):
                 self.charge(value.size)
-            return self._put(name, ops.Constant(value), (), value.shape)
-        return self._put(name, op, inputs, shape)
+            return self.constant(value, f"{self._name(inputs[0])}/{type(op).__name__}")
+        return self._put(self._fresh(stem or type(op).__name__), op, inputs, shape)
 
     def charge(self, elements: int) -> None:
         """Accounts for folding; ``ValueError`` when it takes more than ``MAX_FOLDED`` elements in all."""
