@@ -12,6 +12,7 @@ from relaxations.functions.relu import Lines, lines
 from relaxations.network import Layer, ReluNetwork
 
 CELLS_AT_ONCE = 1 << 22  # size of one coefficient matrix; bounds memory, not results
+VALUES_AT_ONCE = 1 << 15  # of one batch
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,11 @@ class BoxBounder:
         self.magnitudes = [Layer(tuple((s, abs(w)) for s, w in z.terms), z.bias) for z in network.layers]
         widest = max(network.widths)
         self.rows_at_once = max(1, CELLS_AT_ONCE // widest)
-        # One batch's forward generators are about this many cells times the input size.
-        self.boxes_at_once = int(np.clip(CELLS_AT_ONCE // (widest * network.input_size), 1, 64))
+        # Batches that fit a cache, and forward forms that fit the machine.
+        few = int(np.clip(VALUES_AT_ONCE // sum(network.widths), 32, 256))
+        self.boxes_at_once = max(1, min(few, 4 * CELLS_AT_ONCE // (widest * network.input_size)))
+        sources = [{s for s, _ in z.terms} for z in network.layers]
+        self._read_later = [any(k + 1 in later for later in sources[k + 1 :]) for k in range(len(sources))]
         self._refines = [refine and any(s > 0 for s, _ in z.terms) for z in network.layers]
 
     def bounds(self, lower: np.ndarray, upper: np.ndarray) -> BoxBounds:
@@ -67,15 +71,17 @@ class BoxBounder:
         mid, rad = ((lower + upper) / 2).astype(self.dtype), ((upper - lower) / 2).astype(self.dtype)
         relaxed: list[Lines] = []
         ranges: list[tuple[np.ndarray, np.ndarray]] = []
-        forms = [forward.of_input(mid, np)]
+        forms: list[forward.Form | None] = [forward.of_input(mid, np)]
+        arguments: list[np.ndarray] = []  # generators of the ReLUs' arguments
         for k, layer in enumerate(self.network.layers):
             form = forward.through_affine(layer, self.magnitudes[k], forms)
+            arguments.append(form.generators)
             l, u = forward.interval(form, rad, np)
             if self._refines[k]:
                 self._refine(layer, l, u, relaxed, mid, rad)
             relaxed.append(lines(l, u, np))
             ranges.append((l, u))
-            forms.append(forward.through_relu(form, relaxed[-1]))
+            forms.append(forward.through_relu(form, relaxed[-1]) if self._read_later[k] else None)
         count, width = len(mid), len(self.rows.constant)
         coefs, constant = _compose(self.rows, self.network.output)
         index = np.repeat(np.arange(count), width)
@@ -84,14 +90,14 @@ class BoxBounder:
         form, constant = backward(self.network, tiled, np.tile(constant, count), index, relaxed, np, seen)
         at_mid, low = concretise(form, constant, mid[index], rad[index], np)
         shape = (count, width)
-        gap = self._gap(seen, ranges, forms, rad, width)
+        gap = self._gap(seen, ranges, arguments, rad, width)
         return BoxBounds(form.reshape(*shape, -1), at_mid.reshape(shape), low.reshape(shape), ranges, gap)
 
     def _gap(
         self,
         seen: dict[int, np.ndarray],
         ranges: list[tuple[np.ndarray, np.ndarray]],
-        forms: list[forward.Form],
+        arguments: list[np.ndarray],
         rad: np.ndarray,
         rows: int,
     ) -> np.ndarray:
@@ -103,9 +109,9 @@ class BoxBounder:
             height = np.where(unstable, -u * l / np.where(unstable, u - l, 1), 0)
             weight = np.abs(a).reshape(len(rad), rows, -1).sum(axis=1) * height
             weight = np.where(unstable, weight / np.where(unstable, u - l, 1), 0)
-            # Generators after the ReLU carry its slope; their shares of the width are those before it.
-            generators = np.abs(forms[source].generators)
-            total += np.matmul(generators, weight[:, :, None])[:, :, 0] * rad
+            widths = np.abs(arguments[source - 1])
+            shared = len(widths) == 1
+            total += (weight @ widths[0].T if shared else np.matmul(widths, weight[:, :, None])[:, :, 0]) * rad
         return total
 
     def _refine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -12,7 +13,10 @@ Array = Any
 
 
 class Form(NamedTuple):
-    """``|v - (generators . t + center)| <= remainder`` for |t| <= rad; shapes (B, in, n), (B, n), (B, n)."""
+    """``|v - (generators . t + center)| <= remainder`` for |t| <= rad; shapes (B or 1, in, n), (B, n), (B, n).
+
+    Up to the first ReLU all boxes share their generators, which then have a leading axis of 1.
+    """
 
     generators: Array
     center: Array
@@ -21,11 +25,10 @@ class Form(NamedTuple):
 
 def of_input(mid: Array, xp: ModuleType) -> Form:
     """The input itself: ``x = mid + t``."""
-    batch, size = mid.shape
-    return Form(xp.broadcast_to(xp.eye(size, dtype=mid.dtype), (batch, size, size)), mid, xp.zeros_like(mid))
+    return Form(xp.eye(mid.shape[1], dtype=mid.dtype)[None], mid, xp.zeros_like(mid))
 
 
-def through_affine(layer: Layer, magnitudes: Layer, forms: list[Form]) -> Form:
+def through_affine(layer: Layer, magnitudes: Layer, forms: Sequence[Form]) -> Form:
     """Exact but for the remainder, which passes through the absolute weights (``magnitudes``)."""
     parts = [
         (push(w, forms[s].generators), push(w, forms[s].center), push(m, forms[s].remainder))
@@ -49,5 +52,7 @@ def through_relu(form: Form, lines: Lines) -> Form:
 
 def interval(form: Form, rad: Array, xp: ModuleType) -> tuple[Array, Array]:
     """Lower and upper bounds (B, n) of the value."""
-    radius = xp.matmul(rad[:, None, :], xp.abs(form.generators))[:, 0] + form.remainder
+    widths = xp.abs(form.generators)
+    swing = rad @ widths[0] if len(widths) == 1 else xp.matmul(rad[:, None, :], widths)[:, 0]
+    radius = swing + form.remainder
     return form.center - radius, form.center + radius

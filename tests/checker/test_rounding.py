@@ -13,7 +13,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import AffineBound, Bounder, Boxes, Rows, U, _Forward, _range, _relu
+from verifier.checker.bounds import (
+    AffineBound,
+    Bounder,
+    Boxes,
+    Rows,
+    U,
+    _Forward,
+    _lines,
+    _output_size,
+    _range,
+    _through,
+)
 from verifier.checker.clip import clip
 from verifier.checker.exact import evaluate
 from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Scale, Sparse
@@ -185,8 +196,7 @@ def test_the_upper_line_of_a_relu_lies_above_it(spread: int) -> None:
     rng = np.random.default_rng(spread)
     l, u = -(10.0 ** rng.uniform(-spread, spread / 4, 500)), 10.0 ** rng.uniform(-spread, spread / 4, 500)
     l[:20], u[20:40] = -5e-324, 5e-324
-    zero = np.zeros((1, 500))
-    lines, _ = _relu(_Forward(np.zeros((1, 1, 500)), zero, zero, zero), l[None], u[None])
+    lines = _lines(l[None], u[None])
     for low, up, s, t, a in zip(exact(l), exact(u), *(exact(p[0]) for p in (lines.slope, lines.offset, lines.below))):
         assert 0 <= s <= 1
         assert a in (0, 1)
@@ -205,7 +215,8 @@ def test_the_forward_form_of_a_relu_encloses_it(seed: int) -> None:
     size = (np.abs(center) + np.einsum("bi,bin->bn", rad, np.abs(generators)) + remainder) * (1 + 64 * U)
     form = _Forward(generators, center, remainder, size)
     l, u = _range(form, rad, 64 * U)
-    _, after = _relu(form, l, u)
+    lines = _lines(l, u)
+    after = _through(form, lines, _output_size(form, lines, u))
     assert ((l < 0) & (u > 0)).any()
     for i in range(n):
         for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
@@ -227,7 +238,9 @@ def test_the_forward_form_of_a_relu_encloses_its_kink(seed: int) -> None:
     generators, center = rng.uniform(0.5, 2, (1, 1, n)), rng.uniform(0.1, 0.49, (1, n))
     rad, remainder = np.ones((1, 1)), np.full((1, n), 1e-200)
     form = _Forward(generators, center, remainder, (np.abs(center) + generators[:, 0]) * (1 + 64 * U))
-    _, after = _relu(form, *_range(form, rad, 64 * U))
+    l, u = _range(form, rad, 64 * U)
+    lines = _lines(l, u)
+    after = _through(form, lines, _output_size(form, lines, u))
     for i, (c, g) in enumerate(zip(exact(center[0]), exact(generators[0, 0]), strict=True)):
         t = -c / g
         linear = Fraction(after.generators[0, 0, i].item()) * t + Fraction(after.center[0, i].item())

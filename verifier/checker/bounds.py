@@ -37,6 +37,7 @@ MAX_MAGNITUDE = 1e80
 MAX_NODES = 1000
 MAX_SIZE = 10**8
 ROWS_AT_ONCE = 1 << 22  # cells of one coefficient matrix; bounds memory, not results
+CELLS_AT_ONCE, VALUES_AT_ONCE = 1 << 26, 1 << 15  # cells of one forward form, values of a batch
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class AffineBound:
 
 @dataclass(frozen=True)
 class _Forward:
-    """``|v - (generators . (x - mid) + center)| <= remainder``: shapes (B, in, n), then (B, n) each.
+    """``|v - (generators . (x - mid) + center)| <= remainder``: shapes (B or 1, in, n), then (B, n) each.
 
     ``size`` bounds both |v| and ``|generators| . rad + |center| + remainder``, the quantities rounding is charged to.
     """
@@ -133,6 +134,9 @@ class Bounder:
             raise CheckError(f"network has more than {MAX_NODES} layers or {MAX_SIZE} values")
         self.network = network
         self.gamma = _gamma(network)
+        # Speed and memory only: batches that fit a cache, and forward forms that fit the machine.
+        fitting = CELLS_AT_ONCE // max(1, network.sizes[0] * max(network.sizes))
+        self.boxes_at_once = max(1, min(fitting, max(32, min(256, VALUES_AT_ONCE // sum(network.sizes)))))
         self.weights = sum(weights(m) for node in network.nodes if isinstance(node, Affine) for _, m in node.terms)
         self._magnitudes: dict[int, tuple[LinearMap, ...]] = {
             k: tuple(magnitude(m) for _, m in node.terms)
@@ -142,6 +146,7 @@ class Bounder:
         self._last_reader = {parent: k for k, node in enumerate(network.nodes) for parent in _parents(node)}
         self._read_by_relu = {node.parent for node in network.nodes if isinstance(node, Relu)}
         self._below_relu = _descends_from_relu(network)
+        self._feeds_relu = _feeds_relu(network)
 
     def lower(self, boxes: Boxes, rows: Rows, refine: bool = True) -> AffineBound:
         """Affine lower bounds of all rows on all boxes, by the rule R0 (see docs/reference/certificate-format.md)."""
@@ -186,11 +191,13 @@ class Bounder:
         for k, node in enumerate(self.network.nodes):
             match node:
                 case Input(size):
-                    eye = np.broadcast_to(np.eye(size), (len(boxes.mid), size, size))
-                    limit = (np.abs(boxes.mid) + boxes.rad) * (1 + 2 * U)
-                    forward[k] = _Forward(eye, boxes.mid, np.zeros_like(boxes.mid), limit)
+                    eye = np.eye(size)[None]  # up to the first ReLU all boxes share their generators
+                    sizes[k] = (np.abs(boxes.mid) + boxes.rad) * (1 + 2 * U)
+                    forward[k] = _Forward(eye, boxes.mid, np.zeros_like(boxes.mid), sizes[k])
+                case Affine() if not self._feeds_relu[k]:
+                    sizes[k] = self._push_size(k, node, sizes)
                 case Affine():
-                    forward[k] = self._push_affine(k, node, forward, boxes)
+                    forward[k] = self._push_affine(k, node, forward, sizes)
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
                     if k in self._read_by_relu:
                         l, u = _range(forward[k], boxes.rad, self.gamma)
@@ -200,24 +207,29 @@ class Bounder:
                 case Relu(parent):
                     if parent not in ranges:
                         ranges[parent] = _range(forward[parent], boxes.rad, self.gamma)
-                    relaxed[k], forward[k] = _relu(forward[parent], *ranges[parent])
-            sizes[k] = forward[k].size
+                    relaxed[k] = _lines(*ranges[parent])
+                    sizes[k] = _output_size(forward[parent], relaxed[k], ranges[parent][1])
+                    if self._feeds_relu[k]:
+                        forward[k] = _through(forward[parent], relaxed[k], sizes[k])
             for unread in [j for j in forward if self._last_reader.get(j, k) <= k]:  # generators are the large part
                 del forward[unread]
         return Relaxation(boxes, relaxed, ranges, sizes)
 
-    def _push_affine(self, k: int, node: Affine, forward: dict[int, _Forward], boxes: Boxes) -> _Forward:
-        """L1 for the forward form: one product with |M| carries the remainder and all rounding of this node."""
+    def _push_size(self, k: int, node: Affine, sizes: dict[int, Floats]) -> Floats:
+        """``|M| size + |b|``, rounded up: bounds both |value| and what L1 and L2 charge rounding to."""
+        parents = zip(node.terms, self._magnitudes[k], strict=True)
+        size = _total([push(absolute, sizes[parent]) for (parent, _), absolute in parents])
+        return (size + np.abs(node.bias)) * (1 + 4 * self.gamma) + TINY  # products may underflow, coefficients be huge
+
+    def _push_affine(self, k: int, node: Affine, forward: dict[int, _Forward], sizes: dict[int, Floats]) -> _Forward:
+        """L1 for the forward form: the remainder carries the rounding of this node."""
         values = [(forward[parent], m) for parent, m in node.terms]
         generators = _total([push(m, value.generators) for value, m in values])
         center = _total([push(m, value.center) for value, m in values]) + node.bias
         absolute = self._magnitudes[k]
         carried = _total([push(m, value.remainder) for (value, _), m in zip(values, absolute, strict=True)])
-        size = _total([push(m, value.size) for (value, _), m in zip(values, absolute, strict=True)])
-        grow = 1 + 4 * self.gamma
-        size = (size + np.abs(node.bias)) * grow + TINY  # products may underflow, coefficients be huge
-        remainder = carried * grow + 4 * self.gamma * size + TINY
-        return _Forward(generators, center, remainder, size)
+        size = self._push_size(k, node, sizes)
+        return _Forward(generators, center, carried * (1 + 4 * self.gamma) + 4 * self.gamma * size + TINY, size)
 
     def _refine(
         self,
@@ -358,33 +370,51 @@ def _descends_from_relu(network: Network) -> list[bool]:
     return below
 
 
+def _feeds_relu(network: Network) -> list[bool]:
+    """Whether a ReLU reads the node, directly or through others: only then is its forward form wanted."""
+    feeds = [False] * len(network.nodes)
+    for k in range(len(network.nodes) - 1, -1, -1):
+        node = network.nodes[k]
+        for parent in _parents(node):
+            feeds[parent] = feeds[parent] or feeds[k] or isinstance(node, Relu)
+    return feeds
+
+
 def _range(form: _Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
     """Interval of a forward form, rounded outward."""
-    radius = np.matmul(rad[:, None, :], np.abs(form.generators))[:, 0] + form.remainder
-    radius = radius * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
+    widths = np.abs(form.generators)
+    swing = rad @ widths[0] if len(widths) == 1 else np.matmul(rad[:, None, :], widths)[:, 0]
+    radius = (swing + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
     return form.center - radius, form.center + radius
 
 
-def _relu(form: _Forward, l: Floats, u: Floats) -> tuple[Lines, _Forward]:
-    """Lines by L5 and the forward form ``s z + t/2 +- t/2``."""
+def _lines(l: Floats, u: Floats) -> Lines:
+    """Lines by L5."""
     unstable = (l < 0) & (u > 0)
     width = np.where(unstable, u - l, 1.0)
     slope = np.clip(np.where(unstable, u / width, (l >= 0).astype(np.float64)), 0.0, 1.0)
     chord = np.maximum(-slope * l, (1.0 - slope) * u)
     offset = np.where(unstable, chord * (1 + 16 * U) + TINY, 0.0)
     below = np.where(unstable, (u > -l).astype(np.float64), slope)
-    size = np.maximum(np.abs(l), np.abs(u))
-    relaxed = Lines(below, slope, offset, size)
-    half = 0.5 * offset
-    rounding = 16 * U * (form.size + size)
-    rounding = np.where(unstable, rounding, 0.0)  # slopes 0 and 1 multiply exactly
-    forward = _Forward(
-        form.generators * slope[:, None, :],
-        form.center * slope + half,
-        (form.remainder * slope + half) * (1 + 4 * U) + rounding,
-        np.maximum(np.maximum(u, 0.0), (form.size * slope + half) * (1 + 4 * U)),
+    return Lines(below, slope, offset, np.maximum(np.abs(l), np.abs(u)))
+
+
+def _output_size(form: _Forward, lines: Lines, u: Floats) -> Floats:
+    """Bound on a ReLU's value and on the parts of its forward form."""
+    return np.maximum(np.maximum(u, 0.0), (form.size * lines.slope + 0.5 * lines.offset) * (1 + 4 * U))
+
+
+def _through(form: _Forward, lines: Lines, size: Floats) -> _Forward:
+    """The forward form ``s z + t/2 +- t/2`` of a ReLU."""
+    half = 0.5 * lines.offset
+    # Slopes 0 and 1 multiply exactly, and then the offset is 0.
+    rounding = np.where(lines.offset > 0, 16 * U * (form.size + lines.size), 0.0)
+    return _Forward(
+        form.generators * lines.slope[:, None, :],
+        form.center * lines.slope + half,
+        (form.remainder * lines.slope + half) * (1 + 4 * U) + rounding,
+        size,
     )
-    return relaxed, forward
 
 
 def _concretise(form: Floats, constant: Floats, error: Floats, rad: Floats, gamma: float) -> Floats:

@@ -26,7 +26,6 @@ Ints = NDArray[np.int64]
 
 LEAF, CLIP, REF, FRAME, QUICK_LEAF, QUICK_CLIP, SPLIT = 0, 1, 2, 3, 6, 7, 16
 LEAVES, CLIPS, QUICK = (LEAF, QUICK_LEAF), (CLIP, QUICK_CLIP), (QUICK_LEAF, QUICK_CLIP)
-BOXES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
     leaves, margin = 0, np.inf
     stack = [(np.zeros(1, dtype=np.int64), lower[None], upper[None])]
     frames: list[tuple[int, Floats, Floats]] = []
-    for batch in _to_bound(stack, words, second, references, frames):
+    for batch in _to_bound(stack, bounder.boxes_at_once, words, second, references, frames):
         quick = np.isin(words[batch[0]], QUICK)
         for group in (quick, ~quick):
             if not group.any():
@@ -139,6 +138,7 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
 
 def _to_bound(
     stack: list[tuple[Ints, Floats, Floats]],
+    at_once: int,
     words: Ints,
     second: Ints,
     references: list[Reference],
@@ -151,7 +151,7 @@ def _to_bound(
     queue: list[tuple[Ints, Floats, Floats]] = []
     queued = 0
     while stack or queue:
-        while stack and queued < BOXES_AT_ONCE:
+        while stack and queued < at_once:
             at, low, up = stack.pop()
             word = words[at]
             split = word >= SPLIT
@@ -174,7 +174,7 @@ def _to_bound(
                 queued += int(other.sum())
         if queue:
             at, low, up = (np.concatenate(parts) for parts in zip(*queue, strict=True))
-            batch, rest_of = slice(None, BOXES_AT_ONCE), slice(BOXES_AT_ONCE, None)
-            queue = [(at[rest_of], low[rest_of], up[rest_of])] if len(at) > BOXES_AT_ONCE else []
-            queued = max(0, len(at) - BOXES_AT_ONCE)
+            batch, rest_of = slice(None, at_once), slice(at_once, None)
+            queue = [(at[rest_of], low[rest_of], up[rest_of])] if len(at) > at_once else []
+            queued = max(0, len(at) - at_once)
             yield at[batch], low[batch], up[batch]

@@ -31,7 +31,7 @@ from verifier.engine.scheduler import CaseSearch, Place, Progress, search
 ATTACK_SECONDS = 0.5  # per case, at first
 ATTACK_SHARE = 0.1  # of the time, for all cases together
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
-SPLIT_UP_TO = 8  # inputs; with more of them ReLU phases are split instead
+SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
 FLOAT32_UP_TO = 1e12  # weights and rows beyond that are searched in float64
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
 CHECK_SHARE, CHECK_SHARE_PHASES = 0.9, 0.5  # and per second of search
@@ -148,8 +148,12 @@ class _Decision:
             precision="float32" if max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
             refine=refine,
         )
-        by_phases = network.layers and network.input_size > SPLIT_UP_TO
-        return CaseSearch(explorer, PhaseExplorer(explorer) if by_phases else explorer, Place(None, low, up))
+        return CaseSearch(explorer, self._method(explorer), Place(None, low, up))
+
+    def _method(self, explorer: Explorer) -> Explorer | PhaseExplorer:
+        """Split inputs, or ReLU phases where there are too many inputs."""
+        by_phases = explorer.network.layers and explorer.network.input_size > SPLIT_UP_TO
+        return PhaseExplorer(explorer) if by_phases else explorer
 
     def _search_deadline(self) -> Deadline:
         """Checking costs a known share of finding the proof, so that much time is left for it."""

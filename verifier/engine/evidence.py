@@ -141,7 +141,7 @@ def _mend(
             budget = Budget(deadline, MENDING_NODES)
             if case.pieces.words[piece][0] == FRAME:
                 if not _again(
-                    case, piece, PhaseExplorer(case.explorer, MARGIN * 10.0 ** (attempt + 1)), failure, budget
+                    case, piece, PhaseExplorer(case.explorer, margin=MARGIN * 10.0 ** (attempt + 1)), failure, budget
                 ):
                     return False
                 break  # the other refused leaves of this tree went with it
