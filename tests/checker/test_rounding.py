@@ -260,7 +260,8 @@ def lossy_backward(count: int) -> tuple[Network, Boxes, Rows]:
 def lossy_forward(count: int) -> tuple[Network, Boxes]:
     """The value is such a sum over the terms of one node, all of which read the input, which is 1."""
     terms = tuple((0, Scale(np.array([factor]))) for factor in (1.0, *[HALF_ULP] * (count - 1)))
-    return Network((Input(1), Affine(terms, np.zeros(1))), (1, 1)), Boxes.of(np.ones((1, 1)), np.ones((1, 1)))
+    nodes = (Input(1), Affine(terms, np.zeros(1)), Relu(1))  # forward forms are made where a ReLU reads them
+    return Network(nodes, (1, 1, 1)), Boxes.of(np.ones((1, 1)), np.ones((1, 1)))
 
 
 def cancelling_paths(*inward: float) -> Network:
