@@ -210,11 +210,16 @@ def test_usage_errors_exit_2_and_run_nothing(tmp_path: Path, options: tuple[str,
     assert not bench.out.exists()
 
 
+EXEC = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_kills_what_runs_and_keeps_the_rows(tmp_path: Path, number: signal.Signals) -> None:
     bench = Bench(tmp_path, certified_1="unsat", slow_1="unsat", certified_2="unsat")
+    # A shell starts what runs in the background with interrupts ignored; the children of these tests would inherit it.
+    heeding = [sys.executable, "-c", f"import os, signal, sys; signal.signal({number:d}, signal.SIG_DFL); {EXEC}"]
     run = subprocess.Popen(
-        [sys.executable, "-m", "bench.cli", *bench.argv], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [*heeding, "-m", "bench.cli", *bench.argv], stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.perf_counter() + 20
     while not (bench.log.exists() and "slow_1 20" in bench.calls):
