@@ -370,13 +370,13 @@ def test_a_smaller_gamma_would_be_noticed() -> None:
 
 def test_an_error_term_left_out_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     network, boxes, rows = underflowing_size()
-    whole = Bounder._push_affine
+    whole = Bounder._push_size
 
     def without_floor(self, k, *rest):
-        form = whole(self, k, *rest)
-        return _Forward(form.generators, form.center, form.remainder, np.where(form.size > 1e-199, form.size, 0.0))
+        size = whole(self, k, *rest)
+        return np.where(size > 1e-199, size, 0.0)
 
-    monkeypatch.setattr(Bounder, "_push_affine", without_floor)
+    monkeypatch.setattr(Bounder, "_push_size", without_floor)
     assert broken_rows(Bounder(network), boxes, rows, [[Fraction(-1, 10**9)]])
 
 
