@@ -152,7 +152,11 @@ def _to_bound(
     queued = 0
     while stack or queue:
         while stack and queued < at_once:
-            at, low, up = stack.pop()
+            blocks, count = [], 0
+            while stack and count < at_once:
+                blocks.append(stack.pop())
+                count += len(blocks[-1][0])
+            at, low, up = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
             word = words[at]
             split = word >= SPLIT
             if split.any():

@@ -34,7 +34,9 @@ SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
 FLOAT32_UP_TO = 1e12  # weights and rows beyond that are searched in float64
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
-CHECK_SHARE, CHECK_SHARE_PHASES = 0.9, 0.5  # and per second of search
+WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
+RIGOUR = 1.5  # a rigorous bound in plain ones, and leaves are about half of the nodes but clips are bounded as well
+CHECK_SHARE_PHASES = 0.5  # seconds kept per second of search by phases
 
 StartChecker = Callable[[Path, Path, int], CheckerProcess]
 
@@ -98,6 +100,7 @@ class _Decision:
         self.cases: list[CaseSearch] = []
         self.attack: Attack | None = None
         self.borderline: Attack | None = None
+        self.check_seconds = 0.0  # per node, once measured
 
     def run(self) -> Outcome:
         try:
@@ -156,10 +159,18 @@ class _Decision:
         return PhaseExplorer(explorer) if by_phases else explorer
 
     def _search_deadline(self) -> Deadline:
-        """Checking costs a known share of finding the proof, so that much time is left for it."""
-        by_phases = any(isinstance(case.method, PhaseExplorer) for case in self.cases)
-        share = CHECK_SHARE_PHASES if by_phases else CHECK_SHARE
-        return self.deadline.earlier(CHECK_RESERVE + share * (time.monotonic() - self.started))
+        """The deadline less what checking the proof found so far would take."""
+        if any(isinstance(case.method, PhaseExplorer) for case in self.cases):
+            return self.deadline.earlier(CHECK_RESERVE + CHECK_SHARE_PHASES * (time.monotonic() - self.started))
+        nodes = sum(case.nodes for case in self.cases)
+        if nodes < WORTH_MEASURING:
+            return self.deadline.earlier(CHECK_RESERVE)
+        if not self.check_seconds:
+            case = next((case for case in self.cases if case.open), self.cases[0])
+            places = [*case.open, case.root][:64]
+            lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
+            self.check_seconds = RIGOUR * case.explorer.seconds_per_box(lower, upper) / self.options.workers
+        return self.deadline.earlier(CHECK_RESERVE + self.check_seconds * nodes)
 
     def _attack(self) -> None:
         """A first descent on every case, from few points: most violations are easy to find."""
