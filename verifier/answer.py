@@ -16,6 +16,7 @@ import numpy as np
 import verifier
 from verifier.certificate.checking import CheckerProcess
 from verifier.engine import decide as engine
+from verifier.engine.decide import DEFAULT_MEMORY_MB
 from verifier.engine.outcome import Outcome
 from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
@@ -35,6 +36,8 @@ class Settings:
     workers: int
     seed: int = 0
     branching: str = "gap"
+    depth_first: bool = True
+    memory_mb: float = DEFAULT_MEMORY_MB
     methods: tuple[str, ...] = ()
     place: Callable[[str], Path] | None = None
     reproducers: Path = field(default_factory=Path.cwd)
@@ -97,7 +100,15 @@ def _evidence(
     with tempfile.TemporaryDirectory(prefix=".certify-", dir=home.parent if home else None) as folder:
         outcome = engine.decide(
             engine.Question(requirement.stated.problem, question.model, question.query, requirement.claim),
-            engine.Options(max(limit, 0.0), settings.workers, settings.seed, settings.branching, attack=_pgd(settings)),
+            engine.Options(
+                max(limit, 0.0),
+                settings.workers,
+                settings.seed,
+                settings.branching,
+                settings.depth_first,
+                _pgd(settings),
+                settings.memory_mb,
+            ),
             Path(folder) / (home.name if home else "proof.nncert"),
             versions(),
             watch,

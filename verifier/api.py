@@ -13,6 +13,7 @@ from specs.loading import load_model
 from verifier.answer import Settings, answer
 from verifier.certificate.checking import CheckerProcess
 from verifier.checking import CheckResult, run_checker
+from verifier.engine.decide import DEFAULT_MEMORY_MB, ORDERS
 from verifier.engine.scheduler import Progress
 from verifier.places import places
 from verifier.processors import processors
@@ -35,6 +36,8 @@ def certify(
     parameters: Mapping[str, str] | None = None,
     methods: Sequence[str] = (),
     branching: str = "gap",
+    order: str = "depth-first",
+    memory_mb: float | None = None,
     progress: Callable[[Progress], None] = lambda progress: None,
     start_checker: Callable[[Path, Path, int], CheckerProcess] = CheckerProcess.start,
 ) -> Report:
@@ -44,6 +47,8 @@ def certify(
     ``example_inputs``. Certificates go to ``certificate`` (one per requirement, the id inserted when there are
     several) or into the folder ``out``; without either they are checked and not kept.
     ``parameters`` are values of the specification's parameters, ``workers`` processes (default: the processors).
+    ``branching`` names the rule that picks the input to split, ``order`` which open boxes come first (``depth-first``,
+    ``best-first``); ``memory_mb`` bounds the search tree.
     ``progress`` is called now and then during the search; ``start_checker`` may hand over a checker already running.
 
     Raises ``CertifyError`` when the question cannot be read and ``SoundnessError`` when a sampled input contradicts an
@@ -63,6 +68,8 @@ def certify(
         workers=workers or question.engine.workers or processors(),
         seed=seed if seed is not None else question.engine.seed or 0,
         branching=known_branching(branching),
+        depth_first=known_order(order) == "depth-first",
+        memory_mb=memory_mb or question.engine.memory_mb or DEFAULT_MEMORY_MB,
         methods=known_methods(methods or question.engine.methods),
         place=place,
         reproducers=Path(out) if out else Path.cwd(),
@@ -116,6 +123,12 @@ def known_methods(methods: Sequence[str]) -> tuple[str, ...]:
     """The methods, or an error that names every one that is not known."""
     _known("method", methods, METHODS)
     return tuple(methods)
+
+
+def known_order(order: str) -> str:
+    """The order, or an error that names the known ones."""
+    _known("order", [order], ORDERS)
+    return order
 
 
 def known_branching(rule: str) -> str:

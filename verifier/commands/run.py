@@ -115,6 +115,8 @@ def _certify(
             parameters=dict(options.set),
             methods=options.methods,
             branching=options.branching,
+            order=options.order,
+            memory_mb=options.memory,
             progress=line.show,
             start_checker=early.take,
         )
@@ -183,6 +185,8 @@ def _parser() -> Parser:
     add("--seed", type=natural, metavar="N", help="seed of the search (default 0); proofs do not depend on it")
     add("--workers", type=at_least_one, metavar="N", help="processes (default: one for each processor)")
     add("--branching", default="gap", metavar="RULE", help="how boxes are split (default gap)")
+    add("--order", default="depth-first", metavar="ORDER", help="which boxes first: depth-first (default), best-first")
+    add("--memory", type=at_least_one, metavar="MB", help="memory for the search tree (default 8000)")
     add("-q", "--quiet", action="store_true", help="print the verdicts only, show no progress")
     add("--version", action="store_true", help="print the version")
     return parser

@@ -41,6 +41,10 @@ CHECK_SHARE_PHASES = 0.5  # seconds kept per second of search by phases
 StartChecker = Callable[[Path, Path, int], CheckerProcess]
 
 
+ORDERS = ("depth-first", "best-first")
+DEFAULT_MEMORY_MB = 8000.0
+
+
 @dataclass(frozen=True)
 class Options:
     """How to search; nothing here can make a wrong verdict, only a slower or missing one."""
@@ -51,6 +55,7 @@ class Options:
     branching: str = "gap"
     depth_first: bool = True
     attack: bool = True
+    memory_mb: float = DEFAULT_MEMORY_MB
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,7 @@ class _Decision:
         self.attack: Attack | None = None
         self.borderline: Attack | None = None
         self.check_seconds = 0.0  # per node, once measured
+        self.full = False  # the tree has reached the memory it may take
 
     def run(self) -> Outcome:
         try:
@@ -159,7 +165,10 @@ class _Decision:
         return PhaseExplorer(explorer) if by_phases else explorer
 
     def _search_deadline(self) -> Deadline:
-        """The deadline less what checking the proof found so far would take."""
+        """The deadline less what checking the proof found so far would take; past once memory is used up."""
+        if sum(case.held for case in self.cases) > 1e6 * self.options.memory_mb:
+            self.full = True
+            return Deadline(-math.inf)
         if any(isinstance(case.method, PhaseExplorer) for case in self.cases):
             return self.deadline.earlier(CHECK_RESERVE + CHECK_SHARE_PHASES * (time.monotonic() - self.started))
         nodes = sum(case.nodes for case in self.cases)
@@ -198,6 +207,8 @@ class _Decision:
     def _why_open(self) -> str:
         if self.borderline is not None:
             return "borderline: at a point the exact network and its float runtime disagree on the property"
+        if self.full:
+            return "memory"
         if self.deadline.remaining < 1 or self._search_deadline().over:
             return "timeout"
         return "incomplete: boxes that cannot be split further are neither proved nor violated"

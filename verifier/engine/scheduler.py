@@ -56,6 +56,7 @@ class CaseSearch:
     running: list[Place] = field(default_factory=list)
     stuck: list[Place] = field(default_factory=list)
     nodes: int = 0
+    held: int = 0  # bytes of tree and open boxes, about
     attained: float = np.inf
     point: np.ndarray | None = None
     stop_at: float = 0.0
@@ -112,6 +113,8 @@ class CaseSearch:
                 following = Place((piece, index), seen.open_lower[i], seen.open_upper[i], seen.proved)
                 (self.stuck if seen.stuck[i] else self.waiting).append(following)
             start += len(self.pieces.children[piece])
+            self.held += words.nbytes
+        self.held += 4 * seen.open_lower.nbytes  # a place with two arrays costs about as much again
         self.nodes += seen.nodes
         self.see(seen.attained, seen.point)
         if seen.gave_up:
