@@ -40,12 +40,12 @@ class UnsafeModelFileError(ModelError):
 
 
 class UnsupportedOpError(ModelError):
-    """``offenders`` pairs each unsupported operator with the node where it stands."""
+    """``offenders`` pairs each unsupported operator with the node where it stands; ``listed`` says it in words."""
 
     def __init__(self, offenders: Sequence[tuple[str, str]], file: str | Path | None = None, hint: str = "") -> None:
         self.offenders = tuple(offenders)
-        listed = "; ".join(f"{op} at node {node!r}" for op, node in self.offenders)
-        super().__init__(f"unsupported operator(s): {listed}" + (f". {hint}" if hint else ""), file)
+        self.listed = "; ".join(f"{op} at node {node!r}" for op, node in self.offenders) + (f". {hint}" if hint else "")
+        super().__init__(f"unsupported operator(s): {self.listed}", file)
 
 
 class CertificateError(CertifyError):

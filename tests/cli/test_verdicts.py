@@ -113,6 +113,21 @@ def test_unknown_hands_over_the_bracket_and_the_relaxed_attack(cli, hard, tmp_pa
     assert not (tmp_path / "certify-out").exists()
 
 
+def test_an_operator_without_proof_rules_is_named_once(cli, holds, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    make, real = onnx.helper, onnx.TensorProto.FLOAT
+    ends = [make.make_tensor_value_info(name, real, [1, 1]) for name in "xy"]
+    graph = make.make_graph([make.make_node("Sin", ["x"], ["y"], name="wave")], "g", ends[:1], ends[1:])
+    model = make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8)
+    (tmp_path / "sine.onnx").write_bytes(model.SerializeToString())
+    done = cli("sine.onnx", holds, "--json", "r.json")
+    assert done.returncode == 3, done.stderr
+    reason = read(tmp_path / "r.json")["reason"]
+    assert reason.startswith("unsupported: Sin at node ")
+    assert reason.count("unsupported") == 1
+    assert done.stdout.startswith("unknown: holds (unsupported), ")
+
+
 def test_an_error_is_one_line_and_is_in_the_json_too(cli, absolute, tmp_path):
     done = cli(absolute, "absent.vnnlib", "--json", "r.json")
     assert done.returncode == 2

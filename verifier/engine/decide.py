@@ -112,7 +112,7 @@ class _Decision:
         try:
             network = lower(self.problem.graph)
         except UnsupportedOpError as error:
-            return self._outcome("unknown", f"unsupported: {error}")
+            return self._outcome("unknown", f"unsupported: {error.listed}")
         except ModelError as error:
             raise ModelError(error.message, self.question.model) from None
         bound_to = sources(self.problem, self.question.model, self.question.query, self.folder)
