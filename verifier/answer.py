@@ -15,6 +15,7 @@ import numpy as np
 
 import verifier
 from verifier.certificate.checking import CheckerProcess
+from verifier.checking import audit
 from verifier.engine import decide as engine
 from verifier.engine.decide import DEFAULT_MEMORY_MB
 from verifier.engine.outcome import Outcome
@@ -114,10 +115,28 @@ def _evidence(
             watch,
             settings.start_checker,
         )
+        if outcome.proof is not None and _demands_exact(question, requirement):
+            outcome = _audited(outcome, settings)
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)
         return _moved(outcome, home)
+
+
+def _demands_exact(question: Question, requirement: Requirement) -> bool:
+    stated = requirement.stated
+    return "exact" in (stated.accept_class, question.require_class.get(stated.severity))
+
+
+def _audited(outcome: Outcome, settings: Settings) -> Outcome:
+    """A certified outcome whose proof was checked in rational arithmetic too, or unknown when that did not work."""
+    assert outcome.proof is not None
+    left = settings.deadline - time.monotonic()
+    accepted = left > 0 and audit(outcome.proof.path, left)
+    if accepted:
+        return replace(outcome, proof=replace(outcome.proof, exact=True))
+    reason = "class: proved in outward-rounded float64, but not in rational arithmetic within the time"
+    return Outcome("unknown", reason, outcome.attained, outcome.proved, stats=outcome.stats)
 
 
 def _pgd(settings: Settings) -> bool:

@@ -53,6 +53,16 @@ def checker_environment() -> dict[str, str]:
     return {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": root}
 
 
+def audit(certificate: Path, seconds: float) -> bool:
+    """Whether the checker proves a certificate in rational arithmetic, from its embedded or recorded files, in time."""
+    command = checker_command(certificate, None, None, exact=True)
+    try:
+        done = subprocess.run(command, env=checker_environment(), capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
 def run_checker(
     certificate: Path, model: Path | None, spec: Path | None, exact: bool, parameters: Mapping[str, str]
 ) -> CheckResult:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from specs.errors import SpecError
@@ -11,6 +11,7 @@ from specs.graph import Graph
 from specs.language.load_spec import load_spec
 from specs.language.spec import EngineOptions, Spec
 from specs.loading import load_model
+from specs.property import ClaimClass, Severity
 from specs.property import Requirement as Stated
 from specs.sets import InputSet
 from verifier.files import is_model, is_vnnlib, stem
@@ -50,6 +51,7 @@ class Question:
     query: Path | None
     requirements: tuple[Requirement, ...]
     engine: EngineOptions
+    require_class: Mapping[Severity, ClaimClass] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -68,7 +70,13 @@ def read_question(
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(
-        read.model_file, spec, query, tuple(put(read, one) for one in read.requirements), read.engine, read.warnings
+        read.model_file,
+        spec,
+        query,
+        tuple(put(read, one) for one in read.requirements),
+        read.engine,
+        read.require_class,
+        read.warnings,
     )
 
 

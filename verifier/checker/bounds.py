@@ -69,6 +69,10 @@ class Boxes:
         return Boxes(lower, upper, mid, rad * (1 + 4 * U) + np.where(rad > 0, 5e-324, 0.0))
 
 
+    def __getitem__(self, where: NDArray[np.bool_]) -> Boxes:
+        return Boxes(self.lower[where], self.upper[where], self.mid[where], self.rad[where])
+
+
 @dataclass(frozen=True)
 class AffineBound:
     """``row(x) >= form . (x - mid) + constant - error`` for all real x of the box.
@@ -81,6 +85,9 @@ class AffineBound:
     constant: Floats
     error: Floats
     lower: Floats
+
+    def __getitem__(self, where: NDArray[np.bool_]) -> AffineBound:
+        return AffineBound(self.form[where], self.constant[where], self.error[where], self.lower[where])
 
 
 @dataclass(frozen=True)

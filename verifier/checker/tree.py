@@ -114,18 +114,19 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
             at, low, up = batch[0][group], batch[1][group], batch[2][group]
             boxes = Boxes.of(low, up)
             bound = bounder.lower(boxes, question.rows, refine=not quick[group][0])
-            holds = np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1)
-            clipped_low, clipped_up, empty = clip(boxes, bound)
-            proved = holds | empty
-            is_leaf = np.isin(words[at], LEAVES)
-            leaves += int(is_leaf.sum())
-            for i in np.flatnonzero(is_leaf & ~proved):
-                failures.append(Failure(int(at[i]), low[i], up[i]))
-            if (~holds).any():
-                margin = min(margin, 0.0)
+            holds = np.asarray(np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1))
+            leaves += int(np.isin(words[at], LEAVES).sum())
             if holds.any():
                 margin = min(margin, float(bound.lower[holds].max(axis=1).min()))
-            go_on = ~is_leaf & ~proved
+            if holds.all():
+                continue
+            margin, rest = min(margin, 0.0), np.logical_not(holds)
+            at, low, up = at[rest], low[rest], up[rest]
+            clipped_low, clipped_up, empty = clip(boxes[rest], bound[rest])
+            is_leaf = np.isin(words[at], LEAVES)
+            for i in np.flatnonzero(is_leaf & ~empty):
+                failures.append(Failure(int(at[i]), low[i], up[i]))
+            go_on = ~is_leaf & ~empty
             if go_on.any():
                 stack.append((at[go_on] + 1, clipped_low[go_on], clipped_up[go_on]))
     for position, low, up in frames:

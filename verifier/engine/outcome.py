@@ -12,13 +12,14 @@ Verdict = Literal["certified", "violated", "unknown"]
 
 @dataclass(frozen=True)
 class Proof:
-    """A certificate the independent checker accepted."""
+    """A certificate the independent checker accepted; ``exact``: in rational arithmetic as well."""
 
     path: Path
     bytes: int
     leaves: int
     check_seconds: float
     binding: str
+    exact: bool = False
 
 
 @dataclass(frozen=True)

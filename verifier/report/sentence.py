@@ -12,9 +12,9 @@ ARITHMETIC = {"exact": "rational arithmetic", "sound": "outward-rounded float64"
 
 
 def claim_class(outcome: Outcome) -> Literal["exact", "sound", "heuristic"]:
-    """A proof is sound; a violation as strong as the arithmetic that established it; unknown claims nothing."""
+    """Proofs and violations are as strong as the arithmetic that established them; unknown claims nothing."""
     if outcome.verdict == "certified":
-        return "sound"
+        return "exact" if outcome.proof is not None and outcome.proof.exact else "sound"
     if outcome.verdict == "violated" and outcome.attack is not None and outcome.attack.proved:
         return "exact" if "rational" in outcome.attack.proved else "sound"
     return "heuristic"

@@ -38,6 +38,27 @@ def test_certified(files, tmp_path):
         report["other"]
 
 
+EXACT = """\
+certify: "1.0"
+name: holds-exactly
+models: {f: {path: absolute.onnx}}
+inputs: {x: {shape: [1, 1], box: {lo: -1.0, hi: 1.0}}}
+let: {y: "f(x)"}
+require: [{id: below, severity: malign, assert: "y[0] <= 2", accept_class: exact}]
+"""
+
+
+def test_a_requirement_that_accepts_only_exact_proofs_gets_one_or_stays_open(files, tmp_path, monkeypatch):
+    (tmp_path / "exact.yaml").write_text(EXACT)
+    report = certify(None, "exact.yaml", timeout=20)
+    assert (report.verdict, report["below"].claim_class) == ("certified", "exact")
+    assert "CLASS exact (rational arithmetic)" in report.sentence
+    monkeypatch.setattr("verifier.answer.audit", lambda certificate, seconds: False)
+    report = certify(None, "exact.yaml", timeout=20)
+    assert report.verdict == "unknown"
+    assert report["below"].reason.startswith("class:")
+
+
 def test_violated_evaluates_like_the_graph(files):
     report = certify(str(files), "fails.vnnlib", timeout=20, workers=1)
     assert (report.verdict, report.exit_code) == ("violated", 1)
