@@ -14,32 +14,16 @@ import numpy as np
 import pytest
 
 from specs.errors import SpecError
-from specs.graph import Graph, Node
-from specs.language.canonical import canonical
 from specs.language.load_spec import load_spec
 from specs.language.spec import Spec
 from specs.language.vnnlib import parse_vnnlib
 from specs.language.vnnlib_compile import compile_vnnlib
 from specs.language.vnnlib_writer import write_vnnlib
 from specs.property import is_counterexample
+from tests.unit.specs.language.canonical import canonical
+from tests.unit.specs.language.networks import network
 
 Read = Callable[..., Spec]
-
-
-class Placeholder:
-    """An operator of which only the shape matters."""
-
-    def infer_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
-        raise NotImplementedError
-
-    def evaluate(self, *arrays: object) -> object:
-        raise NotImplementedError
-
-
-def network(n_inputs: int, n_outputs: int) -> Graph:
-    x = Node("x", Placeholder(), (), (1, n_inputs))
-    y = Node("y", Placeholder(), ("x",), (1, n_outputs))
-    return Graph((x, y), ("x",), ("y",))
 
 
 @pytest.fixture

@@ -5,36 +5,16 @@ from __future__ import annotations
 import gzip
 import random
 import re
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from specs.errors import SpecError
-from specs.graph import Graph, Node
 from specs.language.vnnlib import parse_vnnlib, read_vnnlib
 from specs.language.vnnlib_compile import compile_vnnlib
 from specs.problem import Problem, Row, Terms
-
-
-@dataclass(frozen=True)
-class Placeholder:
-    """An operator of which only the shape matters."""
-
-    size: int
-
-    def infer_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
-        return (1, self.size)
-
-    def evaluate(self, *arrays: object) -> object:
-        raise NotImplementedError
-
-
-def network(n_inputs: int, n_outputs: int) -> Graph:
-    x = Node("x", Placeholder(n_inputs), (), (1, n_inputs))
-    y = Node("y", Placeholder(n_outputs), ("x",), (1, n_outputs))
-    return Graph((x, y), ("x",), ("y",))
+from tests.unit.specs.language.networks import network
 
 
 def declarations(n_inputs: int, n_outputs: int) -> str:

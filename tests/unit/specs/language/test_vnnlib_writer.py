@@ -9,27 +9,11 @@ from pathlib import Path
 import pytest
 
 from specs.errors import SpecError
-from specs.graph import Graph, Node
 from specs.language.vnnlib import parse_vnnlib, read_vnnlib
 from specs.language.vnnlib_compile import compile_vnnlib
 from specs.language.vnnlib_writer import write_vnnlib
 from specs.problem import Box, Case, Problem, Row, Terms
-
-
-class Placeholder:
-    """An operator of which only the shape matters."""
-
-    def infer_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
-        raise NotImplementedError
-
-    def evaluate(self, *arrays: object) -> object:
-        raise NotImplementedError
-
-
-def network(n_inputs: int, n_outputs: int) -> Graph:
-    x = Node("x", Placeholder(), (), (n_inputs,))
-    y = Node("y", Placeholder(), ("x",), (n_outputs,))
-    return Graph((x, y), ("x",), ("y",))
+from tests.unit.specs.language.networks import network
 
 
 def read_back(problem: Problem) -> Problem:
