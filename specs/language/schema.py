@@ -84,7 +84,9 @@ def _conditions(value: object) -> object:
     return _texts(value)
 
 
-LATER_ARTEFACTS = tuple("extrapolation monitor model vnnlib junit sarif csv latex baseline ledger".split())
+LATER_ARTEFACTS = (
+    "extrapolation", "monitor", "model", "vnnlib", "junit", "sarif", "csv", "latex", "baseline", "ledger"
+)  # fmt: skip
 
 
 def _artefact(value: object) -> object:
