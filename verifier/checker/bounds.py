@@ -68,7 +68,6 @@ class Boxes:
         rad = np.maximum(upper - mid, mid - lower)
         return Boxes(lower, upper, mid, rad * (1 + 4 * U) + np.where(rad > 0, 5e-324, 0.0))
 
-
     def __getitem__(self, where: NDArray[np.bool_]) -> Boxes:
         return Boxes(self.lower[where], self.upper[where], self.mid[where], self.rad[where])
 
