@@ -26,7 +26,7 @@ from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Attack, Outcome, Verdict
 from verifier.engine.phases import PhaseExplorer
 from verifier.engine.relaxed import relaxed_attack
-from verifier.engine.scheduler import CaseSearch, Place, Progress, search
+from verifier.engine.scheduler import CaseSearch, Place, Progress, boxes_of, search
 
 ATTACK_SECONDS = 0.5  # per case, at first
 ATTACK_SHARE = 0.1  # of the time, for all cases together
@@ -177,7 +177,7 @@ class _Decision:
         if not self.check_seconds:
             case = next((case for case in self.cases if case.open), self.cases[0])
             places = [*case.open, case.root][:64]
-            lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
+            lower, upper = boxes_of(places)
             self.check_seconds = RIGOUR * case.explorer.seconds_per_box(lower, upper) / self.options.workers
         return self.deadline.earlier(CHECK_RESERVE + self.check_seconds * nodes)
 

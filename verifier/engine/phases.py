@@ -176,11 +176,10 @@ class PhaseSearch:
             self.open.append(nodes[fixed])
             self.stalled += 1
         nodes, column = nodes[~fixed], column[~fixed]
-        row = np.arange(len(row_of := nodes.ids))
+        row = np.arange(len(nodes.ids))
         first = self.count + 2 * row
         self.count += 2 * len(row)
-        for node, where, child in zip(row_of.tolist(), column.tolist(), first.tolist(), strict=True):
-            self.split[node] = where, child
+        self.split.update(zip(nodes.ids.tolist(), zip(column.tolist(), first.tolist()), strict=True))
         for offset, sign in ((0, -1), (1, 1)):
             child = nodes[row]
             child.ids = first + offset

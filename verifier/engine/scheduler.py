@@ -44,6 +44,11 @@ class Place:
     bound: float = -np.inf
 
 
+def boxes_of(places: list[Place]) -> tuple[np.ndarray, np.ndarray]:
+    """Lower and upper (B, inputs) of at least one place."""
+    return np.stack([place.lower for place in places]), np.stack([place.upper for place in places])
+
+
 @dataclass
 class CaseSearch:
     """The state of one case's search; what is being explored elsewhere is ``running``."""
@@ -123,7 +128,7 @@ class CaseSearch:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a progress line shows: best row's least attained value, least proved one, open boxes, nodes, seconds."""
+    """What a progress line shows: best row's least attained value, least proved one, open boxes, nodes."""
 
     attained: float
     proved: float
@@ -189,7 +194,7 @@ def _search_parallel(
                 places = case.take(int(np.clip(len(case.waiting) // (2 * workers), 1, GROUP)))
                 case.running += places
                 budget = Budget(earliest(deadline(), case.slice()), NODES, stop)
-                lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
+                lower, upper = boxes_of(places)
                 running[pool.submit(case.method.explore, lower, upper, budget, case.stop_at)] = (k, places)
             if not running:
                 return
@@ -232,7 +237,7 @@ def _attack(
 
 
 def _explore(case: CaseSearch, places: list[Place], budget: Budget) -> Exploration:
-    lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places), strict=True))
+    lower, upper = boxes_of(places)
     return case.method.explore(lower, upper, budget, case.stop_at)
 
 
