@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-SLOW_MACHINE = 1.0  # seconds beyond the half second that is promised, for a machine with other work
+SLOW_MACHINE = 4.0  # seconds beyond the half second that is promised, for a machine with other work
 
 
 def group_members(group: int) -> list[str]:

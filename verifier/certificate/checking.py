@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,12 @@ class CheckerProcess:
         command = [sys.executable, "-s", "-m", "verifier.checker", "--workers", str(workers)]
         command += ["--serve", str(model), str(query)]
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+            process_group=0 if os.name == "posix" else None,
         )
         return CheckerProcess(process)
 
@@ -61,7 +68,12 @@ class CheckerProcess:
 
     def __exit__(self, *exception: object) -> None:
         """End the process, whatever it is doing."""
-        self.process.kill()
+        if os.name == "posix":
+            # The whole group: children at work would hold the pipe open, and this process would wait for them.
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+        else:
+            self.process.kill()
         self.process.communicate()
 
     def _read(self, deadline: Deadline) -> dict[str, Any] | None:
