@@ -22,7 +22,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; every failure is one message on standard error and an exit code."""
     for name in THREADS:  # read when NumPy loads: two BLAS threads slow small steps down many times
         os.environ.setdefault(name, "1")
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    if argv is not None:
+        return _answered(list(argv))
+    code = _answered(sys.argv[1:])
+    if "concurrent.futures.process" in sys.modules:
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """End at once: a worker ended in the middle of its answer would keep the interpreter waiting for the rest."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _answered(arguments: list[str]) -> int:
     try:
         return _dispatch(arguments)
     except CertifyError as error:
