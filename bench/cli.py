@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from bench.command import Command
-from bench.instances import Instance, find_instances
+from bench.instances import find_instances
+from bench.recording import record
 from bench.results import Results, Row
-from bench.runner import Plan, run_all
+from bench.runner import Plan, run_all, run_one
 from bench.table import summary
 from specs.errors import CertifyError
 
@@ -44,17 +44,17 @@ def _run(options: argparse.Namespace) -> int:
         command=command,
         allowed=lambda instance: options.timeout or instance.timeout * options.timeout_scale,
         grace=options.grace,
-        jobs=options.jobs,
         seed=options.seed,
         certificates=options.certificates,
     )
-    with Results(options.out, options.resume) as results:
+    with Results(options.out, options.resume, Row) as results:
         asked = {plan.question(instance) for instance in instances}
         done = {row.question for row in results.rows} & asked
         todo = [instance for instance in instances if plan.question(instance) not in done]
         if done:
             print(f"{len(done)} of {len(asked)} already in {options.out}")
-        interrupted = not _measure(todo, plan, results, options.quiet)
+        runs = run_all([partial(run_one, instance, plan) for instance in todo], options.jobs)
+        interrupted = not record(runs, results, len(todo), options.quiet)
         rows = [row for row in results.rows if row.question in asked]
     print(f"\n{summary(rows)}\n\n{len(rows)} row(s) in {options.out}")
     if interrupted:
@@ -63,27 +63,6 @@ def _run(options: argparse.Namespace) -> int:
     if any(row.wrong for row in rows):
         return WRONG
     return CONTRADICTION if any(row.contradicted_itself for row in rows) else 0
-
-
-def _measure(todo: list[Instance], plan: Plan, results: Results, quiet: bool) -> bool:
-    """Runs and records; False when interrupted by Ctrl-C or a termination request."""
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with closing(run_all(todo, plan)) as runs:
-            for number, row in enumerate(runs, start=1):
-                results.append(row)
-                if not quiet:
-                    print(f"[{number}/{len(todo)}] {_progress(row)}", flush=True)
-    except KeyboardInterrupt:
-        return False
-    finally:
-        signal.signal(signal.SIGTERM, previous)
-    return True
-
-
-def _progress(row: Row) -> str:
-    remark = f"  WRONG, expected {row.expected}" if row.wrong else f"  ({row.reason})" if row.reason else ""
-    return f"{row.verdict:9} {row.seconds:>8} s  {row.benchmark} {row.model} {row.spec}{remark}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,12 +48,12 @@ class Command:
         return Command((sys.executable, "-c", _START, *call, *options), shlex.join(["certify", *call, *options]))
 
     @staticmethod
-    def template(text: str) -> Command:
-        """Any other tool. Raises ``SpecError`` unless it says where model and specification go."""
+    def template(text: str, option: str = "--command") -> Command:
+        """Any other tool, given as ``option``. Raises ``SpecError`` unless it says where model and specification go."""
         try:
             argv = tuple(shlex.split(text))
         except ValueError as error:
-            raise SpecError(f"--command {text!r} cannot be split into words: {error}") from error
+            raise SpecError(f"{option} {text!r} cannot be split into words: {error}") from error
         used = set(re.findall(r"{(\w+)}", text))
         absent = [f"{{{name}}}" for name in ("model", "spec") if name not in used]
         unknown = [f"{{{name}}}" for name in sorted(used - set(PLACEHOLDERS))]
@@ -61,7 +61,7 @@ class Command:
             faults = (("lacks", absent), ("has unknown", unknown))
             problems = [f"{what} {', '.join(names)}" for what, names in faults if names]
             known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
-            raise SpecError(f"--command {text!r} {' and '.join(problems)}; it may use {known}")
+            raise SpecError(f"{option} {text!r} {' and '.join(problems)}; it may use {known}")
         return Command(argv, text)
 
     @property

@@ -7,7 +7,7 @@ import io
 import os
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import IO
+from typing import IO, Generic, TypeVar
 
 from specs.errors import SpecError
 
@@ -60,7 +60,15 @@ class Row:
         return self.exit_code == str(CONTRADICTED_ITSELF)
 
 
-COLUMNS = [field.name for field in fields(Row)]
+R = TypeVar("R", bound=Row)
+
+
+def columns(kind: type[Row]) -> list[str]:
+    """The header of a file of such rows."""
+    return [field.name for field in fields(kind)]
+
+
+COLUMNS = columns(Row)
 
 
 def agreement(verdict: str, expected: str) -> str:
@@ -71,16 +79,17 @@ def agreement(verdict: str, expected: str) -> str:
     return "yes" if decided == expected else "no"
 
 
-class Results:
+class Results(Generic[R]):
     """An open results file; use as a context manager."""
 
-    def __init__(self, path: Path, resume: bool) -> None:
-        """Creates ``path``, or with ``resume`` continues it; ``rows`` are those already there.
+    def __init__(self, path: Path, resume: bool, kind: type[R]) -> None:
+        """Creates ``path``, or with ``resume`` continues it; ``rows``, of type ``kind``, are those already there.
 
         Raises ``SpecError`` when the file exists and is not to be continued, or is not a results file.
         A last line without its newline is what a crash left half written: it is cut off.
         """
-        self.rows = _read(path) if resume and path.exists() else []
+        self.columns = columns(kind)
+        self.rows = _read(path, kind) if resume and path.exists() else []
         mode = "a" if resume else "x"
         try:
             self._stream: IO[str] = path.open(mode, newline="", encoding="utf-8")
@@ -90,34 +99,35 @@ class Results:
             raise SpecError(f"cannot be written: {error.strerror}", path) from error
         self._writer = csv.writer(self._stream, lineterminator="\n")
         if self._stream.tell() == 0:
-            self._writer.writerow(COLUMNS)
+            self._writer.writerow(self.columns)
             self._stream.flush()
 
-    def append(self, row: Row) -> None:
+    def append(self, row: R) -> None:
         self.rows.append(row)
-        self._writer.writerow([getattr(row, name) for name in COLUMNS])
+        self._writer.writerow([getattr(row, name) for name in self.columns])
         self._stream.flush()
         os.fsync(self._stream.fileno())
 
-    def __enter__(self) -> Results:
+    def __enter__(self) -> Results[R]:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
 
-def _read(path: Path) -> list[Row]:
+def _read(path: Path, kind: type[R]) -> list[R]:
+    header = columns(kind)
     try:
         raw = path.read_bytes()
         whole = raw[: raw.rfind(b"\n") + 1]
         table = list(csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SpecError(f"cannot be continued: {error}", path) from error
-    if table and table[0] != COLUMNS:
+    if table and table[0] != header:
         raise SpecError("is not a results file of this version (its header differs); choose another --out", path, 1)
-    bad = [str(line) for line, cells in enumerate(table, start=1) if len(cells) != len(COLUMNS)]
+    bad = [str(line) for line, cells in enumerate(table, start=1) if len(cells) != len(header)]
     if bad:
-        raise SpecError(f"line(s) {', '.join(bad[:20])} do not have {len(COLUMNS)} cells; choose another --out", path)
+        raise SpecError(f"line(s) {', '.join(bad[:20])} do not have {len(header)} cells; choose another --out", path)
     if len(whole) < len(raw):
         os.truncate(path, len(whole))
-    return [Row(*cells) for cells in table[1:]]
+    return [kind(*cells) for cells in table[1:]]

@@ -7,16 +7,19 @@ import importlib.metadata
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from bench.command import Answer, Command
 from bench.instances import Instance
 from bench.process import Execution, Processes
 from bench.results import Row, agreement
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,6 @@ class Plan:
     command: Command
     allowed: Callable[[Instance], float]
     grace: float = 5.0
-    jobs: int = 1
     seed: int = 0
     certificates: Path | None = None
 
@@ -39,19 +41,19 @@ class Plan:
         return (instance.benchmark, instance.model, instance.spec, allowed, self.command.text)
 
 
-def run_all(instances: Sequence[Instance], plan: Plan) -> Generator[Row, None, None]:
-    """Rows in the order in which the runs end, ``plan.jobs`` at a time.
+def run_all(tasks: Iterable[Callable[[Processes], R]], jobs: int) -> Generator[R, None, None]:
+    """Results of the tasks, started in their order and yielded in the order in which they end, ``jobs`` at a time.
 
     When the consumer stops early (an interrupt included) every process still running is killed first.
     """
     processes = Processes()
-    queue = iter(instances)
-    pool = ThreadPoolExecutor(plan.jobs)
-    pending: set[Future[Row]] = {pool.submit(run_one, each, plan, processes) for each in islice(queue, plan.jobs)}
+    queue = iter(tasks)
+    pool = ThreadPoolExecutor(jobs)
+    pending: set[Future[R]] = {pool.submit(task, processes) for task in islice(queue, jobs)}
     try:
         while pending:
             ended, pending = wait(pending, return_when=FIRST_COMPLETED)
-            pending |= {pool.submit(run_one, each, plan, processes) for each in islice(queue, len(ended))}
+            pending |= {pool.submit(task, processes) for task in islice(queue, len(ended))}
             for future in ended:
                 yield future.result()
     finally:

@@ -22,7 +22,7 @@ def summary(rows: Sequence[Row]) -> str:
     lines = [HEADER, *(_line(name, [row for row in rows if row.benchmark == name]) for name in names)]
     if len(names) != 1:
         lines.append(_line("total", rows))
-    return "\n".join([*_align(lines), *alarms(rows)])
+    return "\n".join([*align(lines), *alarms(rows)])
 
 
 def alarms(rows: Sequence[Row]) -> list[str]:
@@ -59,8 +59,9 @@ def _line(name: str, rows: Sequence[Row]) -> tuple[str, ...]:
     )
 
 
-def _align(lines: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADER))]
+def align(lines: Sequence[tuple[str, ...]]) -> list[str]:
+    """The cells in columns, names to the left and numbers to the right, the first line underlined as the header."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     aligned = [
         "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths)))
         for line in lines
