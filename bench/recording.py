@@ -31,4 +31,4 @@ def record(runs: Generator[R, None, None], results: Results[R], total: int, quie
 def progress(row: Row) -> str:
     """One line about a run."""
     remark = f"  WRONG, expected {row.expected}" if row.wrong else f"  ({row.reason})" if row.reason else ""
-    return f"{row.verdict:9} {row.seconds:>8} s  {row.benchmark} {row.model} {row.spec}{remark}"
+    return f"{row.verdict:9} {row.seconds:>8} s  {row.title}{remark}"

@@ -52,12 +52,22 @@ class Row:
         return (self.benchmark, self.model, self.spec, self.timeout, self.command)
 
     @property
+    def title(self) -> str:
+        """What it was about, for people."""
+        return f"{self.benchmark} {self.model} {self.spec}"
+
+    @property
     def wrong(self) -> bool:
         return self.agrees == "no"
 
     @property
     def contradicted_itself(self) -> bool:
         return self.exit_code == str(CONTRADICTED_ITSELF)
+
+    @property
+    def unproved(self) -> bool:
+        """Only an explicit rejection counts: other tools have no certificates to check."""
+        return self.verdict == "certified" and self.certificate_checked == "no"
 
 
 R = TypeVar("R", bound=Row)

@@ -28,19 +28,10 @@ def summary(rows: Sequence[Row]) -> str:
 def alarms(rows: Sequence[Row]) -> list[str]:
     """One line for every wrong verdict, every self-contradiction and every certified run without accepted proof."""
     return [
-        *(f"WRONG: {_what(r)}: {r.verdict}, but the known answer is {r.expected}" for r in rows if r.wrong),
-        *(f"CONTRADICTED ITSELF: {_what(r)}: {r.reason}" for r in rows if r.contradicted_itself),
-        *(f"NOT PROVED: {_what(r)}: certified, certificate not accepted" for r in rows if _unproved(r)),
+        *(f"WRONG: {r.title}: {r.verdict}, but the known answer is {r.expected}" for r in rows if r.wrong),
+        *(f"CONTRADICTED ITSELF: {r.title}: {r.reason}" for r in rows if r.contradicted_itself),
+        *(f"NOT PROVED: {r.title}: certified, certificate not accepted" for r in rows if r.unproved),
     ]
-
-
-def _unproved(row: Row) -> bool:
-    """Only an explicit rejection counts: other tools have no certificates to check."""
-    return row.verdict == "certified" and row.certificate_checked == "no"
-
-
-def _what(row: Row) -> str:
-    return f"{row.benchmark} {row.model} {row.spec}"
 
 
 def _line(name: str, rows: Sequence[Row]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Two commands on the same instances, one after the other, and what tells them apart."""
