@@ -1,4 +1,4 @@
-"""The form the search works on: ReLU layers joined by dense or sparse matrices, everything affine composed away."""
+"""The form the search works on: ReLU layers joined by linear maps, everything affine composed away."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-Matrix = Any  # a NumPy array, or a scipy.sparse matrix where a weight is large and mostly zero
+from relaxations.maps.linear import Matrix, largest, nonzeros, pull, push, rows_of
+
+__all__ = ["Layer", "Matrix", "ReluNetwork", "pull", "push", "rows_of"]
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class ReluNetwork:
     def density(self) -> float:
         """Share of the stored coefficients that are not zero."""
         weights = [w for layer in (*self.layers, self.output) for _, w in layer.terms]
-        nonzero = sum(np.count_nonzero(w) if isinstance(w, np.ndarray) else w.nnz for w in weights)
-        return nonzero / max(1, sum(w.shape[0] * w.shape[1] for w in weights))
+        return sum(map(nonzeros, weights)) / max(1, sum(w.shape[0] * w.shape[1] for w in weights))
 
     @property
     def largest(self) -> float:
         """The largest stored coefficient."""
-        parts = [part for layer in (*self.layers, self.output) for part in (*(w for _, w in layer.terms), layer.bias)]
-        return max((float(abs(part).max()) for part in parts if part.shape[0]), default=0.0)
+        layers = (*self.layers, self.output)
+        weights = [largest(w) for layer in layers for _, w in layer.terms]
+        return max([*weights, *(float(abs(layer.bias).max(initial=0.0)) for layer in layers)], default=0.0)
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -66,19 +68,6 @@ class ReluNetwork:
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         """Outputs (B, outputs) for a batch of inputs (B, inputs)."""
         return self.preactivations(x)[1]
-
-
-def push(weight: Matrix, value: np.ndarray) -> np.ndarray:
-    """``weight @ v`` along the last axis of ``value``: (..., in) to (..., out)."""
-    flat = value.reshape(-1, value.shape[-1])
-    return np.asarray((weight @ flat.T).T if not isinstance(weight, np.ndarray) else flat @ weight.T).reshape(
-        *value.shape[:-1], weight.shape[0]
-    )
-
-
-def pull(weight: Matrix, coefs: np.ndarray) -> np.ndarray:
-    """``a @ weight`` for rows of coefficients (N, out) to (N, in)."""
-    return coefs @ weight if isinstance(weight, np.ndarray) else np.asarray((weight.T @ coefs.T).T)
 
 
 def _apply(layer: Layer, values: list[np.ndarray]) -> np.ndarray:

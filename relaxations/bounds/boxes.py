@@ -9,7 +9,7 @@ import numpy as np
 from relaxations.bounds import forward
 from relaxations.bounds.crown import backward, concretise
 from relaxations.functions.relu import Lines, lines
-from relaxations.network import Layer, ReluNetwork
+from relaxations.network import Layer, ReluNetwork, pull, rows_of
 
 CELLS_AT_ONCE = 1 << 22  # size of one coefficient matrix; bounds memory, not results
 VALUES_AT_ONCE = 1 << 15  # of one batch
@@ -124,7 +124,7 @@ class BoxBounder:
             index = np.concatenate([b, b])
             coefs = {}
             for source, weight in layer.terms:
-                chosen = weight[n] if isinstance(weight, np.ndarray) else weight[n].toarray()
+                chosen = rows_of(weight, n).astype(self.dtype, copy=False)
                 coefs[source] = np.concatenate([chosen, -chosen])
             bias = layer.bias[n]
             form, constant = backward(self.network, coefs, np.concatenate([bias, -bias]), index, relaxed, np)
@@ -135,7 +135,7 @@ class BoxBounder:
 
 def _compose(rows: Rows, output: Layer) -> tuple[dict[int, np.ndarray], np.ndarray]:
     """Rows over inputs and outputs as rows over the sources the output layer reads."""
-    coefs = {s: np.asarray((w.T @ rows.y.T).T) for s, w in output.terms}
+    coefs = {s: pull(w, rows.y) for s, w in output.terms}
     if rows.x.any():
         coefs[0] = coefs[0] + rows.x if 0 in coefs else rows.x
     if not coefs:
