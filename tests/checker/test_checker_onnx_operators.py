@@ -270,6 +270,12 @@ SAMPLES = [
         (2, 3),
         {"h": np.array([0.5, -2, 0.25], dtype=np.float16)},
     ),
+    Sample(
+        "conv",
+        [n("Conv", ["x", "w", "b"], ["y"], pads=[1, 0, 2, 1], strides=[2, 1], dilations=[1, 2], group=2)],
+        (2, 4, 5, 6),
+        {"w": weights(6, 2, 3, 2), "b": weights(6)},
+    ),
     Sample("constant output", [n("Identity", ["b"], ["y"])], (2, 3), {"b": W3}),
     Sample("output order", [n("Relu", ["x"], ["y"]), n("Neg", ["x"], ["z"])], (2, 3), {}, 13, ("z", "y", "x")),
     Sample("dead code", [n("Relu", ["x"], ["unused"]), n("Neg", ["x"], ["y"])], (2, 3)),

@@ -91,8 +91,8 @@ REFUSED = {
     "opset 6": (model([n("Relu", ["x"], ["y"])], {"x": (3,)}, {}, 6), "opset"),
     "opset 22": (model([n("Relu", ["x"], ["y"])], {"x": (3,)}, {}, 22), "opset"),
     "unknown operators": (
-        model([n("Sin", ["x"], ["a"]), n("Conv", ["a"], ["b"]), n("Sin", ["b"], ["y"])], {"x": (3,)}, {}),
-        r"Conv \(1x, first at 'b'\); Sin \(2x, first at 'a'\)",
+        model([n("Sin", ["x"], ["a"]), n("Tan", ["a"], ["b"]), n("Sin", ["b"], ["y"])], {"x": (3,)}, {}),
+        r"Sin \(2x, first at 'a'\); Tan \(1x, first at 'b'\)",
     ),
     "unknown attribute": (one(n("Relu", ["x"], ["y"], slope=1.0)), "slope"),
     "attribute of another opset": (one(n("Squeeze", ["x"], ["y"], axes=[0]), shape=(1, 3)), "axes"),

@@ -248,19 +248,22 @@ def test_the_forward_form_of_a_relu_encloses_its_kink(seed: int) -> None:
         assert abs(linear) <= Fraction(after.remainder[0, i].item())
 
 
+def lossy_terms(count: int) -> Affine:
+    """The sum 1 + e + e + ... over the terms of one node, every e of which rounds away."""
+    factors = (1.0, *[HALF_ULP] * (count - 1))
+    return Affine(tuple((0, Scale(np.array([factor]))) for factor in factors), np.zeros(1))
+
+
 def lossy_backward(count: int) -> tuple[Network, Boxes, Rows]:
-    """The coefficient of x is a sum 1 + e + e + ..., every e of which rounds away."""
-    network = Network((Input(1), Affine(((0, Gather(np.zeros(count, dtype=np.int64))),), np.zeros(count))), (1, count))
-    y = np.full((2, count), HALF_ULP)
-    y[:, 0] = 1.0
-    y[1] *= -1.0
-    return network, Boxes.of(np.array([[-1.0]]), np.array([[1.0]])), Rows(np.zeros((2, 1)), y, np.zeros(2))
+    """The coefficient of x is such a sum."""
+    network = Network((Input(1), lossy_terms(count)), (1, 1))
+    boxes = Boxes.of(np.array([[-1.0]]), np.array([[1.0]]))
+    return network, boxes, Rows(np.zeros((2, 1)), np.array([[1.0], [-1.0]]), np.zeros(2))
 
 
 def lossy_forward(count: int) -> tuple[Network, Boxes]:
-    """The value is such a sum over the terms of one node, all of which read the input, which is 1."""
-    terms = tuple((0, Scale(np.array([factor]))) for factor in (1.0, *[HALF_ULP] * (count - 1)))
-    nodes = (Input(1), Affine(terms, np.zeros(1)), Relu(1))  # forward forms are made where a ReLU reads them
+    """The value is such a sum, at the input 1."""
+    nodes = (Input(1), lossy_terms(count), Relu(1))  # forward forms are made where a ReLU reads them
     return Network(nodes, (1, 1, 1)), Boxes.of(np.ones((1, 1)), np.ones((1, 1)))
 
 

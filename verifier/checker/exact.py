@@ -19,7 +19,8 @@ import numpy as np
 
 from verifier.checker.errors import CheckError
 from verifier.checker.network import Affine, Input, Network, Relu
-from verifier.checker.rational import Exact, ExactMap, zeros
+from verifier.checker.rational import Exact, zeros
+from verifier.checker.rational_maps import ExactLinear, exact_map
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
 BITS = 60
@@ -39,7 +40,7 @@ def evaluate(network: Network, x: Sequence[Fraction]) -> list[Fraction]:
             case Affine():
                 total = Exact.of_floats(node.bias)
                 for parent, m in node.terms:
-                    total += ExactMap.of(m, network.sizes[k], network.sizes[parent]).push(values[parent])
+                    total += exact_map(m, network.sizes[k], network.sizes[parent]).push(values[parent])
                 values.append(total)
     return values[-1].fractions()
 
@@ -95,8 +96,8 @@ class ExactRelaxation:
         self.mid = Exact.of([(low + up) / 2 for low, up in zip(lower, upper, strict=True)])
         self.rad = Exact.of([(up - low) / 2 for low, up in zip(lower, upper, strict=True)])
         self.bias = {k: Exact.of_floats(n.bias) for k, n in enumerate(network.nodes) if isinstance(n, Affine)}
-        self.maps = {
-            k: [(parent, ExactMap.of(m, network.sizes[k], network.sizes[parent])) for parent, m in node.terms]
+        self.maps: dict[int, list[tuple[int, ExactLinear]]] = {
+            k: [(parent, exact_map(m, network.sizes[k], network.sizes[parent])) for parent, m in node.terms]
             for k, node in enumerate(network.nodes)
             if isinstance(node, Affine)
         }

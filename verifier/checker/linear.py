@@ -1,4 +1,4 @@
-"""How the four linear maps act on rows of values and on rows of coefficients, in plain float64.
+"""How the linear maps act on rows of values and on rows of coefficients, in plain float64.
 
 ``push`` carries values forward (``v -> M v`` along the last axis), ``pull`` carries coefficients backward
 (``a -> a M``). Every result entry is a sum of at most ``terms`` products in an unspecified order, the fact the
@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.network import Dense, Gather, Index, LinearMap, Scale, Sparse
+from verifier.checker.convolution import Convolution, Transposed
+from verifier.checker.network import Dense, Gather, Index, LinearMap, Normalize, Scale, Sparse
 
 Floats = NDArray[np.float64]
 
@@ -24,8 +25,12 @@ def magnitude(m: LinearMap) -> LinearMap:
             return Sparse(rows, cols, np.abs(values), size)
         case Scale(factor, divide):
             return Scale(np.abs(factor), divide)
+        case Normalize(gain, variance, epsilon):
+            return Normalize(np.abs(gain), variance, epsilon)
         case Gather():
             return m
+        case Convolution() | Transposed():
+            return m.magnitude()
 
 
 def push(m: LinearMap, v: Floats) -> Floats:
@@ -38,10 +43,16 @@ def push(m: LinearMap, v: Floats) -> Floats:
             return _sums(v[..., cols[order]] * values[order], rows[order], size)
         case Scale(factor, divide):
             return v / factor if divide else v * factor
+        case Normalize():
+            return v * m.factor
         case Gather(index):
             out = v[..., np.maximum(index, 0)]
             out[..., index < 0] = 0.0
             return out
+        case Convolution():
+            return m.push(v)
+        case Transposed(of):
+            return of.pull(v)
 
 
 def pull(m: LinearMap, a: Floats, size: int) -> Floats:
@@ -53,14 +64,14 @@ def pull(m: LinearMap, a: Floats, size: int) -> Floats:
             return _sums(a[..., rows] * values, cols, size)
         case Scale(factor, divide):
             return a / factor if divide else a * factor
+        case Normalize():
+            return a * m.factor
         case Gather(index):
-            out = np.zeros(a.shape[:-1] + (size,))
-            used = np.flatnonzero(index >= 0)
-            if len(np.unique(index[used])) == len(used):
-                out[..., index[used]] = a[..., used]
-            else:
-                np.add.at(out.T, index[used], a.T[used])
-            return out
+            return _sums(a[..., m.used], index[m.used], size)
+        case Convolution():
+            return m.pull(a)
+        case Transposed(of):
+            return of.push(a)
 
 
 def _sums(products: Floats, places: Index, size: int) -> Floats:
@@ -79,14 +90,18 @@ def terms(m: LinearMap, size: int) -> int:
             return int(max(weight.shape))
         case Sparse(rows, _, _, out_size):
             return min(len(rows), max(size, out_size))
-        case Scale():
+        case Scale() | Normalize():
             return 1
         case Gather(index):
             return max(len(index), 1)
+        case Convolution():
+            return m.terms
+        case Transposed(of):
+            return of.terms
 
 
 def weights(m: LinearMap) -> int:
-    """Number of stored coefficients."""
+    """Number of coefficients; the kernel of a convolution counts at each place where it is applied."""
     match m:
         case Dense(weight):
             return weight.size
@@ -94,5 +109,11 @@ def weights(m: LinearMap) -> int:
             return values.size
         case Scale(factor, _):
             return factor.size
+        case Normalize(gain):
+            return gain.size
         case Gather():
             return 0
+        case Convolution():
+            return m.products
+        case Transposed(of):
+            return of.products

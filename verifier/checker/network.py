@@ -12,6 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from verifier.checker.convolution import Convolution, Transposed
+
 Vector = NDArray[np.float64]
 Index = NDArray[np.int64]
 
@@ -47,13 +49,32 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Normalize:
+    """``out = gain / sqrt(variance + epsilon) * v`` elementwise, in the reals."""
+
+    gain: Vector
+    variance: Vector
+    epsilon: float
+
+    @cached_property
+    def factor(self) -> Vector:
+        """``gain / sqrt(variance + epsilon)`` with a relative error of at most 3 * 2^-52 (three roundings)."""
+        return self.gain / np.sqrt(self.variance + self.epsilon)
+
+
+@dataclass(frozen=True)
 class Gather:
     """``out[i] = v[index[i]]``, and 0 where the index is -1."""
 
     index: Index
 
+    @cached_property
+    def used(self) -> Index:
+        """The places of the result that read v, ordered by what they read."""
+        return np.argsort(self.index, kind="stable")[np.count_nonzero(self.index < 0) :]
 
-LinearMap = Dense | Sparse | Scale | Gather
+
+LinearMap = Dense | Sparse | Scale | Normalize | Gather | Convolution | Transposed
 
 
 @dataclass(frozen=True)

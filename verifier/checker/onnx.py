@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from verifier.checker.errors import CheckError
 from verifier.checker.network import Network
 from verifier.checker.onnx_builder import Builder, Value
-from verifier.checker.onnx_operators import OPERATORS, Attribute, Node
+from verifier.checker.onnx_node import Attribute, Node
+from verifier.checker.onnx_operators import OPERATORS
 from verifier.checker.protobuf import Message
 
 OPSETS = range(7, 22)

@@ -5,7 +5,7 @@ A rule reads one stored operator and returns its results. One that does not know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from math import prod
 
@@ -16,7 +16,6 @@ from verifier.checker.network import Relu
 from verifier.checker.onnx_builder import (
     Builder,
     Computed,
-    Constant,
     Value,
     add,
     axes_of,
@@ -30,52 +29,8 @@ from verifier.checker.onnx_builder import (
     take,
     total,
 )
-
-Attribute = int | float | str | list[int] | Constant
-
-
-class Node:
-    """One stored operator. Reading an attribute removes it, so that what remains was not understood."""
-
-    def __init__(
-        self, opset: int, inputs: Sequence[Value | None], attributes: dict[str, Attribute], outputs: int
-    ) -> None:
-        self.opset, self.inputs, self.attributes, self.outputs = opset, inputs, attributes, outputs
-
-    def value(self, position: int) -> Value:
-        value = self.optional(position)
-        if value is None:
-            raise CheckError(f"input {position} is missing")
-        return value
-
-    def optional(self, position: int) -> Value | None:
-        return self.inputs[position] if position < len(self.inputs) else None
-
-    def integer(self, name: str, default: int) -> int:
-        value = self.attributes.pop(name, default)
-        if not isinstance(value, int):
-            raise CheckError(f"attribute {name!r} is not an integer")
-        return value
-
-    def real(self, name: str, default: float) -> float:
-        value = self.attributes.pop(name, default)
-        if not isinstance(value, float):
-            raise CheckError(f"attribute {name!r} is not a real number")
-        return value
-
-    def integers(self, name: str, position: int, since: int) -> list[int] | None:
-        """A list that is attribute ``name`` before opset ``since`` and constant input ``position`` from then on."""
-        if self.opset < since and len(self.inputs) > position:
-            raise CheckError(f"input {position} is not allowed in opset {self.opset}")
-        value = self.attributes.pop(name, None) if self.opset < since else self.optional(position)
-        if isinstance(value, np.ndarray) and value.dtype.kind == "i" and value.ndim <= 1:
-            return [int(entry) for entry in value.reshape(-1)]
-        if value is not None and not isinstance(value, list):
-            raise CheckError(f"{name} is not a list of constant integers")
-        return value
-
-
-Rule = Callable[[Builder, Node], Sequence[Value]]
+from verifier.checker.onnx_images import IMAGE_OPERATORS
+from verifier.checker.onnx_node import Node, Rule
 
 
 def _add(builder: Builder, node: Node) -> Sequence[Value]:
@@ -363,4 +318,5 @@ OPERATORS: dict[str, tuple[Rule, int, int]] = {
     "Sub": (_sub, 2, 2),
     "Transpose": (_transpose, 1, 1),
     "Unsqueeze": (_unsqueeze, 1, 2),
+    **IMAGE_OPERATORS,
 }

@@ -1,4 +1,4 @@
-"""Arrays of rationals and linear maps on them, exactly.
+"""Arrays of rationals, exactly.
 
 An array is integers over one common denominator, so that the work is integer arithmetic (``Fraction`` alone is about
 ten times slower). Floats are rationals: nothing is rounded anywhere in this file.
@@ -14,8 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from verifier.checker.network import Dense, Gather, Index, LinearMap, Scale, Sparse
 
 Integers = NDArray[Any]  # dtype object: Python integers of any size
 
@@ -76,52 +74,3 @@ class Exact:
 
 def zeros(*shape: int) -> Exact:
     return Exact(np.full(shape, 0, dtype=object))
-
-
-@dataclass(frozen=True)
-class ExactMap:
-    """A linear map, as a matrix (``rows`` is None) or as entries (rows, cols, values); ``height`` outputs."""
-
-    height: int
-    width: int
-    values: Exact
-    rows: Index | None = None
-    cols: Index | None = None
-
-    @staticmethod
-    def of(linear_map: LinearMap, height: int, width: int) -> ExactMap:
-        match linear_map:
-            case Dense(weight):
-                return ExactMap(height, width, Exact.of_floats(weight))
-            case Sparse(rows, cols, values, _):
-                return ExactMap(height, width, Exact.of_floats(values), rows, cols)
-            case Gather(index):
-                rows = np.flatnonzero(index >= 0)
-                return ExactMap(height, width, Exact.of_floats(np.ones(len(rows))), rows, index[rows])
-            case Scale(factor, divide):
-                exact, each = Exact.of_floats(factor), np.arange(height)
-                if divide:
-                    exact = Exact.of([1 / value for value in exact.fractions()])
-                return ExactMap(height, width, exact, each, each)
-
-    def push(self, v: Exact) -> Exact:
-        """``M v`` along the last axis."""
-        if self.rows is None:
-            return v @ Exact(self.values.numerators.T, self.values.denominator)
-        return _scatter(v[..., self.cols] * self.values, self.rows, self.height)
-
-    def pull(self, a: Exact) -> Exact:
-        """``a M`` along the last axis."""
-        if self.rows is None or self.cols is None:
-            return a @ self.values
-        return _scatter(a[..., self.rows] * self.values, self.cols, self.width)
-
-    def __abs__(self) -> ExactMap:
-        return ExactMap(self.height, self.width, abs(self.values), self.rows, self.cols)
-
-
-def _scatter(values: Exact, to: Index, size: int) -> Exact:
-    """Sums of the values along the last axis that go to the same place of a new last axis."""
-    out = zeros(*values.numerators.shape[:-1], size).numerators
-    np.add.at(out.T, to, values.numerators.T)
-    return Exact(out, values.denominator)
