@@ -47,6 +47,8 @@ def compose(outer: Matrix, inner: Matrix) -> Matrix:
         merged = _product(outer, last)
         rest = earlier[0] if len(earlier) == 1 else Chain(tuple(earlier))
         return Chain((*inner.maps, outer)) if merged is None else compose(merged, rest)
+    if isinstance(outer, Sum) and isinstance(inner, Gather):
+        return reduce(add, (compose(part, inner) for part in outer.maps))
     merged = _product(outer, inner)
     return Chain((inner, outer)) if merged is None else merged
 

@@ -9,30 +9,9 @@ from relaxations.lowering import lower
 from specs.errors import ModelError, UnsupportedOpError
 from specs.graph import Graph, Op, ops
 from specs.loading.graph_builder import GraphBuilder
+from tests.unit.relaxations.graphs import assert_same_function, chain, weight
 
 RNG = np.random.default_rng(11)
-
-
-def weight(*shape: int) -> np.ndarray:
-    return RNG.standard_normal(shape).astype(np.float32)
-
-
-def chain(shape: tuple[int, ...], *steps: tuple[Op, ...]) -> Graph:
-    """Operators one after another; each step is the operator and its further, constant operands."""
-    builder = GraphBuilder()
-    value = builder.input("x", shape)
-    for op, *constants in steps:
-        value = builder.add(op, value, *(builder.constant(constant) for constant in constants))
-    return builder.build(("x",), (value,))
-
-
-def assert_same_function(graph: Graph) -> None:
-    """Equal to 1e-12 of the size of the outputs at random points."""
-    network = lower(graph)
-    points = RNG.standard_normal((20, graph.input_size)) * 3
-    expected = np.stack([graph.evaluate_flat(point) for point in points])
-    assert network.evaluate(points).shape == expected.shape
-    assert np.abs(network.evaluate(points) - expected).max() <= 1e-12 * (1 + np.abs(expected).max())
 
 
 AFFINE = {
