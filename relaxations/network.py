@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxations.maps.linear import Matrix, largest, nonzeros, pull, push, rows_of
+from relaxations.maps.linear import Matrix, largest, namespace, nonzeros, pull, push, rows_of
 
 __all__ = ["Layer", "Matrix", "ReluNetwork", "pull", "push", "rows_of"]
 
@@ -62,7 +62,7 @@ class ReluNetwork:
         for layer in self.layers:
             z = _apply(layer, values)
             seen.append(z)
-            values.append(np.maximum(z, 0))
+            values.append(namespace(z).maximum(z, 0))
         return seen, _apply(self.output, values)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
