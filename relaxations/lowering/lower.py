@@ -28,7 +28,7 @@ def lower(graph: Graph) -> ReluNetwork:
         for node in graph.nodes:
             lowering.visit(node)
     if lowering.offenders:
-        raise UnsupportedOpError(lowering.offenders, hint="This version decides affine operators and what ReLUs express")
+        raise UnsupportedOpError(lowering.offenders, hint="Decided are affine operators and what ReLUs express")
     _refuse_non_finite(graph)
     output = concatenated([lowering.forms[name] for name in graph.outputs])
     return ReluNetwork(graph.input_size, tuple(lowering.layers), layer_of(output))

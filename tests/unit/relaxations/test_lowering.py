@@ -7,7 +7,7 @@ import pytest
 
 from relaxations.lowering import lower
 from specs.errors import ModelError, UnsupportedOpError
-from specs.graph import Graph, Op, ops
+from specs.graph import Op, ops
 from specs.loading.graph_builder import GraphBuilder
 from tests.unit.relaxations.graphs import assert_same_function, chain, weight
 
