@@ -33,12 +33,12 @@ def backward(
     for source in range(max(coefs), 0, -1):
         if source not in coefs:
             continue
-        a, layer, line = coefs[source], network.layers[source - 1], lines[source - 1]
+        a, layer, line = coefs[source], network.layers[source - 1], _of_rows(lines[source - 1], index)
         if seen is not None:
             seen[source] = a
         negative = xp.minimum(a, 0)
-        constant = constant + xp.einsum("ij,ij->i", negative, line.upper_offset[index])
-        a = (a - negative) * line.lower_slope[index] + negative * line.upper_slope[index]
+        constant = constant + xp.einsum("ij,ij->i", negative, line.upper_offset)
+        a = (a - negative) * line.lower_slope + negative * line.upper_slope
         constant = constant + a @ layer.bias
         for parent, weight in layer.terms:
             pulled = pull(weight, a)
@@ -47,6 +47,11 @@ def backward(
     if form is None:
         form = xp.zeros((len(constant), network.input_size), dtype=constant.dtype)
     return form, constant
+
+
+def _of_rows(lines: Lines, index: Array) -> Lines:
+    """The lines of each row's box; those of a single box serve all rows as they are."""
+    return lines if lines.lower_slope.shape[0] == 1 else Lines(*(part[index] for part in lines))
 
 
 def concretise(form: Array, constant: Array, mid: Array, rad: Array, xp: ModuleType) -> tuple[Array, Array]:

@@ -13,8 +13,8 @@ import numpy as np
 
 from relaxations.maps.geometry import Geometry, Sizes
 
-CELLS_AT_ONCE = 1 << 18  # numbers of one unfolded block: what a second-level cache holds
-FEWEST, MOST = 4, 64  # rows per block: long enough runs to copy, small enough to stay in the cache
+CELLS_AT_ONCE = 1 << 19  # numbers of one unfolded block: about what a second-level cache holds
+FEWEST, MOST = 8, 64  # rows per block: long enough runs to copy, small enough to stay in the cache
 
 Slices = tuple[slice, ...]
 
@@ -39,6 +39,9 @@ def push(kernel: np.ndarray, g: Geometry, values: np.ndarray) -> np.ndarray:
 
 def pull(kernel: np.ndarray, g: Geometry, coefs: np.ndarray) -> np.ndarray:
     """Rows (N, out) to (N, in)."""
+    mirrored = _mirrored(g)
+    if mirrored is not None:
+        return push(_turned(kernel, g), mirrored, coefs)
     dtype = np.result_type(kernel, coefs)
     out = np.zeros((len(coefs), g.channels, *g.space), dtype=dtype)
     weight = kernel.reshape(g.groups, g.filters // g.groups, -1).swapaxes(1, 2)
@@ -53,6 +56,21 @@ def pull(kernel: np.ndarray, g: Geometry, coefs: np.ndarray) -> np.ndarray:
             padded[(slice(None), *seen)] += unfolded[(slice(None), *offset)]
         out[(block, slice(None), *here)] = np.moveaxis(padded[(slice(None), *there)], -1, 0)
     return out.reshape(len(coefs), -1)
+
+
+def _mirrored(g: Geometry) -> Geometry | None:
+    """The convolution that is the adjoint, where windows move in single steps: unfolding is faster than folding."""
+    begin = tuple(d * (k - 1) - b for d, k, b in zip(g.dilations, g.window, g.begin))
+    if any(stride > 1 for stride in g.strides) or min(begin) < 0:
+        return None
+    return Geometry(g.filters, g.channels, g.groups, g.out_space, g.space, g.window, g.strides, begin, g.dilations)
+
+
+def _turned(kernel: np.ndarray, g: Geometry) -> np.ndarray:
+    """Its kernel: filters and channels of each group exchanged, the window backwards."""
+    grouped = kernel.reshape(g.groups, g.filters // g.groups, g.channels // g.groups, *g.window)
+    backwards = np.flip(grouped, tuple(range(3, grouped.ndim))).swapaxes(1, 2)
+    return backwards.reshape(g.channels, g.filters // g.groups, *g.window)
 
 
 def _blocks(g: Geometry, count: int) -> list[slice]:
