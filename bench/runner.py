@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-import os
-import platform
 import tempfile
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -16,6 +12,7 @@ from typing import TypeVar
 
 from bench.command import Answer, Command
 from bench.instances import Instance
+from bench.machine import installed, machine
 from bench.process import Execution, Processes
 from bench.results import Row, agreement
 
@@ -79,7 +76,7 @@ def run_one(instance: Instance, plan: Plan, processes: Processes) -> Row:
             answer = plan.command.answer(run, files)
         except OSError as error:
             answer = Answer("error", f"cannot be run: {error}")
-    own = _installed() if plan.command.writes_json else {}
+    own = installed() if plan.command.writes_json else {}
     versions = {**own, **(answer.versions or {})}
     return Row(
         benchmark=benchmark,
@@ -100,7 +97,7 @@ def run_one(instance: Instance, plan: Plan, processes: Processes) -> Row:
         python=versions.get("python", ""),
         numpy=versions.get("numpy", ""),
         seed=str(plan.seed),
-        machine=_machine(),
+        machine=machine(),
         timeout=allowed,
         command=text,
     )
@@ -109,28 +106,3 @@ def run_one(instance: Instance, plan: Plan, processes: Processes) -> Row:
 def _certificate_path(instance: Instance, folder: Path) -> Path:
     name = "__".join([instance.benchmark, *(each.replace("/", "_") for each in (instance.model, instance.spec))])
     return folder / f"{name}.nncert"
-
-
-@functools.cache
-def _installed() -> dict[str, str]:
-    """Versions of this installation, used where a run did not report its own."""
-    found = {"python": platform.python_version()}
-    for name, package in (("certify", "certify-nn"), ("numpy", "numpy")):
-        try:
-            found[name] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-@functools.cache
-def _machine() -> str:
-    """Processor, cores this process may use, and operating system."""
-    processor = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        processor = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), processor)
-    except OSError:
-        pass  # not Linux: the generic name has to do
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{processor}, {cores} cores, {platform.system()} {platform.release()}"

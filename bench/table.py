@@ -57,4 +57,4 @@ def align(lines: Sequence[tuple[str, ...]]) -> list[str]:
         "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(line, widths)))
         for line in lines
     ]
-    return [aligned[0], "-" * len(aligned[0]), *aligned[1:]]
+    return [aligned[0], "-" * len(aligned[0]), *(line.rstrip() for line in aligned[1:])]

@@ -1,0 +1,1 @@
+"""How fast the parts of a search are, on networks made in the code: one file per benchmark."""
