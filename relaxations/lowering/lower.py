@@ -8,8 +8,8 @@ import numpy as np
 
 from relaxations.lowering import affine, piecewise, windows
 from relaxations.lowering.forms import Form, concatenated, of_constant, of_source, taken
-from relaxations.maps import Matrix
 from relaxations.maps.composing import settled
+from relaxations.maps.elementwise import gather
 from relaxations.network import Layer, ReluNetwork
 from specs.errors import ModelError, UnsupportedOpError
 from specs.graph import Graph, Node, ops
@@ -31,11 +31,13 @@ def lower(graph: Graph) -> ReluNetwork:
         raise UnsupportedOpError(lowering.offenders, hint="Decided are affine operators and what ReLUs express")
     _refuse_non_finite(graph)
     output = concatenated([lowering.forms[name] for name in graph.outputs])
-    return ReluNetwork(graph.input_size, tuple(lowering.layers), layer_of(output))
+    return ReluNetwork(graph.input_size, tuple(lowering.layers), layer_of(output, graph.input_size))
 
 
-def layer_of(form: Form) -> Layer:
-    terms: list[tuple[int, Matrix]] = [(source, settled(m)) for source, m in sorted(form.terms.items())]
+def layer_of(form: Form, input_size: int) -> Layer:
+    """A layer reads at least one source, so that its values have a row for each point: a constant reads zeros."""
+    zeros = {0: gather(np.full(len(form.bias), -1), input_size)}
+    terms = [(source, settled(m)) for source, m in sorted((form.terms or zeros).items())]
     return Layer(tuple(terms), form.bias.astype(float))
 
 
@@ -83,5 +85,5 @@ class _Lowering:
 
     def _relu(self, form: Form) -> Form:
         """One more ReLU layer."""
-        self.layers.append(layer_of(form))
+        self.layers.append(layer_of(form, len(self.input.bias)))
         return of_source(len(self.layers), form.shape)

@@ -17,7 +17,6 @@ from relaxations.lowering.forms import (
     broadcast,
     difference,
     mapped,
-    of_constant,
     scaled,
     shifted,
     taken,
@@ -68,12 +67,12 @@ def clip(node: Node, parents: list[Form], layer: Relu) -> Form | None:
 
 def maximum(node: Node, parents: list[Form], layer: Relu) -> Form:
     """``max(x, y) = y + relu(x - y)``, from left to right."""
-    return _from_left(node, parents, lambda x, y: total(y, layer(difference(x, y))), np.maximum)
+    return _from_left(node, parents, lambda x, y: total(y, layer(difference(x, y))))
 
 
 def minimum(node: Node, parents: list[Form], layer: Relu) -> Form:
     """``min(x, y) = y - relu(y - x)``, from left to right."""
-    return _from_left(node, parents, lambda x, y: difference(y, layer(difference(y, x))), np.minimum)
+    return _from_left(node, parents, lambda x, y: difference(y, layer(difference(y, x))))
 
 
 def max_pool(node: Node, parents: list[Form], layer: Relu) -> Form:
@@ -127,11 +126,8 @@ def _both(stacked: Form, sign: float, node: Node, layer: Relu) -> Form:
     return total(first, scaled(second, sign))
 
 
-def _from_left(node: Node, parents: list[Form], pair: Callable[[Form, Form], Form], of_constants: np.ufunc) -> Form:
-    def joined(x: Form, y: Form) -> Form:
-        return of_constant(of_constants(x.value, y.value)) if x.constant and y.constant else pair(x, y)
-
-    return reduce(joined, [broadcast(form, node.shape) for form in parents])
+def _from_left(node: Node, parents: list[Form], pair: Callable[[Form, Form], Form]) -> Form:
+    return reduce(pair, [broadcast(form, node.shape) for form in parents])
 
 
 def _elements(op: ops.MaxPool, shape: tuple[int, ...], out: tuple[int, ...]) -> np.ndarray:

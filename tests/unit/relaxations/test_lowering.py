@@ -89,6 +89,15 @@ def test_several_inputs_come_in_the_order_of_the_graph() -> None:
     assert_same_function(graph)
 
 
+def test_a_constant_layer_and_a_constant_output() -> None:
+    builder = GraphBuilder()
+    x = builder.input("x", (3,))
+    constant = builder.constant(weight(3))
+    larger = builder.add(ops.Max(), constant, builder.constant(weight(3)), x)  # the first pair is constant
+    network = assert_same_function(builder.build(("x",), (larger, constant)))
+    assert network.widths == (3, 3, 3)
+
+
 def test_a_large_sparse_matrix_is_stored_sparse_and_computes_the_same() -> None:
     dense = weight(500, 400) * (RNG.random((500, 400)) < 0.01)
     graph = chain((1, 500), (ops.MatMul(), dense), (ops.Relu(),), (ops.Slice((0,), (3,), (1,), (1,)),))
