@@ -15,16 +15,24 @@ from verifier.checker.onnx import read_network
 from verifier.checker.onnx_operators import OPERATORS
 
 pytestmark = [pytest.mark.shared, pytest.mark.peer]
-FULLY_CONNECTED = (
+DECIDED = (
     "acasxu",
+    "cifar10_resnet",
+    "cifar_biasfield",
+    "collins_rul_cnn",
     "cora_mnist",
     "linearizenn",
+    "malbeware",
+    "marabou_cifar10",
     "mnist_fc",
+    "oval21",
     "rl_benchmarks",
     "safenlp",
     "sat_relu",
+    "sri_resnet_a",
     "test",
     "tllverifybench",
+    "verivital",
 )
 
 
@@ -32,7 +40,7 @@ def stored(path: Path) -> bytes:
     return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
 
 
-@pytest.mark.parametrize("benchmark", FULLY_CONNECTED)
+@pytest.mark.parametrize("benchmark", DECIDED)
 def test_network_agrees_with_the_reference_runtime(shared_dir: Path, benchmark: str) -> None:
     paths = sorted((shared_dir / "benchmarks" / benchmark / "onnx").glob("*.onnx*"))
     assert paths

@@ -65,6 +65,67 @@ def integers(*values: int) -> np.ndarray:
 
 
 F32 = np.float32
+KERNEL = {"w": np.ones((2, 2, 3, 3), dtype=F32)}
+NORMAL = {name: np.ones(2, dtype=F32) for name in "gbmv"}
+PIXELS, VAST = (1, 2, 5, 5), 2**62
+# operator, what is wrong, shape of the input, constants, attributes, part of the message
+IMAGES = [
+    ("Conv", "of a matrix", (2, 3), KERNEL, {}, "does not fit the input"),
+    ("Conv", "of other channels", (1, 3, 5, 5), KERNEL, {}, "3 channels do not fit"),
+    ("Conv", "in groups that do not divide", (1, 6, 5, 5), KERNEL, {"group": 3}, "6 channels do not fit"),
+    ("Conv", "in no group", PIXELS, KERNEL, {"group": 0}, "in 0 group"),
+    ("Conv", "in -1 groups", PIXELS, KERNEL, {"group": -1}, "in -1 group"),
+    ("Conv", "larger than the image", (1, 2, 2, 5), KERNEL, {}, "spans 3 does not fit an axis of 2"),
+    ("Conv", "with another kernel_shape", PIXELS, KERNEL, {"kernel_shape": [3, 2]}, "not that of the weight"),
+    ("Conv", "with a vast stride", PIXELS, KERNEL, {"strides": [1, VAST]}, "too large"),
+    ("Conv", "with a vast dilation", PIXELS, KERNEL, {"dilations": [VAST, 1]}, "too large"),
+    ("Conv", "with vast padding", PIXELS, KERNEL, {"pads": [VAST, 0, 0, 0]}, "too large"),
+    ("Conv", "with padding for a vast result", PIXELS, KERNEL, {"pads": [10**7, 10**7, 0, 0]}, "too large"),
+    ("Conv", "with negative padding", PIXELS, KERNEL, {"pads": [-1, 0, 0, 0]}, "not negative"),
+    ("Conv", "with a stride of 0", PIXELS, KERNEL, {"strides": [0, 1]}, "positive"),
+    ("Conv", "with one stride for two axes", PIXELS, KERNEL, {"strides": [1]}, "do not fit 2 axes"),
+    ("Conv", "with text for strides", PIXELS, KERNEL, {"strides": "one"}, "not a list of integers"),
+    ("Conv", "with real strides", PIXELS, KERNEL, {"strides": [1.0, 1.0]}, "not a list of integers"),
+    ("Conv", "with padding twice", PIXELS, KERNEL, {"auto_pad": "VALID", "pads": [1, 1, 1, 1]}, "auto_pad"),
+    ("Conv", "with an unknown auto_pad", PIXELS, KERNEL, {"auto_pad": "SOME"}, "SOME"),
+    ("Conv", "with auto_pad and dilations", PIXELS, KERNEL, {"auto_pad": "SAME_UPPER", "dilations": [2, 2]}, "dilated"),
+    ("Conv", "with ceil_mode", PIXELS, KERNEL, {"ceil_mode": 1}, "ceil_mode"),
+    ("Conv", "with a bias of another size", PIXELS, {**KERNEL, "b": np.ones(3, dtype=F32)}, {}, "bias"),
+    ("Conv", "with a NaN", PIXELS, {"w": np.full((2, 2, 3, 3), np.nan, dtype=F32)}, {}, "not finite"),
+    ("Conv", "without a channel", PIXELS, {"w": np.ones((0, 2, 3, 3), dtype=F32)}, {}, "does not fit"),
+    ("ConvTranspose", "with padding beyond the result", PIXELS, KERNEL, {"pads": [9, 0, 9, 0]}, "sizes"),
+    ("ConvTranspose", "to a vast result", PIXELS, KERNEL, {"strides": [10**7, 10**7]}, "too large"),
+    ("ConvTranspose", "with vast output_padding", PIXELS, KERNEL, {"output_padding": [VAST, 0]}, "too large"),
+    ("ConvTranspose", "with negative output_padding", PIXELS, KERNEL, {"output_padding": [-1, 0]}, "output_padding"),
+    ("ConvTranspose", "with output_shape", PIXELS, KERNEL, {"output_shape": [7, 7]}, "explicit pads"),
+    ("MaxPool", "without kernel_shape", PIXELS, {}, {}, "kernel_shape is missing"),
+    ("MaxPool", "of a vast window", PIXELS, {}, {"kernel_shape": [VAST, VAST]}, "too large"),
+    ("MaxPool", "of a negative window", PIXELS, {}, {"kernel_shape": [-1, 1]}, "positive"),
+    ("MaxPool", "of nothing but padding", PIXELS, {}, {"kernel_shape": [1, 1], "pads": [1, 0, 0, 0]}, "no element"),
+    ("MaxPool", "of a matrix", (2, 3), {}, {"kernel_shape": [1]}, "batch, channels"),
+    ("AveragePool", "of nothing but padding", PIXELS, {}, {"kernel_shape": [1, 1], "pads": [1, 0, 0, 0]}, "no element"),
+    ("AveragePool", "of a vast window", PIXELS, {}, {"kernel_shape": [VAST, 1]}, "too large"),
+    ("GlobalAveragePool", "of a matrix", (2, 3), {}, {}, "batch, channels"),
+    ("BatchNormalization", "of other channels", (1, 3, 2), NORMAL, {}, "for each channel"),
+    ("BatchNormalization", "in training", PIXELS, NORMAL, {"training_mode": 1}, "training"),
+    ("BatchNormalization", "of a negative variance", PIXELS, {**NORMAL, "v": -NORMAL["v"]}, {}, "not positive"),
+    (
+        "BatchNormalization",
+        "of no variance",
+        PIXELS,
+        {**NORMAL, "v": 0 * NORMAL["v"]},
+        {"epsilon": 0.0},
+        "not positive",
+    ),
+    ("BatchNormalization", "with a NaN", PIXELS, {**NORMAL, "g": np.nan * NORMAL["g"]}, {}, "not finite"),
+    ("BatchNormalization", "with epsilon NaN", PIXELS, NORMAL, {"epsilon": float("nan")}, "not positive"),
+    ("LeakyRelu", "with slope NaN", (2, 3), {}, {"alpha": float("nan")}, "not finite"),
+    ("PRelu", "with too many slopes", (2, 3), {"a": np.ones((4, 2, 3), dtype=F32)}, {}, "does not broadcast"),
+    ("Clip", "with bounds in the wrong order", (2, 3), {"l": F32(1)[...], "h": F32(0)[...]}, {}, "not in order"),
+    ("Clip", "with bounds for each element", (2, 3), {"l": np.zeros(3, dtype=F32)}, {}, "not one constant"),
+    ("Clip", "with a NaN", (2, 3), {"l": F32(np.nan)[...]}, {}, "not finite"),
+    ("Max", "of a vast shape", (1, 10**4), {"a": np.ones((10**4, 1), dtype=F32)}, {}, "too large"),
+]
 REFUSED = {
     "nothing": (b"", "opset"),
     "text": (b"(declare-const X_0 Real)", "not supported|ends"),
@@ -139,6 +200,13 @@ REFUSED = {
     "cast that rounds": (one(n("Cast", ["w"], ["y"], to=1), w=np.array([0.1])), "may change"),
     "cast of a computed value": (one(n("Cast", ["x"], ["y"], to=10)), "double"),
     "enormous expansion": (one(n("Expand", ["x", "s"], ["y"]), s=integers(10**9, 2, 3)), "too large"),
+    **{
+        f"{op} {what}": (
+            one(n(op, ["x", *operands], ["y"], **attributes), 13, shape, **{k: operands[k] for k in operands}),
+            f"{op} at.*{message}",
+        )
+        for op, what, shape, operands, attributes, message in IMAGES
+    },
     "too many layers": (
         model(
             [n("Relu", [f"v{i}" if i else "x"], [f"v{i + 1}" if i < 1000 else "y"]) for i in range(1001)],

@@ -31,6 +31,7 @@ from verifier.checker.onnx_builder import (
 )
 from verifier.checker.onnx_images import IMAGE_OPERATORS
 from verifier.checker.onnx_node import Node, Rule
+from verifier.checker.onnx_piecewise import PIECEWISE_OPERATORS
 
 
 def _add(builder: Builder, node: Node) -> Sequence[Value]:
@@ -319,4 +320,5 @@ OPERATORS: dict[str, tuple[Rule, int, int]] = {
     "Transpose": (_transpose, 1, 1),
     "Unsqueeze": (_unsqueeze, 1, 2),
     **IMAGE_OPERATORS,
+    **PIECEWISE_OPERATORS,
 }

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from verifier.checker.errors import CheckError
+from verifier.checker.network import Index
 from verifier.checker.onnx_builder import Shape, Value, bounded
 from verifier.checker.onnx_node import Node
 
@@ -24,6 +27,32 @@ class Windows:
     after: Shape
     counts: Shape
 
+    def reads(self, sizes: Shape) -> Index:
+        """For every tap and window, both row-major, the place on axes of these sizes that is read; -1 is padding."""
+        bounded((*self.taps, *self.counts))
+        places, inside = np.zeros((1, 1), dtype=np.int64), np.ones((1, 1), dtype=np.bool_)
+        for axis, size in enumerate(sizes):
+            at = self._positions(axis)
+            shape = (len(places) * self.taps[axis], -1)
+            places = (places[:, None, :, None] * size + at[:, None]).reshape(shape)
+            inside = (inside[:, None, :, None] & ((at >= 0) & (at < size))[:, None]).reshape(shape)
+        return np.where(inside, places, -1)
+
+    def elements(self, sizes: Shape, padding: bool) -> Index:
+        """How many elements every window holds, row-major; ``padding``: those of the stated padding count as well."""
+        count = np.ones(1, dtype=np.int64)
+        for axis, size in enumerate(sizes):
+            at, before, after = self._positions(axis), self.before[axis], self.after[axis]
+            inside = (at >= -before) & (at < size + after) if padding else (at >= 0) & (at < size)
+            count = np.multiply.outer(count, inside.sum(axis=0)).reshape(-1)
+        return count
+
+    def _positions(self, axis: int) -> Index:
+        """Where each tap (rows) of each window (columns) reads on one axis."""
+        bounded((self.taps[axis], self.counts[axis]))
+        taps = np.arange(self.taps[axis])[:, None] * self.dilations[axis]
+        return np.arange(self.counts[axis]) * self.strides[axis] + taps - self.before[axis]
+
 
 def space(value: Value) -> Shape:
     """The sizes of the axes of a tensor (batch, channels, *space)."""
@@ -32,10 +61,13 @@ def space(value: Value) -> Shape:
     return value.shape[2:]
 
 
-def windows(node: Node, sizes: Shape, taps: Shape | None) -> Windows:
-    """The windows on axes of these sizes; ``taps`` are those of the kernel, if there is one."""
+def windows(node: Node, sizes: Shape, taps: Shape | None = None, up: bool = False) -> Windows:
+    """The windows on axes of these sizes; ``taps`` are those of the kernel, if there is one.
+
+    ``up``: where the last window does not fit, it hangs over the end.
+    """
     taps, strides, dilations, pads = window_attributes(node, len(sizes), taps)
-    mode, up = node.text("auto_pad", "NOTSET"), node.integer("ceil_mode", 0)
+    mode = node.text("auto_pad", "NOTSET")
     extents = [(count - 1) * dilation + 1 for count, dilation in zip(taps, dilations, strict=True)]
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         if max(dilations) > 1:
