@@ -14,11 +14,12 @@ from relaxations.maps.elementwise import Diagonal, Gather, Identity, gather
 from relaxations.maps.linear import LinearMap, Matrix, dense, is_sparse, nonzeros, pull
 
 SPARSE_FROM, SPARSE_BELOW = 100_000, 0.1  # entries, density: what is worth scipy's sparse matrices
+LARGEST_PRODUCT = 1 << 24  # entries of a product that is worked out to see whether it is mostly zeros
 
 
 def stored(matrix: np.ndarray) -> Matrix:
     """A matrix in float64, in the storage that suits it."""
-    if matrix.size >= SPARSE_FROM and np.count_nonzero(matrix) < SPARSE_BELOW * matrix.size:
+    if _mostly_zero(matrix):
         from scipy.sparse import csr_array
 
         return csr_array(matrix.astype(float))
@@ -87,12 +88,31 @@ def _product(outer: Matrix, inner: Matrix) -> Matrix | None:
         return None
     if is_sparse(outer) or is_sparse(inner):
         return None if _convolves(outer) or _convolves(inner) else _matrix(outer) @ _matrix(inner)
-    size = outer.shape[0] * inner.shape[1]
-    if size >= SPARSE_FROM and size > nonzeros(outer) + nonzeros(inner):
+    return _matrix_product(outer, inner)
+
+
+def _matrix_product(outer: Matrix, inner: Matrix) -> np.ndarray | None:
+    """The product of an array with an array or another map, unless applying the two costs less."""
+    size, apart = outer.shape[0] * inner.shape[1], _cost(outer) + _cost(inner)
+    matrices = isinstance(outer, np.ndarray) and isinstance(inner, np.ndarray)
+    if size > max(apart, LARGEST_PRODUCT if matrices else SPARSE_FROM):
         return None
     if isinstance(outer, LinearMap):
-        return np.ascontiguousarray(outer.push(inner.T).T)
-    return pull(inner, outer)
+        product = np.ascontiguousarray(outer.push(inner.T).T)
+    else:
+        product = np.asarray(pull(inner, outer))
+    return product if size < SPARSE_FROM or _cost(product) <= apart else None
+
+
+def _cost(weight: Matrix) -> int:
+    """Multiplications that applying a map takes."""
+    if isinstance(weight, np.ndarray) and not _mostly_zero(weight):
+        return weight.size
+    return nonzeros(weight)
+
+
+def _mostly_zero(matrix: np.ndarray) -> bool:
+    return matrix.size >= SPARSE_FROM and np.count_nonzero(matrix) < SPARSE_BELOW * matrix.size
 
 
 def _convolves(weight: Matrix) -> bool:

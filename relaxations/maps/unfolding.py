@@ -15,6 +15,7 @@ from relaxations.maps.geometry import Geometry, Sizes
 
 CELLS_AT_ONCE = 1 << 19  # numbers of one unfolded block: about what a second-level cache holds
 FEWEST, MOST = 8, 64  # rows per block: long enough runs to copy, small enough to stay in the cache
+SKEW = 16  # numbers between the rows of a copy: one line of the cache or two
 
 Slices = tuple[slice, ...]
 
@@ -26,10 +27,11 @@ def push(kernel: np.ndarray, g: Geometry, values: np.ndarray) -> np.ndarray:
     weight = kernel.reshape(g.groups, g.filters // g.groups, -1)
     here, there = _overlap(g)
     for block in _blocks(g, len(values)):
-        image = values[block].reshape(-1, g.channels, *g.space)
-        padded = np.zeros((g.channels, *g.extent, len(image)), dtype=dtype)
-        padded[(slice(None), *there)] = np.moveaxis(image, 0, -1)[(slice(None), *here)]
-        unfolded = np.empty((g.channels, *g.window, *g.out_space, len(image)), dtype=dtype)
+        rows = block.stop - block.start
+        image = _columns(values[block], dtype).reshape(g.channels, *g.space, rows)
+        padded = np.zeros((g.channels, *g.extent, rows), dtype=dtype)
+        padded[(slice(None), *there)] = image[(slice(None), *here)]
+        unfolded = np.empty((g.channels, *g.window, *g.out_space, rows), dtype=dtype)
         for offset, seen in _seen(g):
             unfolded[(slice(None), *offset)] = padded[(slice(None), *seen)]
         product = weight @ unfolded.reshape(g.groups, weight.shape[2], -1)
@@ -47,8 +49,8 @@ def pull(kernel: np.ndarray, g: Geometry, coefs: np.ndarray) -> np.ndarray:
     weight = kernel.reshape(g.groups, g.filters // g.groups, -1).swapaxes(1, 2)
     here, there = _overlap(g)
     for block in _blocks(g, len(coefs)):
-        columns = np.ascontiguousarray(coefs[block].T, dtype=dtype)
-        rows = columns.shape[1]
+        rows = block.stop - block.start
+        columns = np.ascontiguousarray(_columns(coefs[block], dtype))
         product = weight @ columns.reshape(g.groups, g.filters // g.groups, -1)
         unfolded = product.reshape(g.channels, *g.window, *g.out_space, rows)
         padded = np.zeros((g.channels, *g.extent, rows), dtype=dtype)
@@ -77,6 +79,16 @@ def _blocks(g: Geometry, count: int) -> list[slice]:
     """Rows cut into blocks whose unfolded images stay in the cache."""
     size = int(np.clip(CELLS_AT_ONCE // (g.channels * prod(g.window) * prod(g.out_space)), FEWEST, MOST))
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _columns(rows: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The transpose, as a view of a copy whose rows are not a power of two apart.
+
+    The rows of images often are, and then all fall on the same few lines of the cache when they are read across.
+    """
+    apart = np.empty((len(rows), rows.shape[1] + SKEW), dtype=dtype)
+    apart[:, : rows.shape[1]] = rows
+    return apart[:, : rows.shape[1]].T
 
 
 def _seen(g: Geometry) -> Iterator[tuple[Sizes, Slices]]:
