@@ -1,4 +1,5 @@
-"""The words of a branch tree as the producer writes them (docs/reference/certificate-format.md)."""
+"""The words of a certificate as the producer writes them (docs/reference/certificate-format.md)."""
 
-LEAF, CLIP, REF, FRAME, RELU, HINTED, QUICK_LEAF, QUICK_CLIP, SPLIT = 0, 1, 2, 3, 4, 5, 6, 7, 16
+LEAF, CLIP, REF, PHASES, QUICK_LEAF, QUICK_CLIP, SPLIT = 0, 1, 2, 3, 6, 7, 16  # of a tree over boxes
+FRAME, PROOF, RELU, END, EMPTY = 1, 2, 3, 4, 5  # of a tree over ReLU phases
 OPEN = -1  # only in memory: a place where another piece of tree, or nothing yet, stands

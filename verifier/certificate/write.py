@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Draft:
     producer: dict[str, str]
 
     def to_bytes(self) -> bytes:
-        words = np.concatenate([*self.chunks, np.empty(0, dtype=np.int64)]).astype("<u2")
+        words = np.concatenate([np.empty(0, dtype="<u2"), *(chunk.astype("<u2") for chunk in self.chunks)])
         manifest = {
             "format": "nncert",
             "version": VERSION,

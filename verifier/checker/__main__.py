@@ -90,7 +90,7 @@ def make_checker(model: bytes, query: bytes) -> Checker:
 def verdict_on(checker: Checker, evidence: Certificate | Witness, workers: int) -> Verdict:
     if isinstance(evidence, Witness):
         return refute(checker, evidence)
-    return checker.check(evidence, lambda jobs, streams: prove_all(checker, jobs, streams, workers))
+    return checker.check(evidence, lambda jobs, streams: prove_all(checker, jobs, streams, workers), workers)
 
 
 def exact_verdict_on(checker: Checker, evidence: Certificate | Witness) -> Verdict:

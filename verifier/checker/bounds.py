@@ -19,6 +19,7 @@ the bounds hold in every IEEE rounding mode):
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,7 @@ MAX_NODES = 1000
 MAX_SIZE = 10**8
 ROWS_AT_ONCE = 1 << 22  # cells of one coefficient matrix; bounds memory, not results
 CELLS_AT_ONCE, VALUES_AT_ONCE = 1 << 26, 1 << 15  # cells of one forward form, values of a batch
+FORWARD_CELLS = 1 << 22  # inputs times values of the widest node, up to which forward forms carry generators
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class AffineBound:
 class _Forward:
     """``|v - (generators . (x - mid) + center)| <= remainder``: shapes (B or 1, in, n), then (B, n) each.
 
+    Where ``in`` is 0 there are no generators: the form is then an interval, center +- remainder.
+
     ``size`` bounds both |v| and ``|generators| . rad + |center| + remainder``, the quantities rounding is charged to.
     """
 
@@ -116,9 +120,13 @@ class Lines:
     shift: Floats | None = None
 
 
+# refine(relu, lower, upper, lines of earlier ReLUs, sizes of earlier nodes): intersects lower and upper in place
+Refine = Callable[[int, Floats, Floats, "dict[int, Lines]", "dict[int, Floats]"], None]
+
+
 @dataclass(frozen=True)
 class Relaxation:
-    """A batch of boxes with the lines of every ReLU node, the ranges of its argument, and bounds on every |value|."""
+    """A batch of boxes with, by ReLU node, the lines and the ranges of its argument, and bounds on every |value|."""
 
     boxes: Boxes
     lines: dict[int, Lines]
@@ -150,7 +158,7 @@ class Bounder:
             if isinstance(node, Affine)
         }
         self._last_reader = {parent: k for k, node in enumerate(network.nodes) for parent in _parents(node)}
-        self._read_by_relu = {node.parent for node in network.nodes if isinstance(node, Relu)}
+        self._with_generators = network.sizes[0] * max(network.sizes) <= FORWARD_CELLS
         self._below_relu = _descends_from_relu(network)
         self._feeds_relu = _feeds_relu(network)
 
@@ -181,15 +189,18 @@ class Bounder:
             start[0] = start.get(0, 0.0) + rows.x
             # Cancellation may shrink this coefficient later, so its rounding is charged here.
             error = error + 4 * self.gamma * (np.abs(rows.x) @ sizes[0].max(axis=0))
-        form, constant, error = self._backward(start, rows.constant, error, index, relaxation.lines, sizes, boxes)
+        form, constant, error = self._backward(start, rows.constant, error, index, relaxation.lines, sizes, boxes.mid[index])
         low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
         return form, constant, error, np.where(relaxation.within_caps[index], low, -np.inf)
 
-    def relax(self, boxes: Boxes, refine: bool = True) -> Relaxation:
+    def relax(self, boxes: Boxes, refine: bool | Refine = True) -> Relaxation:
         """Lines of every ReLU and bounds ``size`` on |value| of every node, layer by layer.
 
-        Without ``refine`` the ranges are those of the forward form.
+        The ranges are those of the forward form, intersected with backward bounds where ``refine`` is True, or with
+        what the function ``refine(relu, lower, upper, lines, sizes)`` writes into ``lower`` and ``upper`` (B, n); the
+        forward forms are then intervals, so that later ranges profit from what it wrote.
         """
+        with_generators = self._with_generators and not callable(refine)
         relaxed: dict[int, Lines] = {}
         forward: dict[int, _Forward] = {}
         sizes: dict[int, Floats] = {}
@@ -197,26 +208,30 @@ class Bounder:
         for k, node in enumerate(self.network.nodes):
             match node:
                 case Input(size):
-                    eye = np.eye(size)[None]  # up to the first ReLU all boxes share their generators
                     sizes[k] = (np.abs(boxes.mid) + boxes.rad) * (1 + 2 * U)
-                    forward[k] = _Forward(eye, boxes.mid, np.zeros_like(boxes.mid), sizes[k])
+                    if with_generators:  # up to the first ReLU all boxes share them
+                        forward[k] = _Forward(np.eye(size)[None], boxes.mid, np.zeros_like(boxes.mid), sizes[k])
+                    else:
+                        forward[k] = _Forward(np.zeros((1, 0, size)), boxes.mid, boxes.rad, sizes[k])
                 case Affine() if not self._feeds_relu[k]:
                     sizes[k] = self._push_size(k, node, sizes)
                 case Affine():
                     forward[k] = self._push_affine(k, node, forward, sizes)
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
-                    if k in self._read_by_relu:
-                        l, u = _range(forward[k], boxes.rad, self.gamma)
-                        if refine and self._below_relu[k]:
-                            l, u = self._refine(k, node, l, u, relaxed, sizes, boxes)
-                        ranges[k] = (l, u)
                 case Relu(parent):
-                    if parent not in ranges:
-                        ranges[parent] = _range(forward[parent], boxes.rad, self.gamma)
-                    relaxed[k] = _lines(*ranges[parent])
-                    sizes[k] = _output_size(forward[parent], relaxed[k], ranges[parent][1])
-                    if self._feeds_relu[k]:
+                    l, u = _range(forward[parent], boxes.rad, self.gamma)
+                    if callable(refine):
+                        refine(k, l, u, relaxed, sizes)
+                    elif refine and self._below_relu[parent]:
+                        self._refine(parent, l, u, relaxed, sizes, boxes)
+                    ranges[k] = (l, u)
+                    relaxed[k] = lines_on(l, u)
+                    sizes[k] = _output_size(forward[parent], relaxed[k], u)
+                    if self._feeds_relu[k] and with_generators:
                         forward[k] = _through(forward[parent], relaxed[k], sizes[k])
+                    elif self._feeds_relu[k]:
+                        forward[k] = _clipped(l, u, sizes[k])
+                        sizes[k] = forward[k].size
             for unread in [j for j in forward if self._last_reader.get(j, k) <= k]:  # generators are the large part
                 del forward[unread]
         return Relaxation(boxes, relaxed, ranges, sizes)
@@ -238,28 +253,35 @@ class Bounder:
         return _Forward(generators, center, carried * (1 + 4 * self.gamma) + 4 * self.gamma * size + TINY, size)
 
     def _refine(
-        self,
-        k: int,
-        node: Affine,
-        l: Floats,
-        u: Floats,
-        relaxed: dict[int, Lines],
-        sizes: dict[int, Floats],
-        boxes: Boxes,
-    ) -> tuple[Floats, Floats]:
-        """Backward bounds for the neurons the forward form leaves unstable; never looser than before."""
+        self, parent: int, l: Floats, u: Floats, relaxed: dict[int, Lines], sizes: dict[int, Floats], boxes: Boxes
+    ) -> None:
+        """Backward bounds for the neurons the forward form leaves unstable; intersects l and u in place."""
         box, neuron = np.nonzero((l < 0) & (u > 0))
-        l, u = l.copy(), u.copy()
         step = max(1, ROWS_AT_ONCE // (4 * max(self.network.sizes)))
         for at in range(0, len(box), step):
             b, n = box[at : at + step], neuron[at : at + step]
-            index = np.concatenate([b, b])
-            coefs, constant = _neuron_rows(k, node, n)
-            form, constant, error = self._backward(coefs, constant, np.zeros(len(index)), index, relaxed, sizes, boxes)
-            low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
+            low = self.neuron_bounds(parent, n, np.concatenate([b, b]), relaxed, sizes, boxes)
             l[b, n] = np.maximum(l[b, n], low[: len(b)])
             u[b, n] = np.minimum(u[b, n], -low[len(b) :])
-        return l, u
+
+    def neuron_bounds(
+        self,
+        node: int,
+        neurons: Ints,
+        index: Ints,
+        lines: dict[int, Lines],
+        sizes: dict[int, Floats],
+        boxes: Boxes,
+    ) -> Floats:
+        """Lower bounds of +v, then of -v, for values v of one node: (2 m,); row i uses line ``index[i]`` of ``lines``.
+
+        The boxes are as many as the lines, or one that all rows share.
+        """
+        coefs, constant = _neuron_rows(node, self.network.nodes[node], self.network.sizes[node], neurons)
+        where = index if len(boxes.mid) > 1 else np.zeros_like(index)
+        shared = Boxes(*(part[where] for part in (boxes.lower, boxes.upper, boxes.mid, boxes.rad)))
+        form, constant, error = self._backward(coefs, constant, np.zeros(len(index)), index, lines, sizes, shared.mid)
+        return _concretise(form, constant, error, shared.rad, self.gamma)
 
     def _backward(
         self,
@@ -269,11 +291,12 @@ class Bounder:
         index: Ints,
         relaxed: dict[int, Lines],
         sizes: dict[int, Floats],
-        boxes: Boxes,
+        mid: Floats,
     ) -> tuple[Floats, Floats, Floats]:
         """Substitute node by node down to the input: returns form, constant, error, one row per entry of ``index``.
 
-        Invariant: real row >= sum over nodes of coefs[node] . value(node) + constant - error on box ``index``.
+        Invariant: real row >= sum over nodes of coefs[node] . value(node) + constant - error on the box of row i, whose
+        middle is ``mid[i]`` and whose lines are those at ``index[i]``.
         """
         gamma = self.gamma
         error = error + 4 * U * np.abs(constant)
@@ -307,7 +330,7 @@ class Bounder:
         if form is None:
             form = np.zeros((len(index), self.network.sizes[0]))
         error = error + 4 * gamma * (np.abs(form) @ sizes[0].max(axis=0))
-        constant = constant + np.einsum("ij,ij->i", form, boxes.mid[index])
+        constant = constant + np.einsum("ij,ij->i", form, mid)
         error = (error + 4 * U * np.abs(constant)) * (1 + 64 * gamma) + TINY
         return form, constant, error
 
@@ -324,16 +347,16 @@ def _total(parts: list[Floats]) -> Floats:
     return total
 
 
-def _neuron_rows(k: int, node: Affine, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
-    """Rows for ``+z_n`` then ``-z_n`` of an affine node, as coefficients and constants; exact.
+def _neuron_rows(k: int, node: Input | Affine | Relu, size: int, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
+    """Rows for ``+v_n`` then ``-v_n`` of node k, as coefficients and constants; exact.
 
     Rows of a single dense weight are taken as they are stored; otherwise unit rows on the node itself.
     """
-    if len(node.terms) == 1 and isinstance(node.terms[0][1], Dense):
+    if isinstance(node, Affine) and len(node.terms) == 1 and isinstance(node.terms[0][1], Dense):
         parent, dense = node.terms[0][0], node.terms[0][1]
         weight, bias = dense.weight[neurons], node.bias[neurons]
         return {parent: np.concatenate([weight, -weight])}, np.concatenate([bias, -bias])
-    unit = np.zeros((2 * len(neurons), len(node.bias)))
+    unit = np.zeros((2 * len(neurons), size))
     unit[np.arange(len(neurons)), neurons] = 1.0
     unit[len(neurons) + np.arange(len(neurons)), neurons] = -1.0
     return {k: unit}, np.zeros(2 * len(neurons))
@@ -389,13 +412,14 @@ def _feeds_relu(network: Network) -> list[bool]:
 def _range(form: _Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
     """Interval of a forward form, rounded outward."""
     widths = np.abs(form.generators)
+    rad = rad[:, : widths.shape[1]]  # nothing, for an interval
     swing = rad @ widths[0] if len(widths) == 1 else np.matmul(rad[:, None, :], widths)[:, 0]
     radius = (swing + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
     return form.center - radius, form.center + radius
 
 
-def _lines(l: Floats, u: Floats) -> Lines:
-    """Lines by L5."""
+def lines_on(l: Floats, u: Floats) -> Lines:
+    """Lines by L5, with the default slopes. The offset is 0 where the ReLU is stable and only there."""
     unstable = (l < 0) & (u > 0)
     width = np.where(unstable, u - l, 1.0)
     slope = np.clip(np.where(unstable, u / width, (l >= 0).astype(np.float64)), 0.0, 1.0)
@@ -421,6 +445,14 @@ def _through(form: _Forward, lines: Lines, size: Floats) -> _Forward:
         (form.remainder * lines.slope + half) * (1 + 4 * U) + rounding,
         size,
     )
+
+
+def _clipped(l: Floats, u: Floats, size: Floats) -> _Forward:
+    """The interval [max(l, 0), max(u, 0)] as a form without generators, rounded outward."""
+    low, up = np.maximum(l, 0.0), np.maximum(u, 0.0)
+    center = low + 0.5 * (up - low)
+    remainder = np.maximum(up - center, center - low) * (1 + 4 * U) + TINY
+    return _Forward(np.zeros((1, 0, l.shape[1])), center, remainder, size * (1 + 8 * U) + 2 * TINY)
 
 
 def _concretise(form: Floats, constant: Floats, error: Floats, rad: Floats, gamma: float) -> Floats:

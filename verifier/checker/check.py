@@ -11,14 +11,17 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import Bounder, Rows
+from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
-from verifier.checker.network import Network
-from verifier.checker.tree import Failure, Outcome, Question, prove
+from verifier.checker.network import Network, Relu
+from verifier.checker.phase_tree import read_phase_tree
+from verifier.checker.phases import PhaseProver
+from verifier.checker.tree import Failure, Outcome, Question, Reference, prove
 from verifier.checker.vnnlib import QueryCase
 
 Floats = NDArray[np.float64]
+Words = NDArray[np.uint16]
 MAX_DEPTH = 64
 
 
@@ -42,11 +45,49 @@ class Job:
     lower: Floats
     upper: Floats
 
-    def key(self, words: NDArray[np.int64]) -> bytes:
+    @property
+    def share(self) -> float:
+        """Of the chunk's words that this job has to work through."""
+        return 1.0
+
+    def key(self, words: Words) -> bytes:
         """Identifies the proof obligation and the proof offered for it."""
         digest = hashlib.sha256(words.tobytes())
         digest.update(self.lower.tobytes() + self.upper.tobytes() + self.case.to_bytes(8, "little"))
         return digest.digest()
+
+
+@dataclass(frozen=True)
+class PhaseJob:
+    """Part ``part`` of ``parts`` of the phase tree in chunk ``chunk`` has to prove its share of ``cases`` on a box."""
+
+    cases: frozenset[int]
+    chunk: int
+    lower: Floats
+    upper: Floats
+    part: int
+    parts: int
+
+    @property
+    def case(self) -> int:
+        """One of them, for messages."""
+        return min(self.cases)
+
+    @property
+    def share(self) -> float:
+        """Of the chunk's words that this job has to work through."""
+        return 1.0 / self.parts
+
+    def key(self, words: Words) -> bytes:
+        """Identifies the proof obligation and the proof offered for it."""
+        digest = hashlib.sha256(words.tobytes())
+        digest.update(self.lower.tobytes() + self.upper.tobytes())
+        digest.update(repr((sorted(self.cases), self.part, self.parts)).encode())
+        return digest.digest()
+
+
+AnyJob = Job | PhaseJob
+Run = Callable[[list[AnyJob], list[Words]], Iterable[Outcome]]
 
 
 class Checker:
@@ -58,26 +99,43 @@ class Checker:
         self.questions = [question(case, network) for case in cases]
         self._proved: dict[bytes, Outcome] = {}
 
-    def prove(self, job: Job, words: NDArray[np.int64]) -> Outcome:
+    def prove(self, job: AnyJob, words: Words) -> Outcome:
+        if isinstance(job, PhaseJob):
+            return self._prove_phases(job, words)
         return prove(self.bounder, self.questions[job.case], words, job.lower, job.upper)
 
-    def check(
-        self, certificate: Certificate, run: Callable[[list[Job], list[NDArray[np.int64]]], Iterable[Outcome]] | None
-    ) -> Verdict:
+    def _prove_phases(self, job: PhaseJob, words: Words) -> Outcome:
+        network = self.bounder.network
+        widths = [network.sizes[k] for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
+        tree = read_phase_tree(words, widths, [len(question.strict) for question in self.questions])
+        if not job.cases <= set(tree.cases):
+            raise CheckError(f"chunk {job.chunk} does not speak of every case that refers to it")
+        rows = [self.questions[case].rows for case in tree.cases]
+        prover = PhaseProver(self.bounder, tree, rows, Boxes.of(job.lower[None], job.upper[None]))
+        first, last = (tree.ends * part // job.parts for part in (job.part, job.part + 1))
+        failures = tuple(Failure(position, job.lower, job.upper) for position in prover.prove(first, last))
+        # The margin is 0: a combination of rows says no more than that.
+        return Outcome(failures, (), last - first, 0.0)
+
+    def check(self, certificate: Certificate, run: Run | None, parts: int = 1) -> Verdict:
         """Prove every case; ``run`` maps jobs to outcomes (in parallel), one after another when None.
 
-        References may nest MAX_DEPTH deep and each chunk may be named once, so that the work is bounded by the file.
+        Phase trees are cut into ``parts`` jobs. References may nest MAX_DEPTH deep and each chunk may be named once
+        (phase trees: once by every case, about one box), so that the work is bounded by the file.
         """
         if certificate.cases != len(self.cases):
             return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(self.cases)}", (), 0, 0.0)
-        jobs = [Job(k, k, *outward(case.lower, case.upper)) for k, case in enumerate(self.cases) if not case.empty]
+        jobs: list[AnyJob] = [
+            Job(k, k, *outward(case.lower, case.upper)) for k, case in enumerate(self.cases) if not case.empty
+        ]
         failures: list[tuple[int, int, Failure]] = []
         leaves, margin = 0, math.inf
         named: set[int] = set()
+        phases: dict[int, list[tuple[int, Reference]]] = {}
         for _ in range(MAX_DEPTH):
             if not jobs:
                 break
-            following: list[Job] = []
+            following: list[AnyJob] = []
             for job, outcome in zip(jobs, self._outcomes(certificate, jobs, run), strict=True):
                 leaves += outcome.leaves
                 margin = min(margin, outcome.margin)
@@ -85,11 +143,19 @@ class Checker:
                 for reference in outcome.references:
                     if not certificate.cases <= reference.chunk < len(certificate.chunks):
                         raise CheckError(f"reference to chunk {reference.chunk}, which is not a sub-tree")
+                    if reference.phases:
+                        phases.setdefault(reference.chunk, []).append((job.case, reference))
+                        continue
                     if reference.chunk in named:
                         raise CheckError(f"chunk {reference.chunk} is referred to twice")
                     named.add(reference.chunk)
                     following.append(Job(job.case, reference.chunk, reference.lower, reference.upper))
             jobs = following
+            if not jobs and phases:
+                for chunk, references in phases.items():
+                    jobs += _phase_jobs(chunk, references, parts)
+                named |= set(phases)
+                phases = {}
         if jobs:
             return Verdict(False, "references nest too deep", tuple(failures), leaves, margin)
         if failures:
@@ -101,8 +167,8 @@ class Checker:
     def _outcomes(
         self,
         certificate: Certificate,
-        jobs: list[Job],
-        run: Callable[[list[Job], list[NDArray[np.int64]]], Iterable[Outcome]] | None,
+        jobs: list[AnyJob],
+        run: Run | None,
     ) -> list[Outcome]:
         words = [certificate.chunks[job.chunk] for job in jobs]
         keys = [job.key(stream) for job, stream in zip(jobs, words, strict=True)]
@@ -114,6 +180,16 @@ class Checker:
             if not outcome.failures:
                 self._proved[keys[i]] = outcome
         return [known[i] if i in known else self._proved[keys[i]] for i in range(len(jobs))]
+
+
+def _phase_jobs(chunk: int, references: list[tuple[int, Reference]], parts: int) -> list[AnyJob]:
+    """The cases that refer to one phase tree are proved together, so they must mean the same box."""
+    cases = [case for case, _ in references]
+    first = references[0][1]
+    for _, other in references:
+        if not (np.array_equal(other.lower, first.lower) and np.array_equal(other.upper, first.upper)):
+            raise CheckError(f"chunk {chunk}, a phase tree, is asked about two different boxes")
+    return [PhaseJob(frozenset(cases), chunk, first.lower, first.upper, part, parts) for part in range(parts)]
 
 
 def question(case: QueryCase, network: Network) -> Question:

@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
 
-CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 1
+CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 2
 MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "query.vnnlib"
 LARGEST_MEMBER = 1 << 30
 LARGEST_MANIFEST = 1 << 23
-LARGEST_TREES = 1 << 26  # bytes unpacked: 16 million leaves, an hour of checking, within a gigabyte of memory
+LARGEST_TREES = 1 << 29  # bytes unpacked
 LONGEST_NUMBER = 2000  # characters of one coordinate of a witness
 KEYS = {
     CERTIFICATE: {"format", "version", "semantics", "model", "query", "cases", "chunks", "claim", "producer"},
@@ -51,7 +51,7 @@ class Certificate:
     model: Source
     query: Source
     cases: int
-    chunks: tuple[NDArray[np.int64], ...]
+    chunks: tuple[NDArray[np.uint16], ...]
     claim: str
 
 
@@ -131,7 +131,7 @@ def _point(values: object) -> tuple[Fraction, ...]:
     return tuple(Fraction(v) for v in values)
 
 
-def _chunks(data: bytes, lengths: object) -> tuple[NDArray[np.int64], ...]:
+def _chunks(data: bytes, lengths: object) -> tuple[NDArray[np.uint16], ...]:
     if not isinstance(lengths, list) or any(_natural(n, "chunks") < 1 for n in lengths):
         raise CheckError("manifest: 'chunks' is not a list of lengths")
     size = 2 * sum(lengths)
@@ -144,7 +144,7 @@ def _chunks(data: bytes, lengths: object) -> tuple[NDArray[np.int64], ...]:
         raise CheckError(f"trees: {error}") from None
     if len(raw) != size or not unpacker.eof or unpacker.unused_data:
         raise CheckError("trees: not the number of words the manifest tells")
-    words = np.frombuffer(raw, dtype="<u2").astype(np.int64)
+    words = np.frombuffer(raw, dtype="<u2").astype(np.uint16, copy=False)
     return tuple(np.split(words, np.cumsum(lengths)[:-1])) if lengths else ()
 
 

@@ -10,7 +10,7 @@ leave unstable) with two roundings that are sound by themselves:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
@@ -86,10 +86,20 @@ class ExactLines:
     shift: Exact | None = None
 
 
+Refine = Callable[["ExactRelaxation", int, "list[Fraction]", "list[Fraction]"], None]
+
+
 class ExactRelaxation:
     """The network over one box with a pair of lines for every ReLU."""
 
-    def __init__(self, network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction]) -> None:
+    def __init__(
+        self,
+        network: Network,
+        lower: Sequence[Fraction],
+        upper: Sequence[Fraction],
+        refine: Refine | None = None,
+    ) -> None:
+        """``refine(self, relu, lower, upper)`` may tighten a ReLU's ranges in place; by default backward bounds do."""
         if len(lower) != network.sizes[0] or any(low > up for low, up in zip(lower, upper, strict=True)):
             raise CheckError("the box is empty or not of the network's input size")
         self.network = network
@@ -103,7 +113,7 @@ class ExactRelaxation:
         }
         self.lines: dict[int, ExactLines] = {}
         self.ranges: dict[int, tuple[list[Fraction], list[Fraction]]] = {}  # of the argument, by ReLU node
-        self._relax()
+        self._relax(refine)
 
     def bounds(self, rows: Sequence[QueryRow]) -> list[Fraction]:
         return self._concretise(*self._of_rows(rows)).fractions()
@@ -120,7 +130,14 @@ class ExactRelaxation:
         coefs[last] = coefs[0] + on_y if last == 0 else on_y
         return self._backward(coefs, Exact.of([row.constant for row in rows]))
 
-    def _relax(self) -> None:
+    def neuron_bounds(self, node: int, neurons: Sequence[int]) -> list[Fraction]:
+        """Lower bounds of +v, then of -v, for values v of one node, by the lines as they stand."""
+        unit = zeros(2 * len(neurons), self.network.sizes[node]).numerators
+        for row, i in enumerate(neurons):
+            unit[row, i], unit[len(neurons) + row, i] = 1, -1
+        return self._concretise(*self._backward({node: Exact(unit)}, zeros(2 * len(neurons)))).fractions()
+
+    def _relax(self, refine: Refine | None) -> None:
         """Lines for every ReLU in turn, from forward forms ``generators . (x - mid) + center +- remainder``."""
         size = self.network.sizes[0]
         identity = Exact(np.array([[int(i == j) for j in range(size)] for i in range(size)], dtype=object))
@@ -128,7 +145,13 @@ class ExactRelaxation:
         for k, node in enumerate(self.network.nodes[1:], start=1):
             if isinstance(node, Relu):
                 generators, center, remainder = forms[node.parent]
-                self.ranges[k] = self._range(node.parent, *forms[node.parent])
+                radius = self.rad @ abs(generators) + remainder
+                low, up = (center + -radius).fractions(), (center + radius).fractions()
+                if refine is not None:
+                    refine(self, k, low, up)
+                else:
+                    self._refine(k, low, up)
+                self.ranges[k] = [round_down(l) for l in low], [-round_down(-u) for u in up]
                 self.lines[k] = lines = lines_on(*self.ranges[k])
                 s, half = lines.slope, lines.offset.half()
                 forms[k] = (generators * s, center * s + half, remainder * s + half)
@@ -141,21 +164,13 @@ class ExactRelaxation:
                     remainder += abs(m).push(forms[parent][2])
                 forms[k] = (generators, center, remainder)
 
-    def _range(
-        self, node: int, generators: Exact, center: Exact, remainder: Exact
-    ) -> tuple[list[Fraction], list[Fraction]]:
-        """Bounds of an affine node, rounded outward."""
-        radius = self.rad @ abs(generators) + remainder
-        low, up = (center + -radius).fractions(), (center + radius).fractions()
+    def _refine(self, relu: int, low: list[Fraction], up: list[Fraction]) -> None:
+        """Backward bounds of what is unstable; without an earlier ReLU the forward form is already exact."""
         unstable = [i for i, (l, u) in enumerate(zip(low, up, strict=True)) if l < 0 < u]
-        if self.lines and unstable:  # without an earlier ReLU the forward form is already exact
-            unit = zeros(2 * len(unstable), len(low)).numerators
-            for row, i in enumerate(unstable):
-                unit[row, i], unit[len(unstable) + row, i] = 1, -1
-            refined = self._concretise(*self._backward({node: Exact(unit)}, zeros(2 * len(unstable)))).fractions()
+        if self.lines and unstable:
+            refined = self.neuron_bounds(self.network.nodes[relu].parent, unstable)  # type: ignore[union-attr]
             for row, i in enumerate(unstable):
                 low[i], up[i] = max(low[i], refined[row]), min(up[i], -refined[len(unstable) + row])
-        return [round_down(l) for l in low], [-round_down(-u) for u in up]
 
     def _concretise(self, form: Exact, constant: Exact) -> Exact:
         """Least values over the box of ``form . x + constant``."""

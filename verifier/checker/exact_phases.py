@@ -1,32 +1,148 @@
-"""Phase trees in rational arithmetic: lemma R1 of ``phases`` with nothing rounded but the frame's ranges, outward."""
+"""Phase trees in rational arithmetic: lemmas R1 and R2 of ``phases`` with nothing rounded but ranges, outward."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
 
-from verifier.checker.exact import ExactLines, ExactRelaxation
+from verifier.checker.exact import ExactLines, ExactRelaxation, lines_on, round_down
 from verifier.checker.network import Network, Relu
-from verifier.checker.phases import Leaf, PhaseTree, check_neurons
+from verifier.checker.phase_tree import Frame, PhaseTree, Proof, Refined, Split
 from verifier.checker.rational import Exact
 from verifier.checker.vnnlib import QueryRow
 
+Range = tuple[list[Fraction], list[Fraction]]
+
 
 def refused_exactly(
-    network: Network, rows: Sequence[QueryRow], tree: PhaseTree, lower: Sequence[Fraction], upper: Sequence[Fraction]
+    network: Network,
+    cases: Sequence[Sequence[QueryRow]],
+    tree: PhaseTree,
+    lower: Sequence[Fraction],
+    upper: Sequence[Fraction],
 ) -> list[int]:
-    """Positions of the leaves whose combination of rows is not proved > 0 on the box under its splits."""
-    relus = [k for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
-    check_neurons(network, relus, tree)
-    frame = ExactRelaxation(network, lower, upper)
-    default = dict(frame.lines)
-    refused = []
-    for leaf in tree.leaves:
-        frame.lines = {k: _lines(frame, default[k], k, i, tree, leaf) for i, k in enumerate(relus)}
-        combined = _combination(rows, [Fraction(weight) for weight in leaf.weights.tolist()])
-        if not frame.bounds([combined])[0] > 0:
-            refused.append(leaf.position)
-    return refused
+    """Positions of what is not proved; ``cases`` are the rows of the tree's cases, in its order."""
+    return _Walk(network, cases, tree, lower, upper).run()
+
+
+class _Walk:
+    def __init__(
+        self,
+        network: Network,
+        cases: Sequence[Sequence[QueryRow]],
+        tree: PhaseTree,
+        lower: Sequence[Fraction],
+        upper: Sequence[Fraction],
+    ) -> None:
+        self.network, self.cases, self.tree = network, cases, tree
+        self.relus = [k for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
+        items = tree.nodes[0].items
+        self.root_frame = items[0] if items and isinstance(items[0], Frame) else None
+        # A frame at the root refines layer by layer, while the lines of later layers do not exist yet.
+        self.relaxation = ExactRelaxation(network, lower, upper, self._refine_root)
+
+    def run(self) -> list[int]:
+        refused = []
+        stack = [(0, dict(self.relaxation.ranges), self.root_frame, frozenset(range(len(self.cases))))]
+        while stack:
+            at, ranges, frame, pending = stack.pop()
+            node = self.tree.nodes[at]
+            for item in node.items:
+                if isinstance(item, Frame):
+                    if item is not self.root_frame:
+                        ranges = self._framed(ranges, item, node.splits)
+                    frame = item
+                else:
+                    if not self._holds(ranges, frame, item, node.splits):
+                        refused.append(item.position)
+                    pending = pending - {item.case}
+            if node.split is not None:
+                for child, sign in ((node.second, 1), (at + 1, -1)):
+                    stack.append((child, self._half(ranges, *node.split, sign), frame, pending))
+            elif pending if not node.empty else not any(l > u for r in ranges.values() for l, u in zip(*r, strict=True)):
+                refused.append(node.position)
+        return refused
+
+    def _refine_root(self, relaxation: ExactRelaxation, relu: int, low: list[Fraction], up: list[Fraction]) -> None:
+        self.relaxation = relaxation
+        for refined in self.root_frame.refined if self.root_frame is not None else ():
+            if self.relus[refined.layer] == relu and self.root_frame is not None:
+                self._refine(refined, self.root_frame, (), dict(self.relaxation.ranges), low, up)
+
+    def _framed(self, ranges: dict[int, Range], frame: Frame, splits: tuple[Split, ...]) -> dict[int, Range]:
+        ranges = dict(ranges)
+        for refined in frame.refined:
+            relu = self.relus[refined.layer]
+            low, up = (list(part) for part in ranges[relu])
+            self._refine(refined, frame, splits, ranges, low, up)
+            ranges[relu] = [round_down(l) for l in low], [-round_down(-u) for u in up]
+        return ranges
+
+    def _refine(
+        self,
+        refined: Refined,
+        frame: Frame,
+        splits: tuple[Split, ...],
+        ranges: dict[int, Range],
+        low: list[Fraction],
+        up: list[Fraction],
+    ) -> None:
+        """Intersect with backward bounds, each by its own hints."""
+        parent = self.network.nodes[self.relus[refined.layer]].parent  # type: ignore[union-attr]
+        names = [tuple(pair) for pair in frame.columns[refined.columns].tolist()]
+        mine = [splits[s] for s in refined.splits]
+        count = len(refined.neurons)
+        for row, neuron in enumerate(refined.neurons.tolist()):
+            for at, below in ((row, True), (count + row, False)):
+                hints = 0 if refined.shared else at
+                slopes = dict(zip(names, map(Fraction, refined.slopes[hints].tolist()), strict=True))
+                self._draw(ranges, slopes, mine, refined.multipliers[hints].tolist())
+                bounds = self.relaxation.neuron_bounds(parent, [neuron])
+                if below:
+                    low[neuron] = max(low[neuron], bounds[0])
+                else:
+                    up[neuron] = min(up[neuron], -bounds[1])
+
+    def _holds(
+        self, ranges: dict[int, Range], frame: Frame | None, proof: Proof, splits: tuple[Split, ...]
+    ) -> bool:
+        """Whether the offered combination of the case's rows is > 0 on the region."""
+        names = [tuple(pair) for pair in frame.columns.tolist()] if frame is not None else []
+        slopes = dict(zip(names, map(Fraction, proof.slopes.tolist()), strict=True))
+        self._draw(ranges, slopes, list(splits), proof.multipliers.tolist())
+        combined = _combination(self.cases[proof.case], [Fraction(weight) for weight in proof.weights.tolist()])
+        return self.relaxation.bounds([combined])[0] > 0
+
+    def _draw(
+        self,
+        ranges: dict[int, Range],
+        slopes: dict[tuple[int, ...], Fraction],
+        splits: list[Split],
+        multipliers: list[float],
+    ) -> None:
+        """Set the relaxation's lines to those of the ranges with these slopes and multipliers."""
+        for ordinal, relu in enumerate(self.relus):
+            if relu not in ranges:
+                continue
+            default = lines_on(*ranges[relu])
+            below = default.below.fractions()
+            shift = [Fraction(0)] * len(below)
+            for neuron, (l, u) in enumerate(zip(*ranges[relu], strict=True)):
+                if l < 0 < u:
+                    below[neuron] = slopes.get((ordinal, neuron), below[neuron])
+            for (layer, neuron, sign), multiplier in zip(splits, multipliers, strict=True):
+                if layer == ordinal:
+                    shift[neuron] -= sign * Fraction(multiplier)
+            self.relaxation.lines[relu] = ExactLines(Exact.of(below), default.slope, default.offset, Exact.of(shift))
+
+    def _half(self, ranges: dict[int, Range], layer: int, neuron: int, sign: int) -> dict[int, Range]:
+        relu = self.relus[layer]
+        low, up = (list(part) for part in ranges[relu])
+        if sign > 0:
+            low[neuron] = max(low[neuron], Fraction(0))
+        else:
+            up[neuron] = min(up[neuron], Fraction(0))
+        return {**ranges, relu: (low, up)}
 
 
 def _combination(rows: Sequence[QueryRow], weights: Sequence[Fraction]) -> QueryRow:
@@ -38,21 +154,3 @@ def _combination(rows: Sequence[QueryRow], weights: Sequence[Fraction]) -> Query
                 total[i] = total.get(i, Fraction(0)) + weight * value
     constant = sum((weight * row.constant for row, weight in zip(rows, weights, strict=True)), Fraction(0))
     return QueryRow(x, y, constant, True)
-
-
-def _lines(
-    frame: ExactRelaxation, default: ExactLines, k: int, ordinal: int, tree: PhaseTree, leaf: Leaf
-) -> ExactLines:
-    """The frame's lines of ReLU node ``k`` with the slopes and splits of one leaf."""
-    low, up = frame.ranges[k]
-    below, slope, offset = (part.fractions() for part in (default.below, default.slope, default.offset))
-    shift = [Fraction(0)] * len(low)
-    for (node, neuron), value in zip(tree.neurons.tolist(), leaf.slopes.tolist(), strict=True):
-        if node == ordinal and low[neuron] < 0 < up[neuron]:
-            below[neuron] = Fraction(value)
-    for (node, neuron, sign), multiplier in zip(leaf.splits, leaf.multipliers.tolist(), strict=True):
-        if node == ordinal:
-            below[neuron] = slope[neuron] = Fraction(int(sign > 0))
-            offset[neuron] = Fraction(0)
-            shift[neuron] -= sign * Fraction(multiplier)
-    return ExactLines(*(Exact.of(part) for part in (below, slope, offset, shift)))

@@ -19,8 +19,9 @@ from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import affine_bounds, round_down
 from verifier.checker.exact_phases import refused_exactly
-from verifier.checker.phases import phase_tree
-from verifier.checker.tree import CLIPS, FRAME, LEAVES, REF, SPLIT, Failure, second_children
+from verifier.checker.network import Relu
+from verifier.checker.phase_tree import read_phase_tree
+from verifier.checker.tree import CLIPS, LEAVES, PHASES, REF, SPLIT, Failure, second_children
 from verifier.checker.vnnlib import QueryCase
 
 Box = tuple[list[Fraction], list[Fraction]]
@@ -35,32 +36,32 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
     streams = [stream.tolist() for stream in certificate.chunks]
     leaves, margin = 0, math.inf
     failures: list[tuple[int, int, Failure]] = []
+    known: dict[tuple[int, str], list[int]] = {}  # what phase trees were refused on which box
     for k, case in enumerate(checker.cases):
         if case.empty:
             continue
-        inputs, rows = checker.bounder.network.sizes[0], len(case.rows)
+        inputs = checker.bounder.network.sizes[0]
         seconds: dict[int, Ints] = {}
         stack = [(k, 0, 0, (list(case.lower), list(case.upper)))]
         while stack:
             chunk, at, depth, box = stack.pop()
             word = streams[chunk][at]
             if chunk not in seconds:
-                seconds[chunk] = second_children(certificate.chunks[chunk], inputs, rows)
+                seconds[chunk] = second_children(certificate.chunks[chunk].astype(np.int64), inputs)
             if word >= SPLIT:
                 low, up = halves(box, word - SPLIT)
                 stack += [(chunk, int(seconds[chunk][at]), depth, up), (chunk, at + 1, depth, low)]
                 continue
-            if word == REF:
+            if word in (REF, PHASES):
                 target = streams[chunk][at + 1] << 16 | streams[chunk][at + 2]
                 if not certificate.cases <= target < len(streams) or depth >= MAX_DEPTH:
                     raise CheckError(f"reference to chunk {target}, which is not a sub-tree")
-                stack.append((target, 0, depth + 1, box))
-                continue
-            if word == FRAME:
-                tree = phase_tree(certificate.chunks[chunk], at, rows)
-                leaves, margin = leaves + len(tree.leaves), min(margin, 0.0)
-                refused = refused_exactly(checker.bounder.network, case.rows, tree, *box)
-                failures += [(k, chunk, Failure(position, *_floats(box))) for position in refused]
+                if word == REF:
+                    stack.append((target, 0, depth + 1, box))
+                    continue
+                ends, refused = _phases(checker, certificate, k, target, box, known)
+                leaves, margin = leaves + ends, min(margin, 0.0)
+                failures += [(k, target, Failure(position, *_floats(box))) for position in refused]
                 continue
             value, clipped = _bound(checker, case, box)
             proved = value is not None or clipped is None
@@ -73,6 +74,27 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
                 stack.append((chunk, at + 1, depth, clipped))
     reason = f"{len(failures)} leaves not proved exactly" if failures else "every leaf proved"
     return Verdict(not failures, reason, tuple(failures), leaves, margin)
+
+
+def _phases(
+    checker: Checker,
+    certificate: Certificate,
+    case: int,
+    chunk: int,
+    box: Box,
+    known: dict[tuple[int, str], list[int]],
+) -> tuple[int, list[int]]:
+    """Leaves of a phase tree that are new here, and what it does not prove; it is walked once for all its cases."""
+    network = checker.bounder.network
+    widths = [network.sizes[k] for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
+    tree = read_phase_tree(certificate.chunks[chunk], widths, [len(each.rows) for each in checker.cases])
+    if case not in tree.cases:
+        raise CheckError(f"chunk {chunk} does not speak of every case that refers to it")
+    key = chunk, repr(box)
+    if key in known:
+        return 0, known[key]
+    known[key] = refused_exactly(network, [checker.cases[each].rows for each in tree.cases], tree, *box)
+    return tree.ends, known[key]
 
 
 def _floats(box: Box) -> tuple[Floats, Floats]:

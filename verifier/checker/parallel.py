@@ -5,27 +5,25 @@ from __future__ import annotations
 import multiprocessing
 from multiprocessing.connection import Connection
 
-import numpy as np
-from numpy.typing import NDArray
-
-from verifier.checker.check import Checker, Job
+from verifier.checker.check import AnyJob, Checker, Words
 from verifier.checker.errors import CheckError
 from verifier.checker.tree import Outcome
 
-Streams = list[NDArray[np.int64]]
+Streams = list[Words]
 WORTH_FORKING = 200  # words; below that a fork costs more than it saves
 
 
-def prove_all(checker: Checker, jobs: list[Job], streams: Streams, workers: int) -> list[Outcome]:
+def prove_all(checker: Checker, jobs: list[AnyJob], streams: Streams, workers: int) -> list[Outcome]:
     """Outcomes in the order of the jobs. Runs here, alone, where forking is not possible or not worth it."""
     if workers < 2 or len(jobs) < 2 or sum(map(len, streams)) < WORTH_FORKING or not _can_fork():
         return [checker.prove(job, stream) for job, stream in zip(jobs, streams, strict=True)]
     shares: list[list[int]] = [[] for _ in range(workers)]
-    loads = [0] * workers
-    for i in sorted(range(len(jobs)), key=lambda i: -len(streams[i])):
+    loads = [0.0] * workers
+    work = [job.share * len(stream) for job, stream in zip(jobs, streams, strict=True)]
+    for i in sorted(range(len(jobs)), key=lambda i: -work[i]):
         lightest = loads.index(min(loads))
         shares[lightest].append(i)
-        loads[lightest] += len(streams[i])
+        loads[lightest] += work[i]
     context = multiprocessing.get_context("fork")
     children = []
     for share in shares[1:]:
@@ -49,7 +47,7 @@ def prove_all(checker: Checker, jobs: list[Job], streams: Streams, workers: int)
     return [outcomes[i] for i in range(len(jobs))]
 
 
-def _work(checker: Checker, jobs: list[Job], streams: Streams, share: list[int], answer: Connection) -> None:
+def _work(checker: Checker, jobs: list[AnyJob], streams: Streams, share: list[int], answer: Connection) -> None:
     try:
         answer.send([checker.prove(jobs[i], streams[i]) for i in share])
     except CheckError as error:

@@ -1,164 +1,228 @@
-"""Sub-trees over ReLU phases of one box: leaves proved by the multipliers the producer offers for them.
-
-A phase tree stands behind ``FRAME``: a list of neurons for which slopes will be given, then in preorder ``RELU`` and a
-neuron (two children follow: its argument <= 0, then >= 0) and ``HINTED`` leaves with row weights, slopes and split
-multipliers. The two children cover the box, so again coverage does not depend on what the stream says.
+"""Proving a phase tree: regions of one box cut out by ReLU phases, bounded with the multipliers the producer offers.
 
 Lemma R1. On the part of the box where z_i >= 0 (<= 0) holds for split neurons, adding -beta_i z_i (+beta_i z_i) with
 beta_i >= 0 to a row never raises it above its value there; a split ReLU is z_i (0); any slope in [0, 1] is a lower line
 of an unsplit one; and where every row of an any-of fails (is <= 0), so does every combination with weights >= 0.
-Hence weights, slopes and multipliers of any origin prove the leaf when the resulting bound is > 0.
+Hence weights, slopes and multipliers of any origin prove a case in a region when the resulting bound is > 0.
+
+Lemma R2. Bounds of a neuron's argument obtained by R1 hold throughout the region, hence in every part of it. Splitting
+z_i >= 0 (<= 0) raises its lower (lowers its upper) bound to 0. A region where some lower bound exceeds the upper one
+is empty: everything holds there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import Bounder, Boxes, Lines, Relaxation, Rows, U
-from verifier.checker.errors import CheckError
-from verifier.checker.network import Network, Relu
+from verifier.checker.bounds import Bounder, Boxes, Lines, Relaxation, Rows, U, lines_on
+from verifier.checker.network import Relu
+from verifier.checker.phase_tree import Frame, PhaseTree, Proof, Refined, Split
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-RELU, HINTED = 4, 5
-LEAVES_AT_ONCE = 64
-LARGEST_MULTIPLIER = 1e30
-MOST_SPLITS = 2000  # on one path
+PROOFS_AT_ONCE = 64
+CELLS_AT_ONCE = 1 << 22  # of one coefficient matrix; bounds memory, not results
+
+Ranges = dict[int, tuple[Floats, Floats]]  # by ReLU node: lower and upper (1, n) of its argument
 
 
 @dataclass(frozen=True)
-class Leaf:
-    """Position of the leaf's word, its splits as (ReLU node ordinal, neuron, sign), and its hints."""
+class _Region:
+    """A node of the tree: bounds that hold on it, the columns of its frame, and the cases not yet proved."""
+
+    ranges: Ranges
+    columns: Ints
+    pending: frozenset[int]
+
+    @property
+    def empty(self) -> bool:
+        return any((l > u).any() for l, u in self.ranges.values())
+
+    def half(self, relu: int, neuron: int, sign: int) -> _Region:
+        lower, upper = (part.copy() for part in self.ranges[relu])
+        if sign > 0:
+            lower[0, neuron] = max(lower[0, neuron], 0.0)
+        else:
+            upper[0, neuron] = min(upper[0, neuron], 0.0)
+        return replace(self, ranges={**self.ranges, relu: (lower, upper)})
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """A proof waiting to be bounded with others."""
 
     position: int
-    splits: tuple[tuple[int, int, int], ...]
-    weights: Floats
-    slopes: Floats
-    multipliers: Floats
+    weights: Floats  # over the rows of all the tree's cases
+    lines: dict[int, Lines]
 
 
-@dataclass(frozen=True)
-class PhaseTree:
-    """``neurons`` (P, 2): ordinal of the ReLU node and neuron that each slope of a leaf belongs to."""
+class PhaseProver:
+    """Walks one tree over one box. ``rows`` are those of the tree's cases, in its order."""
 
-    neurons: Ints
-    leaves: tuple[Leaf, ...]
-    end: int
+    def __init__(self, bounder: Bounder, tree: PhaseTree, rows: list[Rows], box: Boxes) -> None:
+        self.bounder, self.tree, self.box = bounder, tree, box
+        self.relus = [k for k, node in enumerate(bounder.network.nodes) if isinstance(node, Relu)]
+        self.rows = Rows(
+            np.concatenate([r.x for r in rows]),
+            np.concatenate([r.y for r in rows]),
+            np.concatenate([r.constant for r in rows]),
+        )
+        self.first_row = np.cumsum([0, *(len(r.constant) for r in rows)])
+        self.claims: list[_Claim] = []
+        self.refused: list[int] = []
+        self.sizes: dict[int, Floats] = {}
+        self.within_caps = False
+
+    def prove(self, first_end: int, last_end: int) -> list[int]:
+        """Positions of what is not proved among the endings ``first_end <= e < last_end`` and the proofs above them.
+
+        A proof above several endings belongs to the first of them.
+        """
+        with np.errstate(all="ignore"):  # overflow and NaN end in bounds of -inf, never in a proof
+            stack = [(0, self._root())]
+            while stack:
+                at, region = stack.pop()
+                node = self.tree.nodes[at]
+                if node.last_end <= first_end or node.first_end >= last_end:
+                    continue
+                for number, item in enumerate(node.items):
+                    if isinstance(item, Frame):
+                        if at or number or not self._is_root(item):
+                            region = self._framed(region, item, node.splits)
+                    else:
+                        if node.first_end >= first_end:
+                            self._claim(region, item, node.splits)
+                        region = replace(region, pending=region.pending - {item.case})
+                if node.split is not None:
+                    layer, neuron = node.split
+                    relu = self.relus[layer]
+                    stack.append((node.second, region.half(relu, neuron, 1)))
+                    stack.append((at + 1, region.half(relu, neuron, -1)))
+                elif region.pending if not node.empty else not (region.empty and self.within_caps):
+                    self.refused.append(node.position)
+            self._settle()
+        return self.refused
+
+    def _is_root(self, frame: Frame) -> bool:
+        items = self.tree.nodes[0].items
+        return bool(items) and items[0] is frame
+
+    def _root(self) -> _Region:
+        """The whole box. A frame at the very root refines layer by layer, before later layers are looked at."""
+        items = self.tree.nodes[0].items
+        frame = items[0] if items and isinstance(items[0], Frame) else Frame(np.zeros((0, 2), dtype=np.int64), ())
+        refined = {self.relus[r.layer]: r for r in frame.refined}
+
+        def refine(relu: int, low: Floats, up: Floats, lines: dict[int, Lines], sizes: dict[int, Floats]) -> None:
+            if relu in refined:
+                self._refine(refined[relu], frame.columns, (), low, up, lines, sizes)
+
+        relaxation = self.bounder.relax(self.box, refine)
+        self.sizes = relaxation.sizes
+        self.within_caps = bool(relaxation.within_caps.all())
+        return _Region(relaxation.ranges, frame.columns, frozenset(range(len(self.tree.cases))))
+
+    def _framed(self, region: _Region, frame: Frame, splits: tuple[Split, ...]) -> _Region:
+        """Lemma R2, layer by layer."""
+        ranges = dict(region.ranges)
+        lines = {relu: lines_on(*ranges[relu]) for relu in self.relus}
+        for refined in frame.refined:
+            relu = self.relus[refined.layer]
+            low, up = (part.copy() for part in ranges[relu])
+            self._refine(refined, frame.columns, splits, low, up, lines, self.sizes)
+            ranges[relu] = low, up
+            lines[relu] = lines_on(low, up)
+        return replace(region, ranges=ranges, columns=frame.columns)
+
+    def _refine(
+        self,
+        refined: Refined,
+        columns: Ints,
+        splits: tuple[Split, ...],
+        low: Floats,
+        up: Floats,
+        lines: dict[int, Lines],
+        sizes: dict[int, Floats],
+    ) -> None:
+        """Intersect ``low`` and ``up`` (1, n), in place, with backward bounds of the listed neurons."""
+        relu = self.relus[refined.layer]
+        parent = self.bounder.network.nodes[relu].parent  # type: ignore[union-attr]
+        earlier = {k: line for k, line in lines.items() if k < relu}
+        mine, named = [splits[s] for s in refined.splits], columns[refined.columns]
+        count, step = len(refined.neurons), max(1, CELLS_AT_ONCE // (4 * max(self.bounder.network.sizes)))
+        for at in range(0, count, step):
+            neurons = refined.neurons[at : at + step]
+            both = np.concatenate([np.arange(at, at + len(neurons)), np.arange(count + at, count + at + len(neurons))])
+            hints = np.zeros(1, dtype=np.int64) if refined.shared else both
+            hinted = self._hinted(earlier, named, mine, refined.slopes[hints], refined.multipliers[hints])
+            index = np.zeros_like(both) if refined.shared else np.arange(len(both))
+            bound = self.bounder.neuron_bounds(parent, neurons, index, hinted, sizes, self.box)
+            low[0, neurons] = np.maximum(low[0, neurons], bound[: len(neurons)])
+            up[0, neurons] = np.minimum(up[0, neurons], -bound[len(neurons) :])
+
+    def _hinted(
+        self, lines: dict[int, Lines], columns: Ints, splits: list[Split], slopes: Floats, multipliers: Floats
+    ) -> dict[int, Lines]:
+        """Lines (N, n) with each row's own slopes (N, columns) where unstable, and its multipliers (N, splits)."""
+        out = {}
+        for relu, line in lines.items():
+            ordinal = self.relus.index(relu)
+            below = np.repeat(line.below, len(slopes), axis=0)
+            on = np.flatnonzero(columns[:, 0] == ordinal)
+            on = on[line.offset[0, columns[on, 1]] > 0]  # the offset is 0 exactly where the neuron is stable
+            below[:, columns[on, 1]] = slopes[:, on]
+            shift = None
+            here = [(s, neuron, sign) for s, (layer, neuron, sign) in enumerate(splits) if layer == ordinal]
+            if here:
+                shift = np.zeros_like(below)
+                for s, neuron, sign in here:
+                    shift[:, neuron] -= sign * multipliers[:, s]
+            slope, offset, size = (np.broadcast_to(part, below.shape) for part in (line.slope, line.offset, line.size))
+            out[relu] = Lines(below, slope, offset, size, shift)
+        return out
+
+    def _claim(self, region: _Region, proof: Proof, splits: tuple[Split, ...]) -> None:
+        weights = np.zeros(len(self.rows.constant))
+        weights[self.first_row[proof.case] : self.first_row[proof.case + 1]] = proof.weights
+        lines = {relu: lines_on(*region.ranges[relu]) for relu in self.relus}
+        hinted = self._hinted(lines, region.columns, list(splits), proof.slopes[None], proof.multipliers[None])
+        self.claims.append(_Claim(proof.position, weights, hinted))
+        if len(self.claims) >= PROOFS_AT_ONCE:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Bound the combinations of rows that are claimed to be > 0."""
+        claims, self.claims = self.claims, []
+        if not claims:
+            return
+        count, sizes, rows = len(claims), self.sizes, self.rows
+        lines = {relu: _stacked([claim.lines[relu] for claim in claims]) for relu in self.relus}
+        weights = np.stack([claim.weights for claim in claims])
+        combined = Rows(weights @ rows.x, weights @ rows.y, weights @ rows.constant)
+        # Combining rounds; cancellation between rows must not hide that, so it is charged to the magnitudes.
+        gamma = self.bounder.gamma + 4 * (weights.shape[1] + 4) * U
+        last = len(self.bounder.network.nodes) - 1
+        magnitude = weights @ (np.abs(rows.constant) + np.abs(rows.y) @ sizes[last][0] + np.abs(rows.x) @ sizes[0][0])
+        parts = (self.box.lower, self.box.upper, self.box.mid, self.box.rad)
+        boxes = Boxes(*(np.broadcast_to(part, (count, part.shape[1])) for part in parts))
+        wide = {k: np.broadcast_to(size, (count, size.shape[1])) for k, size in sizes.items()}
+        relaxation = Relaxation(boxes, lines, {}, wide)
+        low = self.bounder.combined(combined, np.arange(count), relaxation, 4 * gamma * magnitude)[3]
+        self.refused += [claim.position for claim, value in zip(claims, low, strict=True) if not value > 0]
 
 
-def phase_tree_end(words: Ints, start: int, rows: int) -> int:
-    """Position of the word after the phase tree at ``start``."""
-    return phase_tree(words, start, rows).end
-
-
-def phase_tree(words: Ints, start: int, rows: int) -> PhaseTree:
-    """Parse the stream behind a FRAME word; raises CheckError unless it is exactly one tree."""
-    count = int(_take(words, start + 1, 1)[0])
-    neurons = _take(words, start + 2, 2 * count).reshape(count, 2)
-    position = start + 2 + 2 * count
-    leaves: list[Leaf] = []
-    waiting: list[tuple[tuple[int, int, int], ...]] = [()]
-    while waiting:
-        splits = waiting.pop()
-        word = int(_take(words, position, 1)[0])
-        if word == RELU:
-            if len(splits) == MOST_SPLITS:
-                raise CheckError(f"more than {MOST_SPLITS} ReLU splits above word {position}")
-            node, neuron = (int(w) for w in _take(words, position + 1, 2))
-            waiting.append((*splits, (node, neuron, 1)))
-            waiting.append((*splits, (node, neuron, -1)))
-            position += 3
-        elif word == HINTED:
-            weights = _floats(_take(words, position + 1, 2 * rows))
-            packed = _take(words, position + 1 + 2 * rows, (count + 1) // 2)
-            slopes = np.stack([packed >> 8, packed & 255], axis=1).reshape(-1)[:count] / 255.0
-            after = position + 1 + 2 * rows + len(packed)
-            multipliers = _floats(_take(words, after, 2 * len(splits)))
-            leaves.append(Leaf(position, splits, weights, slopes, multipliers))
-            position = after + 2 * len(splits)
-        else:
-            raise CheckError(f"unknown word {word} at {position} in a phase tree")
-    return PhaseTree(neurons, tuple(leaves), position)
-
-
-def _take(words: Ints, start: int, count: int) -> Ints:
-    if start + count > len(words):
-        raise CheckError("tree ends inside a phase tree")
-    return words[start : start + count]
-
-
-def _floats(words: Ints) -> Floats:
-    """Pairs of words as float32 numbers >= 0, widened exactly."""
-    values = words.astype("<u2").view("<f4").astype(np.float64)
-    if not ((values >= 0) & (values < LARGEST_MULTIPLIER)).all():
-        raise CheckError("a multiplier is negative, not finite or absurdly large")
-    return values
-
-
-def prove_phases(bounder: Bounder, rows: Rows, tree: PhaseTree, box: Boxes) -> tuple[list[int], float]:
-    """Positions of the leaves that are not proved. The margin is 0: a combination of rows says no more than that."""
-    relus = [k for k, node in enumerate(bounder.network.nodes) if isinstance(node, Relu)]
-    check_neurons(bounder.network, relus, tree)
-    refused: list[int] = []
-    with np.errstate(all="ignore"):
-        frame = bounder.relax(box)
-        for at in range(0, len(tree.leaves), LEAVES_AT_ONCE):
-            leaves = tree.leaves[at : at + LEAVES_AT_ONCE]
-            low = _bound(bounder, rows, frame, relus, tree.neurons, leaves)
-            refused += [leaf.position for leaf, value in zip(leaves, low, strict=True) if not value > 0]
-    return refused, 0.0
-
-
-def check_neurons(network: Network, relus: list[int], tree: PhaseTree) -> None:
-    named = [(int(node), int(neuron)) for node, neuron in tree.neurons]
-    named += [(node, neuron) for leaf in tree.leaves for node, neuron, _ in leaf.splits]
-    for node, neuron in named:
-        if node >= len(relus) or neuron >= network.sizes[relus[node]]:
-            raise CheckError(f"neuron {neuron} of ReLU {node} does not exist")
-
-
-def _bound(
-    bounder: Bounder, rows: Rows, frame: Relaxation, relus: list[int], neurons: Ints, leaves: tuple[Leaf, ...]
-) -> Floats:
-    """Lower bound (N,) of each leaf's combination of rows on its part of the box."""
-    count = len(leaves)
-    boxes = Boxes(*(np.repeat(part, count, axis=0) for part in _parts(frame.boxes)))
-    sizes = {k: np.broadcast_to(size, (count, size.shape[1])) for k, size in frame.sizes.items()}
-    lines = {k: _lines(frame, bounder, k, i, neurons, leaves) for i, k in enumerate(relus)}
-    weights = np.stack([leaf.weights for leaf in leaves])
-    combined = Rows(weights @ rows.x, weights @ rows.y, weights @ rows.constant)
-    # Combining rounds; cancellation between rows must not hide that, so it is charged to the magnitudes.
-    gamma = bounder.gamma + 4 * (weights.shape[1] + 4) * U
-    last = len(bounder.network.nodes) - 1
-    magnitude = weights @ (np.abs(rows.constant) + np.abs(rows.y) @ sizes[last][0] + np.abs(rows.x) @ sizes[0][0])
-    relaxation = Relaxation(boxes, lines, {}, sizes)
-    return bounder.combined(combined, np.arange(count), relaxation, 4 * gamma * magnitude)[3]
-
-
-def _parts(boxes: Boxes) -> tuple[Floats, Floats, Floats, Floats]:
-    return boxes.lower, boxes.upper, boxes.mid, boxes.rad
-
-
-def _lines(frame: Relaxation, bounder: Bounder, k: int, ordinal: int, neurons: Ints, leaves: tuple[Leaf, ...]) -> Lines:
-    """Lines of ReLU node ``k`` for each leaf: the frame's, with offered slopes where unstable, and the splits."""
-    default = frame.lines[k]
-    count = len(leaves)
-    below, slope, offset = (np.repeat(part, count, axis=0) for part in (default.below, default.slope, default.offset))
-    shift = np.zeros_like(below)
-    node = bounder.network.nodes[k]
-    assert isinstance(node, Relu)
-    lower, upper = frame.ranges[node.parent]
-    mine = np.flatnonzero(neurons[:, 0] == ordinal)
-    mine = mine[(lower[0, neurons[mine, 1]] < 0) & (upper[0, neurons[mine, 1]] > 0)]
-    below[:, neurons[mine, 1]] = np.stack([leaf.slopes for leaf in leaves])[:, mine]
-    for row, leaf in enumerate(leaves):
-        for (where, neuron, sign), multiplier in zip(leaf.splits, leaf.multipliers, strict=True):
-            if where == ordinal:
-                below[row, neuron] = slope[row, neuron] = 1.0 if sign > 0 else 0.0
-                offset[row, neuron] = 0.0
-                shift[row, neuron] -= sign * multiplier
-    return Lines(below, slope, offset, np.broadcast_to(default.size, below.shape), shift)
+def _stacked(lines: list[Lines]) -> Lines:
+    shift = None
+    if any(line.shift is not None for line in lines):
+        shift = np.concatenate([np.zeros_like(line.below) if line.shift is None else line.shift for line in lines])
+    return Lines(
+        np.concatenate([line.below for line in lines]),
+        np.concatenate([line.slope for line in lines]),
+        np.concatenate([line.offset for line in lines]),
+        np.concatenate([line.size for line in lines]),
+        shift,
+    )

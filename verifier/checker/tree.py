@@ -1,11 +1,11 @@
 """The branch tree of one case: a preorder stream of words from which the checker regenerates every leaf.
 
 Words are unsigned 16-bit: ``LEAF``; ``CLIP`` (one child follows: the box shrunk by the bound computed here); their
-``QUICK`` forms, whose bound takes intermediate ranges from the forward form alone; ``REF``
-and two words of a chunk number (the box is proved in that chunk); ``FRAME`` (a sub-tree over ReLU phases of this box
-follows, see ``phases``); ``SPLIT + d`` (two children follow: the halves of the box at the midpoint of input d, closed
-on both sides). The leaves cover the box whatever the stream says, because
-the checker makes the boxes itself; a wrong stream can only ask for a leaf that does not hold.
+``QUICK`` forms, whose bound takes intermediate ranges from the forward form alone; ``REF`` and two words of a chunk
+number (the box is proved in that chunk); ``PHASES`` and two words (a tree over ReLU phases of this box is in that
+chunk, see ``phase_tree``); ``SPLIT + d`` (two children follow: the halves of the box at the midpoint of input d, closed
+on both sides). The leaves cover the box whatever the stream says, because the checker makes the boxes itself; a wrong
+stream can only ask for a leaf that does not hold.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.clip import clip
 from verifier.checker.errors import CheckError
-from verifier.checker.phases import phase_tree, phase_tree_end, prove_phases
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Words = NDArray[np.uint16]
 
-LEAF, CLIP, REF, FRAME, QUICK_LEAF, QUICK_CLIP, SPLIT = 0, 1, 2, 3, 6, 7, 16
+LEAF, CLIP, REF, PHASES, QUICK_LEAF, QUICK_CLIP, SPLIT = 0, 1, 2, 3, 6, 7, 16
 LEAVES, CLIPS, QUICK = (LEAF, QUICK_LEAF), (CLIP, QUICK_CLIP), (QUICK_LEAF, QUICK_CLIP)
 
 
@@ -47,9 +47,10 @@ class Failure:
 
 @dataclass(frozen=True)
 class Reference:
-    """A box which another chunk must prove."""
+    """A box which another chunk must prove, by ReLU phases or by a tree like this one."""
 
     chunk: int
+    phases: bool
     lower: Floats
     upper: Floats
 
@@ -67,7 +68,7 @@ class Outcome:
     margin: float
 
 
-def second_children(words: Ints, inputs: int, rows: int) -> Ints:
+def second_children(words: Ints, inputs: int) -> Ints:
     """For every split, the position of its second child; raises unless the stream is exactly one tree."""
     second = np.zeros(len(words), dtype=np.int64)
     waiting: list[int] = []
@@ -86,9 +87,9 @@ def second_children(words: Ints, inputs: int, rows: int) -> Ints:
         if word in CLIPS:
             position += 1
             continue
-        if word not in (*LEAVES, REF, FRAME):
+        if word not in (*LEAVES, REF, PHASES):
             raise CheckError(f"unknown word {word} at {position}")
-        position = phase_tree_end(words, position, rows) if word == FRAME else position + (3 if word == REF else 1)
+        position += 3 if word in (REF, PHASES) else 1
         if waiting:
             second[waiting.pop()] = position
         else:
@@ -98,16 +99,16 @@ def second_children(words: Ints, inputs: int, rows: int) -> Ints:
     return second
 
 
-def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, upper: Floats) -> Outcome:
+def prove(bounder: Bounder, question: Question, words: Words, lower: Floats, upper: Floats) -> Outcome:
     """Walk the stream from the box [lower, upper]; every leaf is bounded here, by this code."""
-    second = second_children(words, len(lower), len(question.strict))
+    stream = words.astype(np.int64)
+    second = second_children(stream, len(lower))
     failures: list[Failure] = []
     references: list[Reference] = []
     leaves, margin = 0, np.inf
     stack = [(np.zeros(1, dtype=np.int64), lower[None], upper[None])]
-    frames: list[tuple[int, Floats, Floats]] = []
-    for batch in _to_bound(stack, bounder.boxes_at_once, words, second, references, frames):
-        quick = np.isin(words[batch[0]], QUICK)
+    for batch in _to_bound(stack, bounder.boxes_at_once, stream, second, references):
+        quick = np.isin(stream[batch[0]], QUICK)
         for group in (quick, ~quick):
             if not group.any():
                 continue
@@ -115,7 +116,7 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
             boxes = Boxes.of(low, up)
             bound = bounder.lower(boxes, question.rows, refine=not quick[group][0])
             holds = np.asarray(np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1))
-            leaves += int(np.isin(words[at], LEAVES).sum())
+            leaves += int(np.isin(stream[at], LEAVES).sum())
             if holds.any():
                 margin = min(margin, float(bound.lower[holds].max(axis=1).min()))
             if holds.all():
@@ -123,17 +124,12 @@ def prove(bounder: Bounder, question: Question, words: Ints, lower: Floats, uppe
             margin, rest = min(margin, 0.0), np.logical_not(holds)
             at, low, up = at[rest], low[rest], up[rest]
             clipped_low, clipped_up, empty = clip(boxes[rest], bound[rest])
-            is_leaf = np.isin(words[at], LEAVES)
+            is_leaf = np.isin(stream[at], LEAVES)
             for i in np.flatnonzero(is_leaf & ~empty):
                 failures.append(Failure(int(at[i]), low[i], up[i]))
             go_on = ~is_leaf & ~empty
             if go_on.any():
                 stack.append((at[go_on] + 1, clipped_low[go_on], clipped_up[go_on]))
-    for position, low, up in frames:
-        tree = phase_tree(words, position, len(question.strict))
-        refused, least = prove_phases(bounder, question.rows, tree, Boxes.of(low[None], up[None]))
-        failures += [Failure(leaf, low, up) for leaf in refused]
-        leaves, margin = leaves + len(tree.leaves), min(margin, least)
     return Outcome(tuple(failures), tuple(references), leaves, margin)
 
 
@@ -143,9 +139,8 @@ def _to_bound(
     words: Ints,
     second: Ints,
     references: list[Reference],
-    frames: list[tuple[int, Floats, Floats]],
 ) -> Iterator[tuple[Ints, Floats, Floats]]:
-    """Batches of boxes that need a bound; splits are followed here, references and frames set aside.
+    """Batches of boxes that need a bound; splits are followed here, references set aside.
 
     The consumer pushes the children of the batch it got onto ``stack`` before asking for the next one.
     """
@@ -169,10 +164,9 @@ def _to_bound(
                 second_low[row, dim] = middle
                 stack.append((second[here], second_low, up[split]))
                 stack.append((here + 1, low[split], first_up))
-            for i in np.flatnonzero(word == REF):
+            for i in np.flatnonzero((word == REF) | (word == PHASES)):
                 high, rest = int(words[at[i] + 1]), int(words[at[i] + 2])
-                references.append(Reference(high << 16 | rest, low[i], up[i]))
-            frames += [(int(at[i]), low[i], up[i]) for i in np.flatnonzero(word == FRAME)]
+                references.append(Reference(high << 16 | rest, bool(word[i] == PHASES), low[i], up[i]))
             other = (word == LEAF) | (word == CLIP) | (word == QUICK_LEAF) | (word == QUICK_CLIP)
             if other.any():
                 queue.append((at[other], low[other], up[other]))

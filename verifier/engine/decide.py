@@ -24,8 +24,9 @@ from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Attack, Outcome, Verdict
-from verifier.engine.phases import PhaseExplorer
-from verifier.engine.relaxed import relaxed_attack
+from verifier.engine.phases.drive import Driver, Group
+from verifier.engine.phases.search import PhaseSearch, target_of
+from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_phases
 from verifier.engine.scheduler import CaseSearch, Place, Progress, boxes_of, search
 
 ATTACK_SECONDS = 0.5  # per case, at first
@@ -36,7 +37,7 @@ FLOAT32_UP_TO = 1e12  # weights and rows beyond that are searched in float64
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
 WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
 RIGOUR = 0.6  # a check in plain float64 bounds per node: rigour costs half more, but only about half are bounded
-CHECK_SHARE_PHASES = 0.5  # seconds kept per second of search by phases
+CHECK_SHARE_PHASES = 0.3  # seconds kept per second of search by phases
 
 StartChecker = Callable[[Path, Path, int], CheckerProcess]
 
@@ -103,6 +104,7 @@ class _Decision:
         self.deadline = Deadline.after(options.seconds)
         self.question, self.folder, self.certificate, self.producer = question, folder, certificate, producer
         self.cases: list[CaseSearch] = []
+        self.groups: list[Group] = []
         self.attack: Attack | None = None
         self.borderline: Attack | None = None
         self.check_seconds = 0.0  # per node, once measured
@@ -131,14 +133,16 @@ class _Decision:
         if self.options.attack:
             self._attack()
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        if self.attack is None:
+        if self.attack is None and self._by_phases(network):
+            self._search_phases(network, attacks)
+        elif self.attack is None:
             search(
                 self.cases, self._search_deadline, self.options.workers, self._found, self.report, self.folder, attacks
             )
         if self.attack is not None:
             return self._outcome("violated", "")
         if all(case.closed for case in self.cases):
-            proof = self.evidence.prove(self.cases, self.deadline)
+            proof = self.evidence.prove(self.cases, self.groups, self.deadline)
             if proof is not None:
                 return self._outcome("certified", "", proof)
         return self._outcome("unknown", self._why_open())
@@ -157,19 +161,46 @@ class _Decision:
             precision="float32" if max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
             refine=refine,
         )
-        return CaseSearch(explorer, self._method(explorer), Place(None, low, up))
+        return CaseSearch(explorer, Place(None, low, up))
 
-    def _method(self, explorer: Explorer) -> Explorer | PhaseExplorer:
+    def _by_phases(self, network: ReluNetwork) -> bool:
         """Split inputs, or ReLU phases where there are too many inputs."""
-        by_phases = explorer.network.layers and explorer.network.input_size > SPLIT_UP_TO
-        return PhaseExplorer(explorer) if by_phases else explorer
+        return bool(network.layers) and network.input_size > SPLIT_UP_TO
+
+    def _search_phases(self, network: ReluNetwork, attacks: Schedule | None) -> None:
+        """One tree for all cases that share a box."""
+        boxes: dict[bytes, list[int]] = {}
+        for k, case in enumerate(self.cases):
+            boxes.setdefault(case.root.lower.tobytes() + case.root.upper.tobytes(), []).append(k)
+        stop = self.folder / "stop"
+        driver = Driver(
+            self.cases, self._search_deadline, self.options.workers, self._found, self.report, stop, attacks
+        )
+        for members in boxes.values():
+            if self._search_deadline().over:
+                return
+            group = Group(tuple(members), self._phase_search(network, members))
+            self.groups.append(group)
+            if driver.run(group):
+                return
+            if group.search.closed:
+                for k in members:
+                    self.cases[k].waiting = []
+
+    def _phase_search(self, network: ReluNetwork, members: list[int], caution: float = 1.0) -> PhaseSearch:
+        rows = [self.cases[k].explorer.rows for k in members]
+        x, y, constant = (np.concatenate(parts) for parts in zip(*((r.x, r.y, r.constant) for r in rows), strict=True))
+        target = target_of(network, x, y, constant, np.cumsum([0, *(len(r.constant) for r in rows)]))
+        root = self.cases[members[0]].root
+        return PhaseSearch.over_box(network, target, root.lower, root.upper, caution)
 
     def _search_deadline(self) -> Deadline:
         """The deadline less what checking the proof found so far would take; past once memory is used up."""
-        if sum(case.held for case in self.cases) > 1e6 * self.options.memory_mb:
+        held = sum(case.held for case in self.cases) + sum(group.search.held for group in self.groups)
+        if held > 1e6 * self.options.memory_mb:
             self.full = True
             return Deadline(-math.inf)
-        if any(isinstance(case.method, PhaseExplorer) for case in self.cases):
+        if self.groups:
             return self.deadline.earlier(CHECK_RESERVE + CHECK_SHARE_PHASES * (time.monotonic() - self.started))
         nodes = sum(case.nodes for case in self.cases)
         if nodes < WORTH_MEASURING:
@@ -217,8 +248,10 @@ class _Decision:
         attained = min((case.attained for case in self.cases), default=math.inf)
         proved = min((place.bound for case in self.cases for place in case.open), default=-math.inf)
         relaxed = None
+        if self.groups:
+            proved = min((node.bound for group in self.groups for node in group.search.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
-            relaxed = relaxed_attack(self.cases)
+            relaxed = relaxed_attack_by_phases(self.groups) if self.groups else relaxed_attack(self.cases)
         return Outcome(
             verdict,
             reason,

@@ -14,12 +14,12 @@ from specs.errors import CertificateError
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import Sources
 from verifier.certificate.witness import WitnessDraft
-from verifier.certificate.words import FRAME
+from verifier.certificate.words import PHASES
 from verifier.certificate.write import Draft, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.explore import Budget
 from verifier.engine.outcome import Proof
-from verifier.engine.phases import MARGIN, PhaseExplorer
+from verifier.engine.phases.drive import Group
 from verifier.engine.pieces import Stream, cut
 from verifier.engine.scheduler import CaseSearch
 
@@ -66,14 +66,16 @@ class Evidence:
         path.unlink()
         return "", None
 
-    def prove(self, cases: list[CaseSearch], deadline: Deadline) -> Accepted | None:
-        """Write the certificate and have it checked; leaves that are refused are searched again, more finely.
+    def prove(self, cases: list[CaseSearch], groups: list[Group], deadline: Deadline) -> Accepted | None:
+        """Write the certificate and have it checked; what is refused is searched again, more finely.
+
+        ``groups`` hold the trees of the cases that were searched by phases.
 
         None when time runs out or a refused leaf cannot be closed; the file is there only if it was accepted.
         """
         numbers = self._case_numbers(deadline)
         for attempt in range(ROUNDS):
-            draft, owners = self._draft(cases, numbers)
+            draft, owners = self._draft(cases, groups, numbers)
             size = save(draft.to_bytes(), self.path)
             answer = self.checker.check(self.path, deadline)
             if answer is None:
@@ -85,7 +87,7 @@ class Evidence:
                 seconds, leaves = float(answer["seconds"]), int(answer["leaves"])
                 margin = float(answer["margin"]) if answer["margin"] is not None else 0.0
                 return Accepted(Proof(self.path, size, leaves, seconds, self.sources.binding), margin)
-            if not _mend(cases, answer["failures"], owners, attempt, deadline):
+            if not _mend(cases, groups, answer["failures"], owners, attempt, deadline):
                 break
         self.path.unlink(missing_ok=True)
         return None
@@ -100,12 +102,22 @@ class Evidence:
                 )
         return self._numbers
 
-    def _draft(self, cases: list[CaseSearch], numbers: list[int]) -> tuple[Draft, dict[int, tuple[int, Stream]]]:
+    def _draft(
+        self, cases: list[CaseSearch], groups: list[Group], numbers: list[int]
+    ) -> tuple[Draft, dict[int, tuple[int, Stream]]]:
         """The certificate, and for every chunk the case it belongs to and where its words came from."""
         roots = [np.zeros(1, dtype=np.int64)] * self._all_cases  # an empty case needs no proof: a single leaf
         further: list[np.ndarray] = []
         owners: dict[int, tuple[int, Stream]] = {}
+        for group in groups:
+            chunk = self._all_cases + len(further)
+            further.append(group.search.tree.words([numbers[k] for k in group.cases]))
+            for k in group.cases:
+                roots[numbers[k]] = np.array([PHASES, chunk >> 16, chunk & 0xFFFF])
+        by_phases = {k for group in groups for k in group.cases}
         for k, case in enumerate(cases):
+            if k in by_phases:
+                continue
             first = self._all_cases + len(further)
             root, *chunks = cut(case.pieces.stream(), first)
             roots[numbers[k]] = root.words
@@ -120,14 +132,22 @@ class Evidence:
 
 def _mend(
     cases: list[CaseSearch],
+    groups: list[Group],
     failures: list[dict[str, Any]],
     owners: dict[int, tuple[int, Stream]],
     attempt: int,
     deadline: Deadline,
 ) -> bool:
-    """Search below every refused leaf in float64, with a larger margin each time; False when one stays open."""
+    """Search below every refused leaf in float64, with a larger margin each time; False when one stays open.
+
+    A tree over phases with a refused leaf is searched again as a whole, more cautiously.
+    """
     refused: dict[int, list[tuple[int, int, dict[str, Any]]]] = {}
+    phases: set[int] = set()
     for failure in failures:
+        if failure["chunk"] not in owners:
+            phases.add(failure["case"])
+            continue
         k, stream = owners[failure["chunk"]]
         at = failure["position"]
         refused.setdefault(k, []).append((int(stream.piece[at]), int(stream.position[at]), failure))
@@ -139,25 +159,16 @@ def _mend(
         for piece, position, failure in leaves:
             lower, upper = np.array(failure["lower"]), np.array(failure["upper"])
             budget = Budget(deadline, MENDING_NODES)
-            if case.pieces.words[piece][0] == FRAME:
-                if not _again(
-                    case, piece, PhaseExplorer(case.explorer, margin=MARGIN * 10.0 ** (attempt + 1)), failure, budget
-                ):
-                    return False
-                break  # the other refused leaves of this tree went with it
             seen = explorer.explore(lower[None], upper[None], budget, -np.inf, split_first=attempt >= PATIENCE)
             if len(seen.open_lower):
                 return False
             case.pieces.add(seen.pieces[0], case.pieces.reopen(piece, position))
             case.nodes += seen.nodes
-    return True
+    return all(_again(group, attempt, deadline) for group in groups) if phases else True
 
 
-def _again(case: CaseSearch, piece: int, method: PhaseExplorer, failure: dict[str, Any], budget: Budget) -> bool:
-    """A phase tree is found again as a whole, with a larger margin."""
-    seen = method.explore(np.array([failure["lower"]]), np.array([failure["upper"]]), budget, -np.inf)
-    if len(seen.open_lower):
-        return False
-    case.pieces.words[piece] = seen.pieces[0]
-    case.nodes += seen.nodes
-    return True
+def _again(group: Group, attempt: int, deadline: Deadline) -> bool:
+    """The tree over phases is found again, with wider intermediate bounds and a larger margin."""
+    group.search = group.search.again(10.0 ** (attempt + 1))
+    group.search.run(lambda: deadline.over)
+    return group.search.closed

@@ -44,7 +44,6 @@ class Exploration:
     are undecided. ``stuck[i]`` tells which of them cannot be split any further. ``attained``: the least value of the
     best row at any evaluated point, and ``point`` where;
     a value <= 0 is a candidate violation. ``proved``: the least lower bound over the open boxes (inf when none).
-    ``gave_up``: the method saw no way on, although there was time.
     """
 
     pieces: tuple[np.ndarray, ...]
@@ -55,23 +54,6 @@ class Exploration:
     attained: float
     point: np.ndarray
     proved: float
-    gave_up: bool = False
-
-
-def joined(parts: list[Exploration]) -> Exploration:
-    """Explorations of several boxes as one."""
-    worst = min(parts, key=lambda part: part.attained)
-    return Exploration(
-        tuple(piece for part in parts for piece in part.pieces),
-        np.concatenate([part.open_lower for part in parts]),
-        np.concatenate([part.open_upper for part in parts]),
-        np.concatenate([part.stuck for part in parts]),
-        sum(part.nodes for part in parts),
-        worst.attained,
-        worst.point,
-        min(part.proved for part in parts),
-        any(part.gave_up for part in parts),
-    )
 
 
 @dataclass(frozen=True)

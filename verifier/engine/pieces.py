@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from verifier.certificate.words import CLIP, FRAME, OPEN, QUICK_CLIP, REF, SPLIT
+from verifier.certificate.words import CLIP, OPEN, QUICK_CLIP, REF, SPLIT
 
 CHUNKS = 16  # about as many a tree is cut into, for several processes to check at once
 SMALLEST = 200  # words of a chunk worth having
@@ -77,7 +77,7 @@ class Pieces:
 def cut(tree: Stream, first: int) -> list[Stream]:
     """The tree as a root stream and chunks numbered from ``first`` on, of about equal size."""
     target = max(SMALLEST, len(tree.words) // CHUNKS)
-    if len(tree.words) <= 2 * target or (tree.words == FRAME).any():
+    if len(tree.words) <= 2 * target:
         return [tree]
     ends = _subtree_ends(tree.words)
     root: list[Stream] = []
@@ -97,7 +97,7 @@ def cut(tree: Stream, first: int) -> list[Stream]:
 
 
 def _subtree_ends(words: np.ndarray) -> list[int]:
-    """For every word of a tree without phases, the position after its sub-tree."""
+    """For every word of a tree, the position after its sub-tree."""
     stream = words.tolist()
     ends = [0] * len(stream)
     for i in range(len(stream) - 1, -1, -1):

@@ -6,6 +6,7 @@ import numpy as np
 
 from relaxations.bounds.boxes import BoxBounder
 from verifier.engine.outcome import RelaxedAttack
+from verifier.engine.phases.drive import Group
 from verifier.engine.scheduler import CaseSearch, Place
 
 LISTED = 10  # neurons
@@ -24,6 +25,19 @@ def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
     return RelaxedAttack(k, point.tolist(), bound, value, exploits)
 
 
+def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
+    """The open node of a tree over phases with the least bound, in the same terms."""
+    candidates = [(node, group) for group in groups for node in group.search.unproved]
+    if not candidates:
+        return None
+    node, group = min(candidates, key=lambda entry: entry[0].bound)
+    network = group.search.bounding.exact
+    preactivations, _ = network.preactivations(node.point[None])
+    gaps = _gaps([z[0] for z in preactivations], list(zip(node.lower, node.upper, strict=True)))
+    value = group.search.values(node.point[None], [node.worst])[0]
+    return RelaxedAttack(group.cases[node.worst], node.point.tolist(), node.bound, value, gaps)
+
+
 def _minimise(case: CaseSearch, place: Place) -> tuple[float, np.ndarray, list[tuple[int, int, float]]]:
     """Bound of the best row on one box, the corner where its relaxation attains it, and the widest relaxed neurons.
 
@@ -34,11 +48,17 @@ def _minimise(case: CaseSearch, place: Place) -> tuple[float, np.ndarray, list[t
     best = int(bounds.lower[0].argmax())
     point = np.where(bounds.form[0, best] > 0, place.lower, place.upper)
     preactivations, _ = network.preactivations(point[None])
+    ranges = [(l[0], u[0]) for l, u in bounds.ranges]
+    return float(bounds.lower[0, best]), point, _gaps([z[0] for z in preactivations], ranges)
+
+
+def _gaps(values: list[np.ndarray], ranges: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[int, int, float]]:
+    """Neurons by how far the upper line of their relaxation stands above the ReLU at these pre-activations."""
     gaps = []
-    for layer, (z, (l, u)) in enumerate(zip(preactivations, bounds.ranges, strict=True)):
-        unstable = (l[0] < 0) & (u[0] > 0)
-        width = np.where(unstable, u[0] - l[0], 1)
-        gap = np.where(unstable, u[0] / width * (z[0] - l[0]) - np.maximum(z[0], 0), 0)
+    for layer, (z, (l, u)) in enumerate(zip(values, ranges, strict=True)):
+        unstable = (l < 0) & (u > 0)
+        width = np.where(unstable, u - l, 1)
+        gap = np.where(unstable, u / width * (z - l) - np.maximum(z, 0), 0)
         gaps += [(layer, int(i), float(gap[i])) for i in np.flatnonzero(gap > 0)]
     gaps.sort(key=lambda entry: -entry[2])
-    return float(bounds.lower[0, best]), point, gaps[:LISTED]
+    return gaps[:LISTED]

@@ -6,7 +6,6 @@ well as the process pool used here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +16,6 @@ import numpy as np
 from verifier.engine.attacks import Attack, Schedule
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget, Exploration, Explorer
-from verifier.engine.phases import PhaseExplorer
 from verifier.engine.pieces import Pieces
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
     from verifier.attack.pgd import Attempt
 
 ALONE = 0.15  # seconds one process searches before others are worth starting
-SLICE = 0.4  # seconds of one exploration by input splitting; one by phases cannot be taken up again and is not cut
+SLICE = 0.4  # seconds of one exploration
 GROUP = 64  # boxes explored together
 NODES = 1 << 20  # of one exploration
 
@@ -54,7 +52,6 @@ class CaseSearch:
     """The state of one case's search; what is being explored elsewhere is ``running``."""
 
     explorer: Explorer
-    method: Explorer | PhaseExplorer
     root: Place
     waiting: list[Place] = field(init=False)
     pieces: Pieces = field(default_factory=Pieces)
@@ -76,10 +73,6 @@ class CaseSearch:
     @property
     def closed(self) -> bool:
         return not self.open
-
-    def slice(self) -> Deadline:
-        """How long one exploration may take."""
-        return Deadline.after(math.inf if isinstance(self.method, PhaseExplorer) else SLICE)
 
     def attack(self, count: int, seed: int, deadline: Deadline) -> Attack:
         """Descent from random points of the whole box, below what has been seen so far."""
@@ -122,8 +115,6 @@ class CaseSearch:
         self.held += 4 * seen.open_lower.nbytes  # a place with two arrays costs about as much again
         self.nodes += seen.nodes
         self.see(seen.attained, seen.point)
-        if seen.gave_up:
-            self.method = self.explorer  # phases do not get there: what time is left goes to input splitting
 
 
 @dataclass(frozen=True)
@@ -157,13 +148,13 @@ def search(
             if until.over:
                 break
             places = case.take(GROUP)
-            seen = _explore(case, places, Budget(earliest(until, case.slice()), NODES))
+            seen = _explore(case, places, Budget(earliest(until, Deadline.after(SLICE)), NODES))
             case.put_back(places, seen)
             report(_progress(cases))
             if case.candidate() and found(k, seen.point):
                 return
             due = attacks is not None and workers < 2 and attacks.due and not deadline().over
-            if due and _attack(cases, attacks, deadline(), found):
+            if due and attack(cases, attacks, deadline(), found):
                 return
     if workers > 1 and any(case.waiting for case in cases) and not deadline().over:
         _search_parallel(cases, deadline, workers, found, report, folder / "stop", attacks)
@@ -193,9 +184,9 @@ def _search_parallel(
                 case = cases[k]
                 places = case.take(int(np.clip(len(case.waiting) // (2 * workers), 1, GROUP)))
                 case.running += places
-                budget = Budget(earliest(deadline(), case.slice()), NODES, stop)
+                budget = Budget(earliest(deadline(), Deadline.after(SLICE)), NODES, stop)
                 lower, upper = boxes_of(places)
-                running[pool.submit(case.method.explore, lower, upper, budget, case.stop_at)] = (k, places)
+                running[pool.submit(case.explorer.explore, lower, upper, budget, case.stop_at)] = (k, places)
             if not running:
                 return
             if attacks is not None and not attacking and attacks.due:
@@ -223,7 +214,7 @@ def _search_parallel(
             case.waiting, case.running = case.waiting + case.running, []
 
 
-def _attack(
+def attack(
     cases: list[CaseSearch], attacks: Schedule, deadline: Deadline, found: Callable[[int, np.ndarray], bool]
 ) -> bool:
     """One attack of the schedule, here; whether it found a violation."""
@@ -238,7 +229,7 @@ def _attack(
 
 def _explore(case: CaseSearch, places: list[Place], budget: Budget) -> Exploration:
     lower, upper = boxes_of(places)
-    return case.method.explore(lower, upper, budget, case.stop_at)
+    return case.explorer.explore(lower, upper, budget, case.stop_at)
 
 
 def _progress(cases: list[CaseSearch]) -> Progress:

@@ -1,0 +1,225 @@
+"""Reading a phase chunk: a tree over ReLU phases of one box, shared by every case that has this box.
+
+The chunk is ``count, case...`` and then, in preorder, nodes. A node is any number of items followed by one ending:
+
+* ``FRAME`` (item): pre-activation bounds are computed anew, here and for everything below. ``P`` and P pairs (ReLU
+  layer, neuron) name the columns for which slopes are given; then the number of refined layers, each as ``layer, m,
+  shared, m neurons``, then hint rows: one where ``shared`` is 1, else 2 m, for the lower and then the upper bounds of
+  the neurons. First the slopes of all hint rows, of the columns on earlier layers (four to a word, in steps of 1/15;
+  a row starts a new word); then per hint row one multiplier per split on an earlier layer, in the order of the path
+  (the upper half of a float32).
+* ``PROOF`` (item): one case is proved here and for everything below: the index of the case, a float32 weight per row,
+  slopes of all columns (two to a word, in steps of 1/255), a float32 multiplier per split on the path.
+* ``RELU layer neuron`` (ending): two nodes follow, for the neuron's argument <= 0 and >= 0.
+* ``END``: nothing is left to prove. ``EMPTY``: the bounds show that the region holds no input.
+
+Words are 16 bits. Layers are numbered by the order of the ReLU nodes. What the hints say can only make bounds loose;
+coverage follows from the grammar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from verifier.checker.errors import CheckError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Words = NDArray[np.uint16]
+Split = tuple[int, int, int]  # ReLU layer, neuron, sign
+
+FRAME, PROOF, RELU, END, EMPTY = 1, 2, 3, 4, 5
+MOST_SPLITS = 2000  # on one path
+LARGEST_MULTIPLIER = 1e30
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Neurons of one layer whose bounds are computed backward, with hints for all of them or for each bound."""
+
+    layer: int
+    neurons: Ints
+    shared: bool
+    columns: Ints  # which of the frame's columns lie on earlier layers
+    splits: tuple[int, ...]  # which of the path's splits do
+    packed_slopes: Words
+    packed_multipliers: Words
+
+    @property
+    def hint_rows(self) -> int:
+        return 1 if self.shared else 2 * len(self.neurons)
+
+    @cached_property
+    def slopes(self) -> Floats:
+        """(hint rows, columns), in [0, 1]."""
+        words = self.packed_slopes.reshape(self.hint_rows, -(-len(self.columns) // 4))
+        nibbles = np.stack([words >> 12, words >> 8 & 15, words >> 4 & 15, words & 15], axis=2)
+        return nibbles.reshape(len(words), 4 * words.shape[1])[:, : len(self.columns)] / 15.0
+
+    @cached_property
+    def multipliers(self) -> Floats:
+        """(hint rows, splits), each >= 0."""
+        values = (self.packed_multipliers.astype("<u4") << 16).view("<f4").astype(np.float64)
+        return _not_negative(values).reshape(self.hint_rows, len(self.splits))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """``columns`` (P, 2): layer and neuron that each slope belongs to."""
+
+    columns: Ints
+    refined: tuple[Refined, ...]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Hints that prove case ``case``; ``position`` is where they stand in the chunk."""
+
+    position: int
+    case: int
+    weights: Floats
+    slopes: Floats
+    multipliers: Floats
+
+
+@dataclass
+class Node:
+    """``split`` and ``second`` (position of the second child in the list of nodes; the first comes next) or an ending.
+
+    ``first_end`` counts the endings before the node, ``last_end`` those up to and including it and all below it.
+    """
+
+    position: int
+    splits: tuple[Split, ...]
+    items: tuple[Frame | Proof, ...]
+    split: tuple[int, int] | None
+    empty: bool
+    first_end: int
+    last_end: int = 0
+    second: int = 0
+
+
+@dataclass(frozen=True)
+class PhaseTree:
+    """The cases it speaks of and its nodes in preorder."""
+
+    cases: tuple[int, ...]
+    nodes: tuple[Node, ...]
+
+    @property
+    def ends(self) -> int:
+        return self.nodes[0].last_end
+
+
+class _Reader:
+    """Takes words off the chunk, one after another."""
+
+    def __init__(self, words: Words) -> None:
+        self.words, self.at = words, 0
+
+    def take(self, count: int) -> Words:
+        if self.at + count > len(self.words):
+            raise CheckError("a phase tree ends too early")
+        self.at += count
+        return self.words[self.at - count : self.at]
+
+    def one(self) -> int:
+        return int(self.take(1)[0])
+
+    def floats(self, count: int) -> Floats:
+        return _not_negative(np.ascontiguousarray(self.take(2 * count)).view("<f4").astype(np.float64))
+
+
+def _not_negative(values: Floats) -> Floats:
+    if not ((values >= 0) & (values < LARGEST_MULTIPLIER)).all():
+        raise CheckError("a multiplier is negative, not finite or absurdly large")
+    return values
+
+
+def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTree:
+    """Parse a chunk; raises CheckError unless it is exactly one tree about existing neurons and cases.
+
+    ``widths`` are the sizes of the ReLU layers, ``rows`` the number of rows of every case of the query.
+    """
+    reader = _Reader(words)
+    cases = tuple(reader.take(reader.one()).tolist())
+    if not cases or len(set(cases)) != len(cases) or max(cases) >= len(rows):
+        raise CheckError("a phase tree is about no case, one that does not exist, or one twice")
+    nodes: list[Node] = []
+    ends = 0
+    # Waiting: path, columns and the parent whose second child the node is (-1: it follows its parent).
+    waiting: list[tuple[tuple[Split, ...], Ints, int]] = [((), np.zeros((0, 2), dtype=np.int64), -1)]
+    while waiting:
+        splits, columns, parent = waiting.pop()
+        if parent >= 0:
+            nodes[parent].second = len(nodes)
+        position = reader.at
+        items: list[Frame | Proof] = []
+        while (word := reader.one()) in (FRAME, PROOF):
+            if word == FRAME:
+                frame = _frame(reader, widths, splits)
+                items.append(frame)
+                columns = frame.columns
+            else:
+                items.append(_proof(reader, cases, rows, len(columns), len(splits)))
+        node = Node(position, splits, tuple(items), None, word == EMPTY, ends)
+        nodes.append(node)
+        if word == RELU:
+            if len(splits) == MOST_SPLITS:
+                raise CheckError(f"more than {MOST_SPLITS} ReLU splits above word {position}")
+            node.split = layer, neuron = reader.one(), reader.one()
+            _check(np.array([[layer, neuron]]), widths)
+            waiting.append(((*splits, (layer, neuron, 1)), columns, len(nodes) - 1))
+            waiting.append(((*splits, (layer, neuron, -1)), columns, -1))
+        elif word in (END, EMPTY):
+            ends += 1
+            node.last_end = ends
+        else:
+            raise CheckError(f"unknown word {word} at {reader.at - 1} of a phase tree")
+    if reader.at != len(words):
+        raise CheckError("a phase tree goes on after its end")
+    for node in reversed(nodes):
+        if node.split is not None:
+            node.last_end = nodes[node.second].last_end
+    return PhaseTree(cases, tuple(nodes))
+
+
+def _frame(reader: _Reader, widths: list[int], splits: tuple[Split, ...]) -> Frame:
+    columns = reader.take(2 * reader.one()).reshape(-1, 2).astype(np.int64)
+    _check(columns, widths)
+    refined: list[Refined] = []
+    for _ in range(reader.one()):
+        layer, count, shared = reader.one(), reader.one(), reader.one()
+        neurons = reader.take(count).astype(np.int64)
+        _check(np.stack([np.full(count, layer), neurons], axis=1), widths)
+        if (refined and layer <= refined[-1].layer) or shared > 1 or len(set(neurons.tolist())) != count:
+            raise CheckError("the refined layers of a frame are out of order, or one is malformed")
+        mine = np.flatnonzero(columns[:, 0] < layer)
+        above = tuple(s for s, split in enumerate(splits) if split[0] < layer)
+        hint_rows = 1 if shared else 2 * count
+        slopes = reader.take(hint_rows * -(-len(mine) // 4))
+        multipliers = reader.take(hint_rows * len(above))
+        refined.append(Refined(layer, neurons, bool(shared), mine, above, slopes, multipliers))
+    return Frame(columns, tuple(refined))
+
+
+def _proof(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int) -> Proof:
+    position, case = reader.at - 1, reader.one()
+    if case >= len(cases):
+        raise CheckError(f"word {position} proves case {case} of {len(cases)} in a phase tree")
+    weights = reader.floats(rows[cases[case]])
+    packed = reader.take((columns + 1) // 2)
+    slopes = np.stack([packed >> 8, packed & 255], axis=1).reshape(-1)[:columns] / 255.0
+    return Proof(position, case, weights, slopes, reader.floats(splits))
+
+
+def _check(neurons: Ints, widths: list[int]) -> None:
+    """Neurons (N, 2) exist."""
+    if len(neurons) and (
+        neurons[:, 0].max() >= len(widths) or (neurons[:, 1] >= np.array(widths)[neurons[:, 0]]).any()
+    ):
+        raise CheckError("a phase tree names a neuron that does not exist")

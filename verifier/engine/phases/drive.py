@@ -1,0 +1,134 @@
+"""Driving the searches by phases: one box after another, on several processes once it takes longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from verifier.engine.attacks import Schedule
+from verifier.engine.deadline import Deadline, earliest
+from verifier.engine.explore import Budget
+from verifier.engine.phases.search import PhaseSearch
+from verifier.engine.scheduler import CaseSearch, Progress, attack
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from verifier.attack.pgd import Attempt
+
+ALONE = 0.5  # seconds one process searches before others are worth starting
+SLICE = 2.0  # seconds of one part
+NUMBERS = 1 << 40  # node numbers of one part
+
+
+@dataclass
+class Group:
+    """The cases (by index) that share a box, and the search over it."""
+
+    cases: tuple[int, ...]
+    search: PhaseSearch
+
+
+class Driver:
+    """``found(case, point)`` judges a candidate violation; ``deadline()`` is when the search has to end."""
+
+    def __init__(
+        self,
+        cases: list[CaseSearch],
+        deadline: Callable[[], Deadline],
+        workers: int,
+        found: Callable[[int, np.ndarray], bool],
+        report: Callable[[Progress], None],
+        stop: Path,
+        attacks: Schedule | None,
+    ) -> None:
+        self.cases, self.deadline, self.workers, self.found = cases, deadline, workers, found
+        self.report, self.stop, self.attacks = report, stop, attacks
+
+    def run(self, group: Group) -> bool:
+        """Search until the group is closed or stuck or time is up; True when a violation was confirmed."""
+        search = group.search
+        if not search.count:
+            search.start()
+        if self._judge(group):
+            return True
+        alone = Deadline.after(ALONE)
+        while search.open and not self.deadline().over and not (self.workers > 1 and alone.over):
+            until = earliest(self.deadline(), Deadline.after(ALONE / 4))
+            search.run(lambda until=until: until.over)  # type: ignore[misc]
+            if self._judge(group):
+                return True
+            due = self.attacks is not None and self.attacks.due and not self.deadline().over
+            if due and self.attacks is not None and attack(self.cases, self.attacks, self.deadline(), self.found):
+                return True
+        if search.open and not self.deadline().over:
+            return self._run_parallel(group)
+        return False
+
+    def _run_parallel(self, group: Group) -> bool:
+        import multiprocessing  # most questions are answered before they need a second process
+        from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+
+        search, parts = group.search, 0
+        context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+        pool = ProcessPoolExecutor(self.workers, mp_context=context)
+        running: set[Future[PhaseSearch]] = set()
+        attacking: dict[Future[tuple[Attempt, float]], int] = {}
+        try:
+            while not self.deadline().over:
+                while len(running) < self.workers and search.open:
+                    share = max(1, len(search.open) // (2 * self.workers))
+                    parts += 1
+                    part = search.part(search.open[-share:], parts * NUMBERS)
+                    until = earliest(self.deadline(), Deadline.after(SLICE if len(search.open) else SLICE / 8))
+                    running.add(pool.submit(_explore, part, Budget(until, 0, self.stop)))
+                if not running:
+                    return False
+                if self.attacks is not None and not attacking and self.attacks.due:
+                    attained = {k: self.cases[k].attained for k in group.cases}
+                    k, count, seed = self.attacks.next(attained)
+                    attacking[pool.submit(self.cases[k].attack(count, seed, self.deadline()).run)] = k
+                left = max(0.0, self.deadline().remaining)
+                done, _ = wait([*running, *attacking], timeout=left, return_when=FIRST_COMPLETED)
+                for future in done & attacking.keys():
+                    k = attacking.pop(future)
+                    attempt, seconds = future.result()
+                    assert self.attacks is not None
+                    self.attacks.spent += seconds
+                    if self.cases[k].judge(attempt.value, attempt.point) and self.found(k, attempt.point):
+                        return True
+                for part_done in done & running:
+                    running.discard(part_done)
+                    search.merge(part_done.result())
+                if self._judge(group):
+                    return True
+            wait(running, timeout=SLICE)  # they see the same deadline
+            for part_done in running:
+                if part_done.done():
+                    search.merge(part_done.result())
+            return False
+        finally:
+            self.stop.touch()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _judge(self, group: Group) -> bool:
+        """Pass on what the search has seen; whether one of its points is a confirmed violation."""
+        search = group.search
+        bounds = [node.bound for node in (*search.open, *search.stuck)]
+        for position, (value, point) in search.seen.worst.items():
+            k = group.cases[position]
+            if self.cases[k].judge(value, point) and self.found(k, point):
+                return True
+        self.cases[group.cases[0]].nodes = search.count  # one tree for all of them
+        attained = min(self.cases[k].attained for k in group.cases)
+        self.report(Progress(attained, min(bounds, default=np.inf), len(search.open), search.count))
+        return False
+
+
+def _explore(part: PhaseSearch, budget: Budget) -> PhaseSearch:
+    part.run(lambda: budget.over)
+    return part

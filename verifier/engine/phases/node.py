@@ -1,0 +1,99 @@
+"""Nodes of the tree over ReLU phases: a region of the box, the bounds known on it, and the duals that gave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+Split = tuple[int, int, int]  # ReLU layer, neuron, sign
+
+COARSE, FINE = 15, 255  # steps of the slopes that a certificate stores: of intermediate rows, of final rows
+
+
+@dataclass(frozen=True)
+class RowDuals:
+    """How the bounds of one layer's unstable neurons were found: m lower rows, then m upper rows.
+
+    ``slopes[j]`` (2 m, n_j), or (1, n_j) where all rows share them, in steps of 1/COARSE, ``multipliers`` (2 m, S) of the
+    first S splits of the path. ``gap[j]`` (2 m, n_j) is what each relaxed neuron costs each bound; None when shared.
+    """
+
+    neurons: np.ndarray
+    slopes: tuple[np.ndarray, ...]
+    multipliers: np.ndarray
+    gap: tuple[np.ndarray, ...] | None
+
+    @property
+    def shared(self) -> bool:
+        return self.gap is None
+
+    def select(self, neurons: np.ndarray) -> RowDuals:
+        """The rows of some of the neurons (a sorted subset)."""
+        at = np.searchsorted(self.neurons, neurons)
+        rows = np.concatenate([at, len(self.neurons) + at])
+        assert self.gap is not None
+        gap = tuple(g[rows] for g in self.gap)
+        return RowDuals(neurons, tuple(s[rows] for s in self.slopes), self.multipliers[rows], gap)
+
+
+@dataclass(frozen=True)
+class FinalDuals:
+    """Duals of the open cases' final rows: slopes (P, n_j) in steps of 1/FINE, multipliers (P, S), weights (P, R)."""
+
+    slopes: tuple[np.ndarray, ...]
+    multipliers: np.ndarray
+    weights: np.ndarray
+
+    def __getitem__(self, where: np.ndarray) -> FinalDuals:
+        return FinalDuals(tuple(s[where] for s in self.slopes), self.multipliers[where], self.weights[where])
+
+
+@dataclass
+class Node:
+    """A region: the box where the splits hold. ``lower[k]``, ``upper[k]`` (n,) bound layer k's pre-activations on it.
+
+    ``rows[k]`` tells how layer k's were found, here or above; ``refreshed`` the layers for which it was here.
+    ``pending`` lists the cases not proved above or here. ``bound`` is the least bound of their final rows, ``point`` the
+    relaxed minimiser's input that attains it, and ``choice`` the neuron to split next (None: all are fixed).
+    """
+
+    number: int
+    splits: tuple[Split, ...]
+    lower: list[np.ndarray]
+    upper: list[np.ndarray]
+    rows: dict[int, RowDuals]
+    pending: np.ndarray
+    final: FinalDuals
+    refreshed: tuple[int, ...] = ()
+    empty: bool = False
+    bound: float = -np.inf
+    worst: int = 0
+    point: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    choice: tuple[int, int] | None = None
+
+    @property
+    def changed(self) -> int:
+        """The layer of the last split: bounds of later layers can be improved. -1 at the root."""
+        return self.splits[-1][0] if self.splits else -1
+
+    def phase(self, layer: int) -> np.ndarray | None:
+        """Signs (n,) of the splits on a layer, None when there are none."""
+        here = [(neuron, sign) for k, neuron, sign in self.splits if k == layer]
+        if not here:
+            return None
+        signs = np.zeros(len(self.lower[layer]), dtype=np.int8)
+        for neuron, sign in here:
+            signs[neuron] = sign
+        return signs
+
+    def child(self, number: int, sign: int) -> Node:
+        """The part of the region where the chosen neuron is active (+1) or inactive (-1)."""
+        assert self.choice is not None
+        layer, neuron = self.choice
+        lower, upper = list(self.lower), list(self.upper)
+        changed = (lower if sign > 0 else upper)[layer].copy()
+        changed[neuron] = 0
+        (lower if sign > 0 else upper)[layer] = changed
+        splits = (*self.splits, (layer, neuron, sign))
+        return Node(number, splits, lower, upper, dict(self.rows), self.pending, self.final)

@@ -1,0 +1,159 @@
+"""Branch and bound by ReLU phases over one box, for all cases that have this box: depth first, a few nodes at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from relaxations.network import Layer, ReluNetwork, pull, push
+from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, Target
+from verifier.engine.phases.node import Node
+from verifier.engine.phases.tree import PhaseTree
+
+AT_ONCE = 4  # nodes split together
+
+
+@dataclass
+class Seen:
+    """By case, the least value of its best row at a relaxed minimiser, and that input."""
+
+    worst: dict[int, tuple[float, np.ndarray]] = field(default_factory=dict)
+
+    def add(self, case: int, value: float, point: np.ndarray) -> None:
+        if case not in self.worst or value < self.worst[case][0]:
+            self.worst[case] = value, point
+
+    def merge(self, other: Seen) -> None:
+        for case, (value, point) in other.worst.items():
+            self.add(case, value, point)
+
+
+@dataclass
+class PhaseSearch:
+    """A part of the tree: ``open`` nodes, and everything found below those it began with.
+
+    ``stuck`` nodes have no neuron left to split and are still not proved. ``done`` is the share of the whole tree that
+    is closed here, a node counting half of its parent.
+    """
+
+    bounding: Bounding
+    tree: PhaseTree
+    open: list[Node] = field(default_factory=list)
+    stuck: list[Node] = field(default_factory=list)
+    columns: dict[int, np.ndarray] = field(default_factory=dict)
+    count: int = 0
+    next: int = 0
+    done: float = 0.0
+    seen: Seen = field(default_factory=Seen)
+
+    @staticmethod
+    def over_box(
+        network: ReluNetwork, target: Target, lower: np.ndarray, upper: np.ndarray, caution: float = 1.0
+    ) -> PhaseSearch:
+        """The search over a whole box, with nothing done yet."""
+        bounding = Bounding(network, target, lower, upper, caution)
+        return PhaseSearch(bounding, PhaseTree(np.diff(target.first)))
+
+    @property
+    def closed(self) -> bool:
+        return self.count > 0 and not self.open and not self.stuck
+
+    @property
+    def unproved(self) -> list[Node]:
+        return [*self.open, *self.stuck]
+
+    @property
+    def held(self) -> int:
+        """Bytes of tree and open nodes, about; nodes share what they have inherited."""
+        arrays = {
+            id(array): array.nbytes
+            for node in self.open
+            for rows in node.rows.values()
+            for array in (*rows.slopes, *(rows.gap or ()))
+        }
+        return self.tree.held + sum(arrays.values())
+
+    def start(self) -> None:
+        """Bound the root."""
+        self.count = self.next = 1
+        self._settle([self.bounding.root()], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
+
+    def again(self, caution: float) -> PhaseSearch:
+        """The same search from its root, with that many times the margins."""
+        old = self.bounding
+        search = PhaseSearch.over_box(old.exact, old.target, old.lower, old.upper, caution)
+        search.start()
+        return search
+
+    def part(self, nodes: Sequence[Node], first_number: int) -> PhaseSearch:
+        """A search below some nodes, which it takes over; its new nodes are numbered from ``first_number`` on."""
+        taken = {node.number for node in nodes}
+        self.open = [node for node in self.open if node.number not in taken]
+        columns = {number: self.columns.pop(number) for number in taken}
+        return PhaseSearch(
+            self.bounding, PhaseTree(self.tree.rows), list(nodes), columns=columns, next=first_number
+        )
+
+    def merge(self, part: PhaseSearch) -> None:
+        """Take back what a part has found."""
+        self.tree.merge(part.tree)
+        self.open += part.open
+        self.stuck += part.stuck
+        self.columns.update(part.columns)
+        self.count += part.count
+        self.done += part.done
+        self.seen.merge(part.seen)
+
+    def run(self, over: Callable[[], bool]) -> None:
+        """Split nodes until none is open, none can be split, or ``over()``."""
+        while self.open and not over():
+            taken, self.open = self.open[-AT_ONCE:], self.open[:-AT_ONCE]
+            children: list[Node] = []
+            inherited: list[np.ndarray] = []
+            for node in taken:
+                self.tree.branch(node, self.next)
+                columns = self.columns.pop(node.number)
+                for sign in (-1, 1):
+                    children.append(node.child(self.next, sign))
+                    inherited.append(columns)
+                    self.next += 1
+                    self.count += 1
+            self.bounding.refresh(children)
+            self._settle(children, inherited, FINAL_STEPS)
+
+    def _settle(self, nodes: list[Node], inherited: list[np.ndarray], steps: int) -> None:
+        """Bound the final rows of new nodes, record what is proved, and queue the rest, nearest to a proof last."""
+        target, left = self.bounding.target, []
+        for node, columns, proofs in zip(nodes, inherited, self.bounding.conclude(nodes, steps)):
+            columns = self.tree.frame(node, columns)
+            for case, final in proofs:
+                self.tree.proof(node, case, final, int(target.first[case]), columns)
+            if node.empty or not len(node.pending):
+                self.tree.close(node)
+                self.done += 2.0 ** -len(node.splits)
+                continue
+            self.columns[node.number] = columns
+            (self.stuck if node.choice is None else left).append(node)
+        self.open += sorted(left, key=lambda node: node.bound)
+        if left:
+            points = np.stack([node.point for node in left])
+            for node, value in zip(left, self.values(points, [node.worst for node in left])):
+                self.seen.add(node.worst, value, node.point)
+
+    def values(self, points: np.ndarray, cases: list[int]) -> list[float]:
+        """The real network's value of the best row of each point's case, in float64."""
+        network, target = self.bounding.exact, self.bounding.target
+        seen, _ = network.preactivations(points)
+        values = [points, *(np.maximum(z, 0) for z in seen)]
+        rows = sum((push(w, values[s]) for s, w in target.layer.terms), start=target.layer.bias)
+        return [float(row[target.first[c] : target.first[c + 1]].max()) for row, c in zip(rows, cases)]
+
+
+def target_of(network: ReluNetwork, x: np.ndarray, y: np.ndarray, constant: np.ndarray, first: np.ndarray) -> Target:
+    """Rows ``x . input + y . output + constant`` as a layer over the network's sources; see Target for ``first``."""
+    coefs = {source: np.asarray(pull(weight, y)) for source, weight in network.output.terms}
+    if x.any() or not coefs:
+        coefs[0] = coefs[0] + x if 0 in coefs else x
+    return Target(Layer(tuple(sorted(coefs.items())), constant + y @ network.output.bias), first)

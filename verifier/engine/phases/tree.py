@@ -1,0 +1,103 @@
+"""The tree as it is found, kept in the certificate's words (docs/reference/certificate-format.md)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from verifier.certificate.words import EMPTY, END, FRAME, PROOF, RELU
+from verifier.engine.phases.node import FinalDuals, Node, RowDuals
+
+LARGEST_LAYER = 1 << 16  # neurons that a word can tell apart
+
+
+@dataclass
+class PhaseTree:
+    """What is known of every node by number: the packed words of its items, and how it ends.
+
+    ``rows`` is the number of rows of each case. ``split`` holds the neuron and the number of the first child.
+    """
+
+    rows: np.ndarray
+    items: dict[int, list[bytes]] = field(default_factory=dict)
+    split: dict[int, tuple[int, int, int]] = field(default_factory=dict)
+    ended: dict[int, int] = field(default_factory=dict)
+    held: int = 0  # bytes
+
+    def frame(self, node: Node, inherited: np.ndarray) -> np.ndarray:
+        """Record the node's refreshed bounds; returns the columns (P, 2) for which slopes are stored from here on."""
+        if not node.refreshed:
+            return inherited
+        unstable = [np.flatnonzero((l < 0) & (u > 0)) for l, u in zip(node.lower, node.upper)]
+        columns = np.concatenate([np.stack([np.full(len(n), k), n], axis=1) for k, n in enumerate(unstable)])
+        parts = [np.array([FRAME, len(columns)]), columns.reshape(-1), np.array([len(node.refreshed)])]
+        for k in node.refreshed:
+            parts += _refined(k, node.rows[k], unstable, node.splits)
+        self._add(node.number, parts)
+        return columns
+
+    def proof(self, node: Node, case: int, final: FinalDuals, first_row: int, columns: np.ndarray) -> None:
+        """Record that a case is proved at the node; ``final`` holds the duals of this one row."""
+        steps = np.zeros(len(columns) + len(columns) % 2, dtype=np.uint16)
+        for k in np.unique(columns[:, 0]):
+            on = np.flatnonzero(columns[:, 0] == k)
+            steps[on] = final.slopes[k][columns[on, 1]]
+        weights = final.weights[first_row : first_row + self.rows[case]]
+        parts = [np.array([PROOF, case]), _floats(weights), steps[::2] << 8 | steps[1::2], _floats(final.multipliers)]
+        self._add(node.number, parts)
+
+    def close(self, node: Node) -> None:
+        """The node has no case left, or no input."""
+        self.ended[node.number] = EMPTY if node.empty else END
+
+    def branch(self, node: Node, first_child: int) -> None:
+        """The node's chosen neuron is split; its children are ``first_child`` (inactive) and the next number."""
+        assert node.choice is not None
+        self.split[node.number] = (*node.choice, first_child)
+
+    def merge(self, other: PhaseTree) -> None:
+        """Take over what another part of the same tree has recorded."""
+        self.items.update(other.items)
+        self.split.update(other.split)
+        self.ended.update(other.ended)
+        self.held += other.held
+
+    def words(self, cases: Sequence[int]) -> np.ndarray:
+        """The whole chunk, the cases by the checker's numbers; every node must have ended."""
+        parts = [np.array([len(cases), *cases], dtype="<u2")]
+        stack = [0]
+        while stack:
+            number = stack.pop()
+            parts += [np.frombuffer(zlib.decompress(item), dtype="<u2") for item in self.items.get(number, ())]
+            if number in self.split:
+                layer, neuron, child = self.split[number]
+                parts.append(np.array([RELU, layer, neuron], dtype="<u2"))
+                stack += [child + 1, child]
+            else:
+                parts.append(np.array([self.ended[number]], dtype="<u2"))
+        return np.concatenate(parts)
+
+    def _add(self, number: int, parts: list[np.ndarray]) -> None:
+        data = zlib.compress(np.concatenate([part.astype("<u2") for part in parts]).tobytes(), 1)
+        self.items.setdefault(number, []).append(data)
+        self.held += len(data)
+
+
+def _refined(
+    k: int, rows: RowDuals, unstable: list[np.ndarray], splits: tuple[tuple[int, int, int], ...]
+) -> list[np.ndarray]:
+    """Layer k of a frame: neurons, then slopes four to a word, then multipliers of the splits on earlier layers."""
+    steps = np.concatenate([np.zeros((len(rows.slopes[0]), 0)), *(s[:, n] for s, n in zip(rows.slopes, unstable))], 1)
+    steps = np.pad(steps, ((0, 0), (0, -steps.shape[1] % 4))).astype(np.uint16).reshape(len(steps), -1, 4)
+    packed = steps[:, :, 0] << 12 | steps[:, :, 1] << 8 | steps[:, :, 2] << 4 | steps[:, :, 3]
+    above = [s for s, (layer, _, _) in enumerate(splits) if layer < k]
+    multipliers = np.ascontiguousarray(rows.multipliers[:, above], dtype="<f4").view("<u4") >> 16
+    head = np.array([k, len(rows.neurons), int(rows.shared)])
+    return [head, rows.neurons, packed.reshape(-1), multipliers.reshape(-1)]
+
+
+def _floats(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype="<f4").reshape(-1).view("<u2")
