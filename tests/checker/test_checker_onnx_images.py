@@ -16,6 +16,7 @@ from onnx import NodeProto
 from onnx.helper import make_node
 
 from tests.checker.models import forward, model, run
+from verifier.checker.errors import CheckError
 from verifier.checker.exact import evaluate
 from verifier.checker.linear import pull, push
 from verifier.checker.network import Affine, Network
@@ -118,6 +119,34 @@ def test_random_geometry(make: Callable[[np.random.Generator], Case], seed: int)
     assert np.abs(exact - expected).max() <= tolerance, node
     assert np.abs(forward(network, flat) - exact).max() <= 1e-12
     assert_transposes_agree(network, rng)
+
+
+def test_changed_geometry_is_refused_or_means_what_the_runtime_computes() -> None:
+    """One number of one attribute changed; runtimes refuse some of it too."""
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
+
+    agreed = refused = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        node, shape, constants = (convolution, transposed, max_pool)[seed % 3](rng)
+        lists = [attribute for attribute in node.attribute if attribute.ints]
+        changed = lists[rng.integers(len(lists))].ints
+        changed[rng.integers(len(changed))] += int(rng.choice([-1, 1, 2, 2**40]))
+        data = model([node], {"x": shape}, constants, 13)
+        try:
+            network = read_network(data)
+        except CheckError:
+            refused += 1
+            continue
+        x = rng.integers(-9, 10, shape).astype(np.float32)
+        try:
+            expected = run(data, {"x": x})
+        except (Fail, InvalidArgument, RuntimeException):
+            continue
+        assert np.array_equal(forward(network, x.reshape(-1).astype(np.float64)), expected), node
+        agreed += 1
+    assert agreed > 50
+    assert refused > 50
 
 
 def assert_transposes_agree(network: Network, rng: np.random.Generator) -> None:
