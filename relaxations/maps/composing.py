@@ -77,13 +77,13 @@ def _product(outer: Matrix, inner: Matrix) -> Matrix | None:
     if isinstance(outer, Gather) and not isinstance(inner, LinearMap):
         return _chosen_rows(inner, outer.index)
     if isinstance(outer, Diagonal) and not isinstance(inner, LinearMap):
-        return inner * outer.factor[:, None]
+        return _times(inner, outer.factor[:, None])
     if isinstance(outer, Diagonal) and isinstance(inner, Convolution):
         return _scaled_filters(inner, outer.factor)
     if isinstance(outer, Convolution) and isinstance(inner, Diagonal):
         return _scaled_channels(outer, inner.factor)
     if not isinstance(outer, LinearMap) and isinstance(inner, Diagonal):
-        return outer * inner.factor[None, :]
+        return _times(outer, inner.factor[None, :])
     if isinstance(outer, LinearMap) and isinstance(inner, LinearMap):
         return None
     if is_sparse(outer) or is_sparse(inner):
@@ -143,7 +143,12 @@ def _factor(weight: Identity | Diagonal) -> np.ndarray:
 
 def _chosen_rows(matrix: Any, index: np.ndarray) -> Any:
     chosen = matrix[np.maximum(index, 0)]
-    return chosen if (index >= 0).all() else chosen * (index >= 0).astype(float)[:, None]
+    return chosen if (index >= 0).all() else _times(chosen, (index >= 0).astype(float)[:, None])
+
+
+def _times(matrix: Any, factor: np.ndarray) -> Any:
+    product = matrix * factor
+    return product.tocsr() if is_sparse(product) else product  # scipy answers in a format that cannot be indexed
 
 
 def _scaled_filters(m: Convolution, factor: np.ndarray) -> Convolution | None:

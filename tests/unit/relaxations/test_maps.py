@@ -170,3 +170,23 @@ def test_products_and_sums(name: str) -> None:
         np.testing.assert_allclose(
             dense(add(Diagonal(np.arange(out)), m)), matrix + np.diag(np.arange(out)), atol=1e-14
         )
+
+
+def test_sparse_matrices_stay_sparse_and_can_be_read_by_rows() -> None:
+    from scipy.sparse import csr_array
+
+    matrix = RNG.standard_normal((50, 40)) * (RNG.random((50, 40)) < 0.1)
+    rows, columns, index = RNG.standard_normal(50), RNG.standard_normal(40), RNG.integers(-1, 50, 60)
+    scaled = compose(compose(Diagonal(rows), csr_array(matrix)), Diagonal(columns))
+    expected = rows[:, None] * matrix * columns
+    chosen = np.where((index >= 0)[:, None], expected[index], 0)
+    for m, value in (
+        (scaled, expected),
+        (compose(gather(index, 50), scaled), chosen),
+        (compose(csr_array(matrix.T), scaled), matrix.T @ expected),
+        (add(scaled, gather(np.arange(50) % 40, 40)), expected + np.eye(40)[np.arange(50) % 40]),
+        (compose(scaled, gather(np.arange(40)[::-1], 40)), expected[:, ::-1]),
+    ):
+        assert isinstance(m, csr_array)
+        np.testing.assert_allclose(rows_of(m, np.array([3, 0, 3])), value[[3, 0, 3]], atol=1e-12)
+        np.testing.assert_allclose(dense(m), value, atol=1e-12)
