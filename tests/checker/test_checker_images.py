@@ -136,6 +136,8 @@ def test_maps_of_a_convolution_are_its_definition(seed: int, pieces: bool, monke
     assert np.array_equal(pull(back, v, height), v @ matrix.T)
     assert np.array_equal(push(magnitude(m), v), v @ np.abs(matrix).T)
     assert np.array_equal(pull(magnitude(back), v, height), v @ np.abs(matrix).T)
+    assert push(m, v[:, :0]).shape == (2, 0, height)
+    assert pull(m, a[:0], width).shape == (0, width)
     most = max(np.count_nonzero(matrix, axis=axis).max(initial=0) for axis in (0, 1))
     assert most <= terms(m, width) == terms(back, height)
     assert np.count_nonzero(matrix) <= weights(m) == weights(back)

@@ -20,14 +20,15 @@ from verifier.checker.bounds import (
     Rows,
     U,
     _Forward,
-    _lines,
     _output_size,
     _range,
     _through,
+    lines_on,
 )
 from verifier.checker.clip import clip
+from verifier.checker.convolution import Convolution, Transposed
 from verifier.checker.exact import evaluate
-from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Scale, Sparse
+from verifier.checker.network import Affine, Dense, Gather, Input, Network, Normalize, Relu, Scale, Sparse
 
 Floats = NDArray[np.float64]
 Point = list[Fraction]
@@ -47,9 +48,9 @@ class Recorder(Bounder):
         self.forms[k] = super()._push_affine(k, *rest)
         return self.forms[k]
 
-    def _refine(self, k, *rest):
-        self.refined[k] = super()._refine(k, *rest)
-        return self.refined[k]
+    def _refine(self, parent, l, u, *rest):
+        super()._refine(parent, l, u, *rest)
+        self.refined[parent] = l.copy(), u.copy()
 
 
 def exact(values: Floats) -> Point:
@@ -86,14 +87,18 @@ def hostile_network(seed: int) -> Network:
     values = rng.normal(size=len(cells)) * 10.0 ** rng.uniform(-spread, spread, len(cells))
     sparse = Sparse(cells % width, cells // width, values, width)
     factor = np.where(rng.random(width) < 0.5, 1.0, 10.0 ** rng.uniform(-spread, spread, width)) / 3
+    signal = (1, width)
+    convolution = Convolution(numbers(rng, 1, 1, 3, spread=spread), signal, signal, 1, (1,), (1,), (1,))
+    root = rng.integers(1, 1000, width) * 2.0 ** rng.integers(-3 * spread, 3 * spread, width)
+    normalize = Normalize(numbers(rng, width, spread=spread), root**2, 0.0)  # rational, for the exact evaluation
     nodes = (
         Input(inputs),
         Affine(((0, dense(width, inputs)),), bias(width)),
         Relu(1),
-        Affine(((2, sparse), (1, Gather(rng.integers(-1, width, width)))), bias(width)),
+        Affine(((2, sparse), (1, Gather(rng.integers(-1, width, width))), (2, convolution)), bias(width)),
         Relu(3),
-        Affine(((4, Scale(factor, divide=True)), (2, Scale(factor)), (1, Gather(rng.integers(0, width, width)))),
-               bias(width)),
+        Affine(((4, Scale(factor, divide=True)), (2, Scale(factor)), (1, Gather(rng.integers(0, width, width))),
+                (2, Transposed(convolution)), (4, normalize)), bias(width)),
         Relu(5),
         Affine(((6, dense(2, width)), (2, dense(2, width)), (4, dense(2, width))), bias(2)),
     )  # fmt: skip
@@ -196,7 +201,7 @@ def test_the_upper_line_of_a_relu_lies_above_it(spread: int) -> None:
     rng = np.random.default_rng(spread)
     l, u = -(10.0 ** rng.uniform(-spread, spread / 4, 500)), 10.0 ** rng.uniform(-spread, spread / 4, 500)
     l[:20], u[20:40] = -5e-324, 5e-324
-    lines = _lines(l[None], u[None])
+    lines = lines_on(l[None], u[None])
     for low, up, s, t, a in zip(exact(l), exact(u), *(exact(p[0]) for p in (lines.slope, lines.offset, lines.below))):
         assert 0 <= s <= 1
         assert a in (0, 1)
@@ -215,7 +220,7 @@ def test_the_forward_form_of_a_relu_encloses_it(seed: int) -> None:
     size = (np.abs(center) + np.einsum("bi,bin->bn", rad, np.abs(generators)) + remainder) * (1 + 64 * U)
     form = _Forward(generators, center, remainder, size)
     l, u = _range(form, rad, 64 * U)
-    lines = _lines(l, u)
+    lines = lines_on(l, u)
     after = _through(form, lines, _output_size(form, lines, u))
     assert ((l < 0) & (u > 0)).any()
     for i in range(n):
@@ -239,7 +244,7 @@ def test_the_forward_form_of_a_relu_encloses_its_kink(seed: int) -> None:
     rad, remainder = np.ones((1, 1)), np.full((1, n), 1e-200)
     form = _Forward(generators, center, remainder, (np.abs(center) + generators[:, 0]) * (1 + 64 * U))
     l, u = _range(form, rad, 64 * U)
-    lines = _lines(l, u)
+    lines = lines_on(l, u)
     after = _through(form, lines, _output_size(form, lines, u))
     for i, (c, g) in enumerate(zip(exact(center[0]), exact(generators[0, 0]), strict=True)):
         t = -c / g

@@ -170,6 +170,7 @@ def _crossed(a: Index, b: Index) -> Index:
 def _applied(blocks: list[_Block], v: Floats, operand: Shape, result: Shape) -> Floats:
     """Results for the last axis of v, which holds one or more operands. Rows stand last while they are computed."""
     (channels, size), (out_channels, out_size) = ((shape[0], prod(shape[1:])) for shape in (operand, result))
+    batch = v.shape[-1] // (channels * size)
     rows = v.reshape(-1, channels, size)
     out = np.empty((len(rows), out_channels, out_size))
     longest = channels * max((len(block.reads) for block in blocks), default=1)
@@ -187,4 +188,4 @@ def _applied(blocks: list[_Block], v: Floats, operand: Shape, result: Shape) -> 
                 columns = values.take(reads, axis=1).reshape(groups, -1, len(places) * count)
                 sums[:, places] = (block.weight @ columns).reshape(out_channels, len(places), count)
         out[at : at + count] = sums.transpose(2, 0, 1)
-    return out.reshape(*v.shape[:-1], -1)
+    return out.reshape(*v.shape[:-1], batch * out_channels * out_size)
