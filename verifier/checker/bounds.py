@@ -245,7 +245,10 @@ class Bounder:
     def _push_affine(self, k: int, node: Affine, forward: dict[int, _Forward], sizes: dict[int, Floats]) -> _Forward:
         """L1 for the forward form: the remainder carries the rounding of this node."""
         values = [(forward[parent], m) for parent, m in node.terms]
-        generators = _total([push(m, value.generators) for value, m in values])
+        if values[0][0].generators.shape[1]:
+            generators = _total([push(m, value.generators) for value, m in values])
+        else:
+            generators = np.zeros((1, 0, self.network.sizes[k]))
         center = _total([push(m, value.center) for value, m in values]) + node.bias
         absolute = self._magnitudes[k]
         carried = _total([push(m, value.remainder) for (value, _), m in zip(values, absolute, strict=True)])
