@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from relaxations.bounds.dual import Duals, Frame, Pass, evaluate
+from relaxations.bounds.dual import Duals, Frame, Lines, Pass, evaluate
 from relaxations.network import Layer, ReluNetwork
 
 Array = Any
@@ -81,8 +81,8 @@ def step(state: State, seen: Pass, phases: tuple[Array | None, ...], rates: Rate
         moves.append(shrink * (m / (1 - FIRST**t)) / (xp.sqrt(v / (1 - SECOND**t)) + TINY))
     slopes = tuple(xp.clip(s + rates.slopes * d, 0, 1) for s, d in zip(state.duals.slopes, moves[:count]))
     multipliers = tuple(
-        None if b is None or d is None else xp.where(p != 0, xp.maximum(b + rates.multipliers * r * d, 0), 0)
-        for b, d, r, p in zip(state.duals.multipliers, moves[count:], seen.reach, phases)
+        None if b is None else xp.where(p != 0, xp.maximum(b + rates.multipliers * _reach(a, xp) * d, 0), 0)
+        for b, d, a, p in zip(state.duals.multipliers, moves[count:], seen.coefs, phases)
     )
     weights = state.duals.weights
     if rates.weights:
@@ -93,11 +93,16 @@ def step(state: State, seen: Pass, phases: tuple[Array | None, ...], rates: Rate
     return state._replace(duals=Duals(slopes, multipliers, weights), first=tuple(first), second=tuple(second))
 
 
+def _reach(coefs: Array, xp: ModuleType) -> Array:
+    """The scale (N, 1) of a layer's multipliers: its largest coefficient."""
+    return xp.abs(coefs).max(axis=1, keepdims=True)
+
+
 def ascend(
     network: ReluNetwork,
     target: Layer,
     frame: Frame,
-    phases: tuple[Array | None, ...],
+    lines: Lines,
     duals: Duals,
     steps: int,
     rates: Rates,
@@ -106,9 +111,9 @@ def ascend(
     """The best duals met in ``steps`` steps on NumPy; stops early once every row's bound exceeds ``enough``."""
     state = begin(duals, np)
     for t in range(1, steps + 2):
-        seen = evaluate(network, target, frame, phases, state.duals, np)
+        seen = evaluate(network, target, frame, lines, state.duals, np)
         state = remember(state, seen, np)
         if t > steps or (state.bound > enough).all():
             break
-        state = step(state, seen, phases, rates, t, np)
+        state = step(state, seen, lines.phase, rates, t, np)
     return state.best

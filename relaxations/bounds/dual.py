@@ -38,68 +38,97 @@ class Duals(NamedTuple):
     weights: Array
 
 
+class Lines(NamedTuple):
+    """What a frame and phases leave of each ReLU, per layer (1 or N, n): it is free, its upper line, its phase.
+
+    Where ``free`` is False the ReLU is exactly ``chord * z``. ``phase`` is None for a layer without splits.
+    """
+
+    free: tuple[Array, ...]
+    chord: tuple[Array, ...]
+    offset: tuple[Array, ...]
+    phase: tuple[Array | None, ...]
+
+
+def lines(frame: Frame, phases: tuple[Array | None, ...], xp: ModuleType) -> Lines:
+    """Lines of the first ``len(phases)`` layers; ``phases`` (N, n) are +1 for z >= 0, -1 for z <= 0, 0 where free."""
+    free, chord, offset = [], [], []
+    for l, u, phase in zip(frame.lower, frame.upper, phases):
+        unstable = (l < 0) & (u > 0)
+        slope = xp.where(unstable, u / xp.where(unstable, u - l, 1), l >= 0).astype(l.dtype)
+        if phase is not None:
+            unstable = unstable & (phase == 0)
+            slope = xp.where(phase != 0, phase > 0, slope).astype(l.dtype)
+        free.append(unstable), chord.append(slope)
+        offset.append(xp.where(unstable, -slope * l, 0))
+    return Lines(tuple(free), tuple(chord), tuple(offset), phases)
+
+
 class Pass(NamedTuple):
     """One evaluation: bounds (N,), their gradient in the duals, the relaxed minimiser's input ``point`` (N, inputs).
 
-    ``gap[k]`` (N, n) is what each unsplit neuron's relaxation costs the bound, ``reach[k]`` (N, 1) the largest
-    coefficient on the layer: the scale of its multipliers.
+    ``coefs[k]`` (N, n) is the coefficient on layer k's output, ``cost[k]`` (N, n) what each free neuron's relaxation
+    costs the bound (empty unless asked for).
     """
 
     bound: Array
     gradient: Duals
     point: Array
-    gap: tuple[Array, ...]
-    reach: tuple[Array, ...]
+    coefs: tuple[Array, ...]
+    cost: tuple[Array, ...]
 
 
 def evaluate(
     network: ReluNetwork,
     target: Layer,
     frame: Frame,
-    phases: tuple[Array | None, ...],
+    lines: Lines,
     duals: Duals,
     xp: ModuleType,
+    with_cost: bool = False,
 ) -> Pass:
-    """Lower bound of ``weights @ (target's values)`` on the frame's box where ``phases`` hold.
+    """Lower bound of ``weights @ (target's values)`` on the frame's box where the phases of ``lines`` hold.
 
-    ``phases`` (N, n) are +1 where z >= 0, -1 where z <= 0, 0 where free; None for a layer without splits. They cover the
-    ReLU layers the target can depend on, the first ``len(phases)``. Sound up to float rounding.
+    ``lines`` cover the ReLU layers the target can depend on. Sound up to float rounding.
     """
+    bound, form, chosen = backward(network, target, frame, lines, duals, xp)
+    values = [frame.mid - xp.sign(form) * frame.rad]
+    slopes, multipliers, cost = [], [], []
+    for k, (a, slope, lower) in enumerate(chosen):
+        z = _push(network.layers[k], values)
+        relaxed = slope * z + xp.where(a < 0, lines.offset[k], 0)
+        phase = lines.phase[k]
+        slopes.append(xp.where(lower, a * z, 0))
+        multipliers.append(None if phase is None else -phase * z)
+        if with_cost:
+            cost.append(xp.where(lines.free[k], xp.abs(a * (relaxed - xp.maximum(z, 0))), 0))
+        values.append(relaxed)
+    gradient = Duals(tuple(slopes), tuple(multipliers), _push(target, values))
+    return Pass(bound, gradient, values[0], tuple(a for a, _, _ in chosen), tuple(cost))
+
+
+def backward(
+    network: ReluNetwork, target: Layer, frame: Frame, lines: Lines, duals: Duals, xp: ModuleType
+) -> tuple[Array, Array, list[tuple[Array, Array, Array]]]:
+    """The bound alone (N,), the coefficients on the input (N, inputs), and per layer: coefficient, slope, lower line."""
     constant = duals.weights @ target.bias
     coefs: dict[int, Array] = {}
     _pull(target, duals.weights, coefs)
-    chosen: list[tuple[Array, Array, Array, Array]] = []
-    for k in range(len(phases) - 1, -1, -1):
-        l, u, phase, layer = frame.lower[k], frame.upper[k], phases[k], network.layers[k]
+    chosen: list[tuple[Array, Array, Array]] = []
+    for k in range(len(lines.free) - 1, -1, -1):
+        layer, phase = network.layers[k], lines.phase[k]
         a = coefs.pop(k + 1) if k + 1 in coefs else xp.zeros_like(duals.slopes[k])
-        free = (l < 0) & (u > 0)
-        chord = xp.where(free, u / xp.where(free, u - l, 1), l >= 0).astype(a.dtype)
-        if phase is not None:
-            free = free & (phase == 0)
-            chord = xp.where(phase != 0, phase > 0, chord).astype(a.dtype)
-        slope = xp.where(free & (a > 0), duals.slopes[k], chord)
-        offset = xp.where(free & (a < 0), -chord * l, 0)  # these coefficients read the upper line
-        constant = constant + (a * offset).sum(axis=1)
+        lower = lines.free[k] & (a > 0)
+        slope = xp.where(lower, duals.slopes[k], lines.chord[k])
+        constant = constant + xp.einsum("ij,ij->i", xp.minimum(a, 0), xp.broadcast_to(lines.offset[k], a.shape))
         a_z = a * slope
         if phase is not None:
             a_z = a_z - phase * duals.multipliers[k]
         constant = constant + a_z @ layer.bias
         _pull(layer, a_z, coefs)
-        chosen.append((a, slope, offset, free))
+        chosen.append((a, slope, lower))
     form = coefs[0] if 0 in coefs else xp.zeros((len(constant), network.input_size), dtype=constant.dtype)
-    bound = constant + form @ frame.mid - xp.abs(form) @ frame.rad
-    values = [frame.mid - xp.sign(form) * frame.rad]
-    slopes, multipliers, gap, reach = [], [], [], []
-    for layer, phase, (a, slope, offset, free) in zip(network.layers, phases, reversed(chosen)):
-        z = _push(layer, values)
-        relaxed = slope * z + offset
-        slopes.append(xp.where(free & (a > 0), a * z, 0))
-        multipliers.append(None if phase is None else -phase * z)
-        gap.append(xp.where(free, xp.abs(a * (relaxed - xp.maximum(z, 0))), 0))
-        reach.append(xp.abs(a).max(axis=1, keepdims=True))
-        values.append(relaxed)
-    gradient = Duals(tuple(slopes), tuple(multipliers), _push(target, values))
-    return Pass(bound, gradient, values[0], tuple(gap), tuple(reach))
+    return constant + form @ frame.mid - xp.abs(form) @ frame.rad, form, chosen[::-1]
 
 
 def _pull(layer: Layer, a: Array, coefs: dict[int, Array]) -> None:

@@ -1,7 +1,8 @@
 """Bounds of nodes, many at once: refreshed intermediate bounds, then the final rows of every case still open.
 
-The root's intermediate bounds are found layer by layer, each neuron with slopes of its own; a child takes over its
-parent's and improves those of the layers behind its split, from the parent's duals on. All duals are rounded to what a
+The root's intermediate bounds are found layer by layer, first with the default slopes and, if that proves too little,
+each neuron with slopes of its own; a child takes over its parent's bounds and improves those of the layers behind its
+split, from the parent's duals on. All duals are rounded to what a
 certificate stores *before* the bound that is used is computed.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relaxations.bounds.ascent import Rates, ascend
-from relaxations.bounds.dual import Duals, Frame, evaluate
+from relaxations.bounds.dual import Duals, Frame, backward, evaluate, lines
 from relaxations.maps.linear import nonzeros
 from relaxations.network import Layer, ReluNetwork, push
 from verifier.engine.phases.branching import choose
@@ -24,8 +25,8 @@ FINAL_ROOT_STEPS, FINAL_STEPS = 40, 12
 ROOT_RATES, RATES = Rates(0.25, 0.2, 0.93), Rates(0.2, 0.2, 0.95)
 WEIGHT_RATE = 0.5
 CELLS_AT_ONCE = 1 << 19  # rows times neurons of one batch; bounds memory, not results
-ROOT_OPERATIONS = 4e10  # multiply-adds the root may spend on the ascent of one layer's bounds
-NODE_OPERATIONS = 2e9  # and a later node
+ROOT_OPERATIONS = 2e10  # multiply-adds the root may spend on the ascent of one layer's bounds
+NODE_OPERATIONS = 2e10  # and a later node
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
 EASY = 1e4  # times the least bound: rows this far above it need no more steps
 
@@ -63,7 +64,7 @@ class Bounding:
         self.work = 4 * np.cumsum(work)  # of one step of one row on layer k, forward and backward
 
     def root(self) -> Node:
-        """The whole box."""
+        """The whole box, with intermediate bounds by intervals and CROWN."""
         node = Node(0, (), [], [], {}, np.arange(self.target.cases), self._fresh_final())
         magnitude = [np.maximum(np.abs(self.lower), np.abs(self.upper))]
         ranges = [(self.lower, self.upper)]
@@ -88,25 +89,30 @@ class Bounding:
         return FinalDuals((), np.zeros((cases, 0), dtype=np.float32), weights)
 
     def _refine_root(self, node: Node, k: int) -> None:
-        """Bounds of layer k: one pass with the default slopes, then ascent for what is still unstable if it pays."""
+        """Bounds of layer k by one pass with the default slopes, which all rows share."""
         unstable = _unstable(node, k)
         if not len(unstable):
             return
         slopes = tuple(COARSE * (u > -l)[None].astype(np.uint8) for l, u in zip(node.lower[:k], node.upper[:k]))
-        shared = RowDuals(unstable, slopes, np.zeros((1, 0), dtype=np.float32), None)
-        node.rows[k] = shared
+        node.rows[k] = RowDuals(unstable, slopes, np.zeros((1, 0), dtype=np.float32), None)
         self._ascend_rows([node], k, [unstable], 0, ROOT_RATES, keep=False)
-        rest = _unstable(node, k)
-        operations = 2.0 * len(rest) * float(self.work[k])
-        if not len(rest) or 3 * operations > ROOT_OPERATIONS:
-            return
-        self.deep.add(k)
-        # Rows that are stable now are proved by the default slopes; listed with the others, they keep them.
-        many = tuple(np.repeat(s, 2 * len(unstable), axis=0) for s in slopes)
-        gap = tuple(np.zeros(s.shape, dtype=np.float16) for s in many)
-        node.rows[k] = RowDuals(unstable, many, np.zeros((2 * len(unstable), 0), dtype=np.float32), gap)
-        steps = int(min(ROOT_STEPS, ROOT_OPERATIONS / operations))
-        self._ascend_rows([node], k, [rest], steps, ROOT_RATES)
+
+    def deepen(self, root: Node) -> None:
+        """Improve the root's bounds, each neuron with slopes of its own, on every layer where that pays."""
+        root.refreshed = ()
+        for k in sorted(root.rows):
+            unstable = _unstable(root, k)
+            operations = len(unstable) * 2.0 * float(self.work[k])
+            if not len(unstable) or 3 * operations > ROOT_OPERATIONS:
+                continue
+            self.deep.add(k)
+            root.refreshed = (*root.refreshed, k)
+            count = 2 * len(unstable)
+            default = [COARSE * (u > -l)[None].astype(np.uint8) for l, u in zip(root.lower[:k], root.upper[:k])]
+            slopes = tuple(np.repeat(s, count, axis=0) for s in default)
+            gap = tuple(np.zeros(s.shape, dtype=np.uint16) for s in slopes)
+            root.rows[k] = RowDuals(unstable, slopes, np.zeros((count, 0), dtype=np.float32), gap)
+            self._ascend_rows([root], k, [unstable], int(min(ROOT_STEPS, ROOT_OPERATIONS / operations)), ROOT_RATES)
 
     def refresh(self, nodes: Sequence[Node]) -> None:
         """Improve the intermediate bounds behind each node's last split; marks nodes found to hold no input."""
@@ -153,16 +159,16 @@ class Bounding:
                 slopes = tuple(_rows(updated, j, o, p).astype(np.float32) / COARSE for j in range(k))
             duals = Duals(slopes, self._spread(nodes, multipliers, o, p, k), weights)
             frame = Frame(self.mid32, self.rad32, *(tuple(b[o] for b in side) for side in frames))
-            phase = tuple(None if s is None else s[o] for s in phases)
-            if steps:
-                duals = ascend(self.network, layer, frame, phase, duals, steps, rates)
-            duals = _stored(duals, COARSE)
-            seen = evaluate(self.network, layer, frame, phase, duals, np)
-            bound[part] = seen.bound
-            if keep:
+            drawn = lines(frame, tuple(None if s is None else s[o] for s in phases), np)
+            if not keep:
+                bound[part] = backward(self.network, layer, frame, drawn, duals, np)[0]
+            else:
+                duals = _stored(ascend(self.network, layer, frame, drawn, duals, steps, rates), COARSE)
+                seen = evaluate(self.network, layer, frame, drawn, duals, np, with_cost=True)
+                bound[part] = seen.bound
                 for j in range(k):
                     steps_j = np.round(duals.slopes[j] * COARSE).astype(np.uint8)
-                    cost = np.minimum(seen.gap[j], 6e4).astype(np.float16)
+                    cost = _halved(seen.cost[j])
                     for i in np.unique(o):
                         mine = o == i
                         updated[i][j][p[mine]] = steps_j[mine]
@@ -209,14 +215,14 @@ class Bounding:
                 np.stack([weights[i][q] for i, q in zip(o, p)]),
             )
             frame = Frame(self.mid32, self.rad32, *(tuple(b[o] for b in side) for side in frames))
-            phase = tuple(None if s is None else s[o] for s in phases)
-            duals = ascend(self.network, self.layer, frame, phase, duals, steps, rates, EASY * self.least)
+            drawn = lines(frame, tuple(None if s is None else s[o] for s in phases), np)
+            duals = ascend(self.network, self.layer, frame, drawn, duals, steps, rates, EASY * self.least)
             duals = _stored(duals, FINE)
-            seen = evaluate(self.network, self.layer, frame, phase, duals, np)
+            seen = evaluate(self.network, self.layer, frame, drawn, duals, np, with_cost=True)
             sure = np.zeros(len(o), dtype=bool)
             close = np.flatnonzero(seen.bound > self.least)
             if len(close):
-                sure[close] = self._exactly(frame, phase, duals, close) > self.least
+                sure[close] = self._exactly(frame, drawn.phase, duals, close) > self.least
             _gather_multipliers(alive, duals.multipliers, o, p, multipliers)
             for r, (i, q) in enumerate(zip(o, p)):
                 node = alive[i]
@@ -231,7 +237,7 @@ class Bounding:
                 if seen.bound[r] < node.bound or len(kept[id(node)]) == 1:
                     node.bound, node.point = float(seen.bound[r]), seen.point[r].astype(float)
                     node.worst = int(node.pending[q])
-                cost = [g[r].astype(float) for g in seen.gap]
+                cost = [c[r].astype(float) for c in seen.cost]
                 costs[id(node)] = [a + b for a, b in zip(costs[id(node)], cost)] if id(node) in costs else cost
         for i, node in enumerate(alive):
             left = np.array(kept[id(node)], dtype=int)
@@ -259,7 +265,7 @@ class Bounding:
 
         wide = Frame(self.mid, self.rad, pick(frame.lower), pick(frame.upper))
         chosen = Duals(pick(duals.slopes), pick(duals.multipliers), duals.weights[at].astype(float))
-        return evaluate(self.exact, self.target.layer, wide, pick(phases), chosen, np).bound
+        return backward(self.exact, self.target.layer, wide, lines(wide, pick(phases), np), chosen, np)[0]
 
     def _frames(self, nodes: Sequence[Node], depth: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
         lower = [np.stack([node.lower[j] for node in nodes]) for j in range(depth)]
@@ -346,6 +352,11 @@ def _stored(duals: Duals, levels: int) -> Duals:
     if levels == FINE:
         return Duals(slopes, duals.multipliers, duals.weights)
     return Duals(slopes, tuple(None if b is None else _cut(b) for b in duals.multipliers), duals.weights)
+
+
+def _halved(values: np.ndarray) -> np.ndarray:
+    """The upper halves of float32 numbers; shifted back where they are read."""
+    return (np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) >> 16).astype(np.uint16)
 
 
 def _cut(values: np.ndarray) -> np.ndarray:

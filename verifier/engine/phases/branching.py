@@ -26,7 +26,8 @@ def choose(node: Node, cost: list[np.ndarray]) -> tuple[int, int] | None:
         of_lower, of_upper = own * u / (width * np.where(unstable, -l, 1)), own * -l / (width * np.where(unstable, u, 1))
         weights = np.concatenate([of_lower, of_upper]).astype(np.float32)
         for j in range(k):
-            total[j] = total[j] + weights @ rows.gap[j].astype(np.float32)
+            gap = (rows.gap[j].astype(np.uint32) << 16).view(np.float32)
+            total[j] = total[j] + weights @ gap
     best: tuple[float, int, int] | None = None
     for k, score in enumerate(total):
         free = (node.lower[k] < 0) & (node.upper[k] > 0)

@@ -16,7 +16,8 @@ class RowDuals:
     """How the bounds of one layer's unstable neurons were found: m lower rows, then m upper rows.
 
     ``slopes[j]`` (2 m, n_j), or (1, n_j) where all rows share them, in steps of 1/COARSE, ``multipliers`` (2 m, S) of the
-    first S splits of the path. ``gap[j]`` (2 m, n_j) is what each relaxed neuron costs each bound; None when shared.
+    first S splits of the path. ``gap[j]`` (2 m, n_j) is what each relaxed neuron costs each bound, as the upper half of
+    a float32; None when shared.
     """
 
     neurons: np.ndarray
@@ -26,6 +27,7 @@ class RowDuals:
 
     @property
     def shared(self) -> bool:
+        """Whether all rows share their slopes, which are then the default ones."""
         return self.gap is None
 
     def select(self, neurons: np.ndarray) -> RowDuals:

@@ -76,9 +76,14 @@ class PhaseSearch:
         return self.tree.held + sum(arrays.values())
 
     def start(self) -> None:
-        """Bound the root."""
+        """Bound the root: cheaply, then thoroughly."""
         self.count = self.next = 1
-        self._settle([self.bounding.root()], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
+        root = self.bounding.root()
+        self._settle([root], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
+        if self.open:
+            self.open = []
+            self.bounding.deepen(root)
+            self._settle([root], [self.columns.pop(0)], FINAL_ROOT_STEPS)
 
     def again(self, caution: float) -> PhaseSearch:
         """The same search from its root, with that many times the margins."""
