@@ -10,10 +10,11 @@ import numpy as np
 from bench.micro.budget import Budget
 from bench.micro.questions import Question
 from bench.micro.timing import Measurement, measured, seconds_per_call
-from relaxations.bounds.beta import Duals, Frame, Pass, evaluate
 from relaxations.bounds.boxes import BoxBounder
+from relaxations.bounds.dual import Duals, Frame, Pass, evaluate, lines
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
+from verifier.engine.phases.search import target_of
 
 BATCHES = (1, 32)
 
@@ -32,10 +33,11 @@ def root_step(network: ReluNetwork, question: Question, batch: int) -> Callable[
     No ReLU is split and the slopes are those that ascent starts from: the cost of a step depends on neither.
     """
     bounder, (low, up) = BoxBounder(network, question.rows), question.box
-    ranges = [(l[0], u[0]) for l, u in bounder.bounds(low[None], up[None]).ranges]
+    lower, upper = zip(*bounder.bounds(low[None], up[None]).ranges, strict=True)
     mid, rad = ((low + up) / 2).astype(bounder.dtype), ((up - low) / 2).astype(bounder.dtype)
-    frame = Frame(mid, rad, [l for l, _ in ranges], [u for _, u in ranges])
-    unsplit = [np.zeros((batch, len(l)), dtype=bounder.dtype) for l, _ in ranges]
-    slopes = [np.tile((u > -l).astype(bounder.dtype), (batch, 1)) for l, u in ranges]
+    slopes = tuple(np.tile((u > -l).astype(bounder.dtype), (batch, 1)) for l, u in zip(lower, upper, strict=True))
+    frame, unsplit = Frame(mid, rad, lower, upper), (None,) * len(slopes)
     duals = Duals(slopes, unsplit, np.ones((batch, 1), dtype=bounder.dtype))
-    return partial(evaluate, network, bounder.rows, frame, unsplit, duals, np)
+    rows = bounder.rows
+    target = target_of(network, rows.x, rows.y, rows.constant, np.array([0, 1])).layer
+    return partial(evaluate, network, target, frame, lines(frame, unsplit, np), duals, np)

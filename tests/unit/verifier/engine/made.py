@@ -28,7 +28,7 @@ class Made:
     upper: np.ndarray
 
     def case(self) -> CaseSearch:
-        return CaseSearch(self.explorer, self.explorer, Place(None, self.lower, self.upper))
+        return CaseSearch(self.explorer, Place(None, self.lower, self.upper))
 
     def proved(self, words: np.ndarray) -> Outcome:
         """What the independent checker says about a tree over the whole box."""

@@ -18,7 +18,7 @@ SEEDS = range(100, 130)
 
 def step(case: CaseSearch, places: list[Place], nodes: int) -> None:
     lower, upper = (np.stack(side) for side in zip(*((p.lower, p.upper) for p in places)))
-    case.put_back(places, case.method.explore(lower, upper, Budget(Deadline.after(10), nodes)))
+    case.put_back(places, case.explorer.explore(lower, upper, Budget(Deadline.after(10), nodes)))
 
 
 def test_pieces_explored_in_any_order_make_one_proof(tmp_path: Path) -> None:
