@@ -111,7 +111,7 @@ def ascend(
     """The best duals met in ``steps`` steps on NumPy; stops early once every row's bound exceeds ``enough``."""
     state = begin(duals, np)
     for t in range(1, steps + 2):
-        seen = evaluate(network, target, frame, lines, state.duals, np)
+        seen = evaluate(network, target, frame, lines, state.duals, np, with_values=rates.weights > 0)
         state = remember(state, seen, np)
         if t > steps or (state.bound > enough).all():
             break

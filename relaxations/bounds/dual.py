@@ -86,10 +86,12 @@ def evaluate(
     duals: Duals,
     xp: ModuleType,
     with_cost: bool = False,
+    with_values: bool = False,
 ) -> Pass:
     """Lower bound of ``weights @ (target's values)`` on the frame's box where the phases of ``lines`` hold.
 
-    ``lines`` cover the ReLU layers the target can depend on. Sound up to float rounding.
+    ``lines`` cover the ReLU layers the target can depend on. Sound up to float rounding. ``with_values``: the gradient
+    in the weights is wanted too (None otherwise), which is the target's values at the relaxed minimiser.
     """
     bound, form, chosen = backward(network, target, frame, lines, duals, xp)
     values = [frame.mid - xp.sign(form) * frame.rad]
@@ -103,7 +105,7 @@ def evaluate(
         if with_cost:
             cost.append(xp.where(lines.free[k], xp.abs(a * (relaxed - xp.maximum(z, 0))), 0))
         values.append(relaxed)
-    gradient = Duals(tuple(slopes), tuple(multipliers), _push(target, values))
+    gradient = Duals(tuple(slopes), tuple(multipliers), _push(target, values) if with_values else None)
     return Pass(bound, gradient, values[0], tuple(a for a, _, _ in chosen), tuple(cost))
 
 

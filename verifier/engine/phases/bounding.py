@@ -17,13 +17,15 @@ from relaxations.bounds.ascent import Rates, ascend
 from relaxations.bounds.dual import Duals, Frame, backward, evaluate, lines
 from relaxations.maps.linear import nonzeros
 from relaxations.network import Layer, ReluNetwork, push
-from verifier.engine.phases.branching import choose
+from verifier.engine.phases.branching import candidates
 from verifier.engine.phases.node import COARSE, FINE, FinalDuals, Node, RowDuals
 
 ROOT_STEPS, STEPS = 15, 3  # of ascent on intermediate bounds, at the root and at every other node
 FINAL_ROOT_STEPS, FINAL_STEPS = 40, 12
 ROOT_RATES, RATES = Rates(0.25, 0.2, 0.93), Rates(0.2, 0.2, 0.95)
 WEIGHT_RATE = 0.5
+FEW, MANY = (3, 1), (6, 2)  # neurons tried before one is split: of the largest total, and of the largest direct cost
+HEAVY = 1e9  # multiply-adds of refreshing a node, from which on few are tried
 CELLS_AT_ONCE = 1 << 19  # rows times neurons of one batch; bounds memory, not results
 ROOT_OPERATIONS = 2e10  # multiply-adds the root may spend on the ascent of one layer's bounds
 NODE_OPERATIONS = 2e10  # and a later node
@@ -127,6 +129,39 @@ class Bounding:
                         mine.append(node), neurons.append(unstable)
             if mine:
                 self._ascend_rows(mine, k, neurons, STEPS, RATES)
+
+    def glance(self, nodes: Sequence[Node]) -> list[float]:
+        """What the open rows of each node lack to be proved (<= 0), by the duals it has taken over and no ascent."""
+        for k in sorted(self.deep):
+            mine, neurons = [], []
+            for node in nodes:
+                if node.changed < k and not node.empty and k in node.rows and not node.rows[k].shared:
+                    unstable = _unstable(node, k)
+                    if len(unstable):
+                        mine.append(node), neurons.append(unstable)
+            if mine:
+                self._ascend_rows(mine, k, neurons, 0, RATES, keep=False)
+        alive = [node for node in nodes if not node.empty]
+        totals = {id(node): 0.0 for node in nodes}
+        if alive:
+            depth = len(self.network.layers)
+            finals = [self._opened(node) for node in alive]
+            frames, phases = self._frames(alive, depth), _phases(alive, depth)
+            rows = [(i, p) for i, node in enumerate(alive) for p in range(len(node.pending))]
+            for at in range(0, len(rows), self.rows_at_once[-1]):
+                o, p = (np.array(part) for part in zip(*rows[at : at + self.rows_at_once[-1]]))
+                slopes = [[s for s in final.slopes] for final in finals]
+                duals = Duals(
+                    tuple(_rows(slopes, j, o, p).astype(np.float32) / FINE for j in range(depth)),
+                    self._spread(alive, [final.multipliers for final in finals], o, p, depth),
+                    np.stack([finals[i].weights[q] for i, q in zip(o, p)]),
+                )
+                frame = Frame(self.mid32, self.rad32, *(tuple(b[o] for b in side) for side in frames))
+                drawn = lines(frame, tuple(None if s is None else s[o] for s in phases), np)
+                bound = backward(self.network, self.layer, frame, drawn, duals, np)[0]
+                for i, value in zip(o, bound):
+                    totals[id(alive[i])] += min(0.0, float(value))
+        return [totals[id(node)] for node in nodes]
 
     def _ascend_rows(
         self, nodes: list[Node], k: int, neurons: list[np.ndarray], steps: int, rates: Rates, keep: bool = True
@@ -234,6 +269,7 @@ class Bounding:
                     proved[id(node)].append((int(node.pending[q]), one))
                     continue
                 kept[id(node)].append(q)
+                node.missing = min(0.0, float(seen.bound[r])) + (node.missing if len(kept[id(node)]) > 1 else 0.0)
                 if seen.bound[r] < node.bound or len(kept[id(node)]) == 1:
                     node.bound, node.point = float(seen.bound[r]), seen.point[r].astype(float)
                     node.worst = int(node.pending[q])
@@ -244,7 +280,8 @@ class Bounding:
             node.final = FinalDuals(tuple(stored[i]), multipliers[i], weights[i])[left]
             node.pending = node.pending[left]
             if len(left):
-                node.choice = choose(node, costs[id(node)])
+                heavy = sum(2.0 * len(_unstable(node, k)) * float(self.work[k]) for k in self.deep) > HEAVY
+                node.candidates = candidates(node, costs[id(node)], *(FEW if heavy else MANY))
         return [proved[id(node)] for node in nodes]
 
     def _opened(self, node: Node) -> FinalDuals:

@@ -57,7 +57,8 @@ class Node:
 
     ``rows[k]`` tells how layer k's were found, here or above; ``refreshed`` the layers for which it was here.
     ``pending`` lists the cases not proved above or here. ``bound`` is the least bound of their final rows, ``point`` the
-    relaxed minimiser's input that attains it, and ``choice`` the neuron to split next (None: all are fixed).
+    relaxed minimiser's input that attains it, ``missing`` what all open rows together lack to be proved (<= 0), and
+    ``candidates`` neurons worth splitting, the most promising first (none: all are fixed).
     """
 
     number: int
@@ -72,7 +73,8 @@ class Node:
     bound: float = -np.inf
     worst: int = 0
     point: np.ndarray = field(default_factory=lambda: np.zeros(0))
-    choice: tuple[int, int] | None = None
+    missing: float = -np.inf
+    candidates: tuple[tuple[int, int], ...] = ()
 
     @property
     def changed(self) -> int:
@@ -89,13 +91,12 @@ class Node:
             signs[neuron] = sign
         return signs
 
-    def child(self, number: int, sign: int) -> Node:
-        """The part of the region where the chosen neuron is active (+1) or inactive (-1)."""
-        assert self.choice is not None
-        layer, neuron = self.choice
+    def child(self, number: int, split: Split) -> Node:
+        """The part of the region where a neuron is active (sign +1) or inactive (-1)."""
+        layer, neuron, sign = split
         lower, upper = list(self.lower), list(self.upper)
         changed = (lower if sign > 0 else upper)[layer].copy()
         changed[neuron] = 0
         (lower if sign > 0 else upper)[layer] = changed
-        splits = (*self.splits, (layer, neuron, sign))
+        splits = (*self.splits, split)
         return Node(number, splits, lower, upper, dict(self.rows), self.pending, self.final)

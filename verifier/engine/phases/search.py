@@ -9,6 +9,7 @@ import numpy as np
 
 from relaxations.network import Layer, ReluNetwork, pull, push
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, Target
+from verifier.engine.phases.branching import best
 from verifier.engine.phases.node import Node
 from verifier.engine.phases.tree import PhaseTree
 
@@ -117,16 +118,28 @@ class PhaseSearch:
             taken, self.open = self.open[-AT_ONCE:], self.open[:-AT_ONCE]
             children: list[Node] = []
             inherited: list[np.ndarray] = []
-            for node in taken:
-                self.tree.branch(node, self.next)
+            for node, neuron in zip(taken, self._choose(taken)):
+                self.tree.branch(node, neuron, self.next)
                 columns = self.columns.pop(node.number)
                 for sign in (-1, 1):
-                    children.append(node.child(self.next, sign))
+                    children.append(node.child(self.next, (*neuron, sign)))
                     inherited.append(columns)
                     self.next += 1
                     self.count += 1
             self.bounding.refresh(children)
             self._settle(children, inherited, FINAL_STEPS)
+
+    def _choose(self, nodes: list[Node]) -> list[tuple[int, int]]:
+        """The neuron to split of each node: its candidates are tried, with no step of ascent."""
+        halves = [
+            node.child(0, (*neuron, sign)) for node in nodes for neuron in node.candidates for sign in (-1, 1)
+        ]
+        missing = iter(np.array(self.bounding.glance(halves)).reshape(-1, 2))
+        chosen = []
+        for node in nodes:
+            tried = np.array([next(missing) for _ in node.candidates])
+            chosen.append(node.candidates[best(node.missing, tried)])
+        return chosen
 
     def _settle(self, nodes: list[Node], inherited: list[np.ndarray], steps: int) -> None:
         """Bound the final rows of new nodes, record what is proved, and queue the rest, nearest to a proof last."""
@@ -140,7 +153,7 @@ class PhaseSearch:
                 self.done += 2.0 ** -len(node.splits)
                 continue
             self.columns[node.number] = columns
-            (self.stuck if node.choice is None else left).append(node)
+            (left if node.candidates else self.stuck).append(node)
         self.open += sorted(left, key=lambda node: node.bound)
         if left:
             points = np.stack([node.point for node in left])

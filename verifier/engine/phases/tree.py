@@ -53,10 +53,9 @@ class PhaseTree:
         """The node has no case left, or no input."""
         self.ended[node.number] = EMPTY if node.empty else END
 
-    def branch(self, node: Node, first_child: int) -> None:
-        """The node's chosen neuron is split; its children are ``first_child`` (inactive) and the next number."""
-        assert node.choice is not None
-        self.split[node.number] = (*node.choice, first_child)
+    def branch(self, node: Node, neuron: tuple[int, int], first_child: int) -> None:
+        """A neuron is split; the node's children are ``first_child`` (inactive) and the next number."""
+        self.split[node.number] = (*neuron, first_child)
 
     def merge(self, other: PhaseTree) -> None:
         """Take over what another part of the same tree has recorded."""
