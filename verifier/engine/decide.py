@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,12 +130,10 @@ class _Decision:
     def _decide(self, network: ReluNetwork) -> Outcome:
         refine = network.density > SPARSE_NETWORK
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
-        if self.options.attack:
-            self._attack()
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        if self.attack is None and self._by_phases(network):
+        if network.input_size > SPLIT_UP_TO:
             self._search_phases(network, attacks)
-        elif self.attack is None:
+        elif not (self.options.attack and self._attack(range(len(self.cases)))):
             search(
                 self.cases, self._search_deadline, self.options.workers, self._found, self.report, self.folder, attacks
             )
@@ -163,10 +161,6 @@ class _Decision:
         )
         return CaseSearch(explorer, Place(None, low, up))
 
-    def _by_phases(self, network: ReluNetwork) -> bool:
-        """Split inputs, or ReLU phases where there are too many inputs."""
-        return bool(network.layers) and network.input_size > SPLIT_UP_TO
-
     def _search_phases(self, network: ReluNetwork, attacks: Schedule | None) -> None:
         """One tree for all cases that share a box."""
         boxes: dict[bytes, list[int]] = {}
@@ -181,7 +175,7 @@ class _Decision:
                 return
             group = Group(tuple(members), self._phase_search(network, members))
             self.groups.append(group)
-            if driver.run(group):
+            if driver.run(group, self._attack_open):
                 return
             if group.search.closed:
                 for k in members:
@@ -212,14 +206,23 @@ class _Decision:
             self.check_seconds = RIGOUR * case.explorer.seconds_per_box(lower, upper) / self.options.workers
         return self.deadline.earlier(CHECK_RESERVE + self.check_seconds * nodes)
 
-    def _attack(self) -> None:
-        """A first descent on every case, from few points: most violations are easy to find."""
+    def _attack_open(self, group: Group) -> bool:
+        """A first descent on the cases that a group's search has not proved."""
+        left = sorted({group.cases[position] for node in group.search.unproved for position in node.pending})
+        return self.options.attack and self._attack(left)
+
+    def _attack(self, cases: Sequence[int]) -> bool:
+        """A first descent on some cases, from few points: most violations are easy to find. Whether one was."""
         limit = Deadline.after(ATTACK_SHARE * self.options.seconds)
-        for k, case in enumerate(self.cases):
+        for k in cases:
+            case = self.cases[k]
             until = earliest(limit, Deadline.after(ATTACK_SECONDS))
             attempt, _ = case.attack(FIRST_STARTS, self.options.seed, until).run()
-            if (case.judge(attempt.value, attempt.point) and self._found(k, attempt.point)) or limit.over:
-                return
+            if case.judge(attempt.value, attempt.point) and self._found(k, attempt.point):
+                return True
+            if limit.over:
+                break
+        return False
 
     def _found(self, k: int, point: np.ndarray) -> bool:
         """Judge a candidate: moved inside the set, replayed in the model's runtime, proved by the checker."""

@@ -36,6 +36,8 @@ def candidates(node: Node, cost: list[np.ndarray], by_total: int, by_cost: int) 
 
 def _largest(scores: list[np.ndarray], free: list[np.ndarray], count: int) -> list[tuple[int, int]]:
     """The free neurons with the largest scores, largest first."""
+    if not scores:
+        return []
     flat = np.concatenate([np.where(f, s, -1.0) for s, f in zip(scores, free)])
     starts = np.cumsum([0, *(len(f) for f in free)])
     order = np.argsort(-flat, kind="stable")[:count]

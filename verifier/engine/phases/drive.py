@@ -49,13 +49,19 @@ class Driver:
         self.cases, self.deadline, self.workers, self.found = cases, deadline, workers, found
         self.report, self.stop, self.attacks = report, stop, attacks
 
-    def run(self, group: Group) -> bool:
-        """Search until the group is closed or stuck or time is up; True when a violation was confirmed."""
+    def run(self, group: Group, first_attack: Callable[[Group], bool]) -> bool:
+        """Search until the group is closed or stuck or time is up; True when a violation was confirmed.
+
+        What the cheap bounds of the root leave open is attacked (``first_attack``) before more is spent on proofs.
+        """
         search = group.search
-        if not search.count:
-            search.start()
-        if self._judge(group):
+        search.start()
+        if self._judge(group) or (search.open and first_attack(group)):
             return True
+        if not self.deadline().over:
+            search.deepen()
+            if self._judge(group):
+                return True
         alone = Deadline.after(ALONE)
         while search.open and not self.deadline().over and not (self.workers > 1 and alone.over):
             until = earliest(self.deadline(), Deadline.after(ALONE / 4))

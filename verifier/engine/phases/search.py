@@ -77,20 +77,23 @@ class PhaseSearch:
         return self.tree.held + sum(arrays.values())
 
     def start(self) -> None:
-        """Bound the root: cheaply, then thoroughly."""
+        """Bound the root cheaply."""
         self.count = self.next = 1
-        root = self.bounding.root()
-        self._settle([root], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
+        self._settle([self.bounding.root()], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
+
+    def deepen(self) -> None:
+        """Bound the root thoroughly, where the cheap bounds have left something open."""
         if self.open:
-            self.open = []
+            [root], self.open = self.open, []
             self.bounding.deepen(root)
-            self._settle([root], [self.columns.pop(0)], FINAL_ROOT_STEPS)
+            self._settle([root], [self.columns.pop(root.number)], FINAL_ROOT_STEPS)
 
     def again(self, caution: float) -> PhaseSearch:
         """The same search from its root, with that many times the margins."""
         old = self.bounding
         search = PhaseSearch.over_box(old.exact, old.target, old.lower, old.upper, caution)
         search.start()
+        search.deepen()
         return search
 
     def part(self, nodes: Sequence[Node], first_number: int) -> PhaseSearch:
