@@ -189,7 +189,9 @@ class Bounder:
             start[0] = start.get(0, 0.0) + rows.x
             # Cancellation may shrink this coefficient later, so its rounding is charged here.
             error = error + 4 * self.gamma * (np.abs(rows.x) @ sizes[0].max(axis=0))
-        form, constant, error = self._backward(start, rows.constant, error, index, relaxation.lines, sizes, boxes.mid[index])
+        form, constant, error = self._backward(
+            start, rows.constant, error, index, relaxation.lines, sizes, boxes.mid[index]
+        )
         low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
         return form, constant, error, np.where(relaxation.within_caps[index], low, -np.inf)
 

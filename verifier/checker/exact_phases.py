@@ -43,23 +43,26 @@ class _Walk:
 
     def run(self) -> list[int]:
         refused = []
-        stack = [(0, dict(self.relaxation.ranges), self.root_frame, frozenset(range(len(self.cases))))]
+        everything = frozenset(range(len(self.cases)))
+        splits: tuple[Split, ...] = ()
+        stack = [(0, splits, dict(self.relaxation.ranges), self.root_frame, everything)]
         while stack:
-            at, ranges, frame, pending = stack.pop()
+            at, splits, ranges, frame, pending = stack.pop()
             node = self.tree.nodes[at]
             for item in node.items:
                 if isinstance(item, Frame):
                     if item is not self.root_frame:
-                        ranges = self._framed(ranges, item, node.splits)
+                        ranges = self._framed(ranges, item, splits)
                     frame = item
                 else:
-                    if not self._holds(ranges, frame, item, node.splits):
+                    if not self._holds(ranges, frame, item, splits):
                         refused.append(item.position)
                     pending = pending - {item.case}
             if node.split is not None:
                 for child, sign in ((node.second, 1), (at + 1, -1)):
-                    stack.append((child, self._half(ranges, *node.split, sign), frame, pending))
-            elif pending if not node.empty else not any(l > u for r in ranges.values() for l, u in zip(*r, strict=True)):
+                    path = (*splits, (*node.split, sign))
+                    stack.append((child, path, self._half(ranges, *node.split, sign), frame, pending))
+            elif not _is_empty(ranges) if node.empty else pending:
                 refused.append(node.position)
         return refused
 
@@ -103,9 +106,7 @@ class _Walk:
                 else:
                     up[neuron] = min(up[neuron], -bounds[1])
 
-    def _holds(
-        self, ranges: dict[int, Range], frame: Frame | None, proof: Proof, splits: tuple[Split, ...]
-    ) -> bool:
+    def _holds(self, ranges: dict[int, Range], frame: Frame | None, proof: Proof, splits: tuple[Split, ...]) -> bool:
         """Whether the offered combination of the case's rows is > 0 on the region."""
         names = [tuple(pair) for pair in frame.columns.tolist()] if frame is not None else []
         slopes = dict(zip(names, map(Fraction, proof.slopes.tolist()), strict=True))
@@ -143,6 +144,10 @@ class _Walk:
         else:
             up[neuron] = min(up[neuron], Fraction(0))
         return {**ranges, relu: (low, up)}
+
+
+def _is_empty(ranges: dict[int, Range]) -> bool:
+    return any(l > u for r in ranges.values() for l, u in zip(*r, strict=True))
 
 
 def _combination(rows: Sequence[QueryRow], weights: Sequence[Fraction]) -> QueryRow:

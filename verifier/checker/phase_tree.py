@@ -34,6 +34,7 @@ Split = tuple[int, int, int]  # ReLU layer, neuron, sign
 
 FRAME, PROOF, RELU, END, EMPTY = 1, 2, 3, 4, 5
 MOST_SPLITS = 2000  # on one path
+MOST_NODES = 1 << 21  # of one tree; bounds memory
 LARGEST_MULTIPLIER = 1e30
 
 
@@ -86,7 +87,7 @@ class Proof:
     multipliers: Floats
 
 
-@dataclass
+@dataclass(slots=True)
 class Node:
     """``split`` and ``second`` (position of the second child in the list of nodes; the first comes next) or an ending.
 
@@ -94,7 +95,6 @@ class Node:
     """
 
     position: int
-    splits: tuple[Split, ...]
     items: tuple[Frame | Proof, ...]
     split: tuple[int, int] | None
     empty: bool
@@ -151,30 +151,34 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
         raise CheckError("a phase tree is about no case, one that does not exist, or one twice")
     nodes: list[Node] = []
     ends = 0
-    # Waiting: path, columns and the parent whose second child the node is (-1: it follows its parent).
-    waiting: list[tuple[tuple[Split, ...], Ints, int]] = [((), np.zeros((0, 2), dtype=np.int64), -1)]
+    path: list[Split] = []
+    # Waiting: the length of the path, its last split, columns, the parent whose second child it is (-1: the first).
+    waiting: list[tuple[int, list[Split], Ints, int]] = [(0, [], np.zeros((0, 2), dtype=np.int64), -1)]
     while waiting:
-        splits, columns, parent = waiting.pop()
+        depth, last, columns, parent = waiting.pop()
+        path[max(0, depth - 1) :] = last
         if parent >= 0:
             nodes[parent].second = len(nodes)
+        if len(nodes) == MOST_NODES:
+            raise CheckError(f"a phase tree has more than {MOST_NODES} nodes")
         position = reader.at
         items: list[Frame | Proof] = []
         while (word := reader.one()) in (FRAME, PROOF):
             if word == FRAME:
-                frame = _frame(reader, widths, splits)
+                frame = _frame(reader, widths, path)
                 items.append(frame)
                 columns = frame.columns
             else:
-                items.append(_proof(reader, cases, rows, len(columns), len(splits)))
-        node = Node(position, splits, tuple(items), None, word == EMPTY, ends)
+                items.append(_proof(reader, cases, rows, len(columns), depth))
+        node = Node(position, tuple(items), None, word == EMPTY, ends)
         nodes.append(node)
         if word == RELU:
-            if len(splits) == MOST_SPLITS:
+            if depth == MOST_SPLITS:
                 raise CheckError(f"more than {MOST_SPLITS} ReLU splits above word {position}")
             node.split = layer, neuron = reader.one(), reader.one()
             _check(np.array([[layer, neuron]]), widths)
-            waiting.append(((*splits, (layer, neuron, 1)), columns, len(nodes) - 1))
-            waiting.append(((*splits, (layer, neuron, -1)), columns, -1))
+            waiting.append((depth + 1, [(layer, neuron, 1)], columns, len(nodes) - 1))
+            waiting.append((depth + 1, [(layer, neuron, -1)], columns, -1))
         elif word in (END, EMPTY):
             ends += 1
             node.last_end = ends
@@ -188,7 +192,7 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
     return PhaseTree(cases, tuple(nodes))
 
 
-def _frame(reader: _Reader, widths: list[int], splits: tuple[Split, ...]) -> Frame:
+def _frame(reader: _Reader, widths: list[int], splits: list[Split]) -> Frame:
     columns = reader.take(2 * reader.one()).reshape(-1, 2).astype(np.int64)
     _check(columns, widths)
     refined: list[Refined] = []
@@ -196,7 +200,8 @@ def _frame(reader: _Reader, widths: list[int], splits: tuple[Split, ...]) -> Fra
         layer, count, shared = reader.one(), reader.one(), reader.one()
         neurons = reader.take(count).astype(np.int64)
         _check(np.stack([np.full(count, layer), neurons], axis=1), widths)
-        if (refined and layer <= refined[-1].layer) or shared > 1 or len(set(neurons.tolist())) != count:
+        ordered = layer < len(widths) and (not refined or layer > refined[-1].layer)
+        if not ordered or shared > 1 or not count or len(set(neurons.tolist())) != count:
             raise CheckError("the refined layers of a frame are out of order, or one is malformed")
         mine = np.flatnonzero(columns[:, 0] < layer)
         above = tuple(s for s, split in enumerate(splits) if split[0] < layer)

@@ -32,8 +32,9 @@ Ranges = dict[int, tuple[Floats, Floats]]  # by ReLU node: lower and upper (1, n
 
 @dataclass(frozen=True)
 class _Region:
-    """A node of the tree: bounds that hold on it, the columns of its frame, and the cases not yet proved."""
+    """A node of the tree: its splits, bounds that hold on it, the columns of its frame, the cases not yet proved."""
 
+    splits: tuple[Split, ...]
     ranges: Ranges
     columns: Ints
     pending: frozenset[int]
@@ -42,13 +43,14 @@ class _Region:
     def empty(self) -> bool:
         return any((l > u).any() for l, u in self.ranges.values())
 
-    def half(self, relu: int, neuron: int, sign: int) -> _Region:
+    def half(self, relu: int, split: Split) -> _Region:
+        _, neuron, sign = split
         lower, upper = (part.copy() for part in self.ranges[relu])
         if sign > 0:
             lower[0, neuron] = max(lower[0, neuron], 0.0)
         else:
             upper[0, neuron] = min(upper[0, neuron], 0.0)
-        return replace(self, ranges={**self.ranges, relu: (lower, upper)})
+        return replace(self, splits=(*self.splits, split), ranges={**self.ranges, relu: (lower, upper)})
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,16 @@ class PhaseProver:
                 for number, item in enumerate(node.items):
                     if isinstance(item, Frame):
                         if at or number or not self._is_root(item):
-                            region = self._framed(region, item, node.splits)
+                            region = self._framed(region, item)
                     else:
                         if node.first_end >= first_end:
-                            self._claim(region, item, node.splits)
+                            self._claim(region, item)
                         region = replace(region, pending=region.pending - {item.case})
                 if node.split is not None:
                     layer, neuron = node.split
                     relu = self.relus[layer]
-                    stack.append((node.second, region.half(relu, neuron, 1)))
-                    stack.append((at + 1, region.half(relu, neuron, -1)))
+                    stack.append((node.second, region.half(relu, (layer, neuron, 1))))
+                    stack.append((at + 1, region.half(relu, (layer, neuron, -1))))
                 elif region.pending if not node.empty else not (region.empty and self.within_caps):
                     self.refused.append(node.position)
             self._settle()
@@ -124,16 +126,16 @@ class PhaseProver:
         relaxation = self.bounder.relax(self.box, refine)
         self.sizes = relaxation.sizes
         self.within_caps = bool(relaxation.within_caps.all())
-        return _Region(relaxation.ranges, frame.columns, frozenset(range(len(self.tree.cases))))
+        return _Region((), relaxation.ranges, frame.columns, frozenset(range(len(self.tree.cases))))
 
-    def _framed(self, region: _Region, frame: Frame, splits: tuple[Split, ...]) -> _Region:
+    def _framed(self, region: _Region, frame: Frame) -> _Region:
         """Lemma R2, layer by layer."""
         ranges = dict(region.ranges)
         lines = {relu: lines_on(*ranges[relu]) for relu in self.relus}
         for refined in frame.refined:
             relu = self.relus[refined.layer]
             low, up = (part.copy() for part in ranges[relu])
-            self._refine(refined, frame.columns, splits, low, up, lines, self.sizes)
+            self._refine(refined, frame.columns, region.splits, low, up, lines, self.sizes)
             ranges[relu] = low, up
             lines[relu] = lines_on(low, up)
         return replace(region, ranges=ranges, columns=frame.columns)
@@ -185,11 +187,11 @@ class PhaseProver:
             out[relu] = Lines(below, slope, offset, size, shift)
         return out
 
-    def _claim(self, region: _Region, proof: Proof, splits: tuple[Split, ...]) -> None:
+    def _claim(self, region: _Region, proof: Proof) -> None:
         weights = np.zeros(len(self.rows.constant))
         weights[self.first_row[proof.case] : self.first_row[proof.case + 1]] = proof.weights
         lines = {relu: lines_on(*region.ranges[relu]) for relu in self.relus}
-        hinted = self._hinted(lines, region.columns, list(splits), proof.slopes[None], proof.multipliers[None])
+        hinted = self._hinted(lines, region.columns, list(region.splits), proof.slopes[None], proof.multipliers[None])
         self.claims.append(_Claim(proof.position, weights, hinted))
         if len(self.claims) >= PROOFS_AT_ONCE:
             self._settle()
