@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.checker.phase_words import EMPTY, END, FRAME, PROOF, RELU, Refined, chunk, frame, proof, split
 from verifier.checker.__main__ import exact_verdict_on, main
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source, Witness, read_evidence, read_source
 from verifier.checker.errors import CheckError
 from verifier.checker.network import Affine, Dense, Input, Network
-from verifier.checker.phases import MOST_SPLITS, RELU, phase_tree
+from verifier.checker.phase_tree import MOST_SPLITS, read_phase_tree
 from verifier.checker.tree import CLIP, LEAF, REF, SPLIT
 from verifier.checker.vnnlib import read_query
 from verifier.checker.witness import refute
@@ -38,7 +39,7 @@ def check(query: str, *chunks: Sequence[int]):
 
 def archive(words: Sequence[int] = (LEAF,), **changes: object) -> bytes:
     manifest = {
-        "format": "nncert", "version": 1, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
+        "format": "nncert", "version": 2, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
         "model": {"sha256": "0", "path": "a"}, "query": {"sha256": "0", "path": "b"}, "producer": "p", **changes,
     }  # fmt: skip
     file = io.BytesIO()
@@ -68,9 +69,88 @@ def test_chunks_cannot_multiply_the_work() -> None:
 
 
 def test_a_deep_phase_tree_is_refused_before_it_fills_memory() -> None:
-    words = np.array([0, 0] + [RELU, 0, 0] * 100_000, dtype=np.int64)
     with pytest.raises(CheckError, match=f"more than {MOST_SPLITS}"):
-        phase_tree(words, 0, 1)
+        phase_tree([1, 0] + [RELU, 0, 0] * 100_000)
+
+
+def test_a_wide_phase_tree_is_refused_before_it_fills_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = [*[RELU, 0, 0] * 20, *[END] * 21]
+    assert len(phase_tree([1, 0, *wide]).nodes) == 41
+    monkeypatch.setattr("verifier.checker.phase_tree.MOST_NODES", 40)
+    with pytest.raises(CheckError, match="more than 40 nodes"):
+        phase_tree([1, 0, *wide])
+
+
+def phase_tree(words: Sequence[int]):
+    """Read with ReLU layers of 3 and 2 neurons, and cases of one row and of two."""
+    return read_phase_tree(np.array(words, dtype=np.uint16), [3, 2], [1, 2])
+
+
+GOOD_FRAME = frame([(0, 1), (1, 0)], Refined(1, [1, 0], False, [[3]] * 4, [[]] * 4))
+BROKEN_TREES = {
+    "nothing": ([], "too early"),
+    "no case": (chunk([], [END]), "no case"),
+    "a case twice": (chunk([1, 1], [END]), "twice"),
+    "a case that does not exist": (chunk([2], [END]), "does not exist"),
+    "more cases than words": ([9, 0, END], "too early"),
+    "no ending": (chunk([0], proof(0, [1])), "too early"),
+    "one half": (chunk([0], split(0, 0), [END]), "too early"),
+    "a word more": (chunk([0], [END, END]), "goes on"),
+    "a word with no meaning": (chunk([0], [6]), "unknown word 6"),
+    "zero": (chunk([0], [0]), "unknown word 0"),
+    "a split of no layer": (chunk([0], split(2, 0), [END], [END]), "neuron"),
+    "a split of no neuron": (chunk([0], split(1, 2), [END], [END]), "neuron"),
+    "a column of no layer": (chunk([0], frame([(2, 0)]), [END]), "neuron"),
+    "a column of no neuron": (chunk([0], frame([(0, 3)]), [END]), "neuron"),
+    "a refined layer that does not exist": (chunk([0], frame([], Refined(2, [], False, [], [])), [END]), "refined"),
+    "a refined neuron that does not exist": (
+        chunk([0], frame([], Refined(1, [2], False, [[], []], [[], []])), [END]), "neuron",
+    ),
+    "a refined layer without neurons": (chunk([0], frame([], Refined(1, [], False, [], [])), [END]), "refined"),
+    "a refined neuron twice": (
+        chunk([0], frame([], Refined(1, [1, 1], False, [[]] * 4, [[]] * 4)), [END]), "refined",
+    ),
+    "refined layers out of order": (
+        chunk([0], frame([], *(Refined(k, [0], True, [[]], [[]]) for k in (1, 0))), [END]), "refined",
+    ),
+    "a refined layer twice": (
+        chunk([0], frame([], *(Refined(1, [0], True, [[]], [[]]) for _ in range(2))), [END]), "refined",
+    ),
+    "neither shared nor not": (chunk([0], [FRAME, 0, 1, 1, 0, 2], [END]), "refined"),
+    "a frame cut off": (chunk([0], GOOD_FRAME[:-1]), "too early"),
+    "columns without end": (chunk([0], [FRAME, 0xFFFF, 0, 0], [END]), "too early"),
+    "a proof of no case": (chunk([0], proof(1, [1, 1]), [END]), "proves case 1 of 1"),
+    "a proof cut off": (chunk([1], [PROOF, 0, 0, 0]), "too early"),
+    "a negative weight": (chunk([0], proof(0, [-1]), [END]), "negative"),
+    "a weight that is no number": (chunk([0], proof(0, [np.nan]), [END]), "not finite"),
+    "an infinite multiplier": (chunk([0], split(0, 0), proof(0, [1], [], [np.inf]), [END], [END]), "not finite"),
+    "a huge weight": (chunk([0], proof(0, [2e30]), [END]), "large"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN_TREES)
+def test_a_phase_tree_is_exactly_one_tree_about_what_exists(name: str) -> None:
+    words, said = BROKEN_TREES[name]
+    with pytest.raises(CheckError, match=said):
+        phase_tree(words)
+
+
+@pytest.mark.parametrize("value", [-1.0, -1e-30, np.nan, np.inf, 3e30])
+def test_multipliers_of_refined_neurons_are_in_range(value: float) -> None:
+    layer = Refined(1, [0], False, [[], []], [[1.0], [value]])
+    tree = phase_tree(chunk([0], split(0, 0), frame([], layer), [END], [END]))
+    (refined,) = tree.nodes[1].items[0].refined
+    with pytest.raises(CheckError, match="multiplier"):
+        _ = refined.multipliers  # read when they are asked for
+
+
+def test_what_is_broken_above_is_read_when_it_is_whole() -> None:
+    halves = [EMPTY], [*proof(1, [0], [1, 2], [3]), END]
+    tree = phase_tree(chunk([1, 0], GOOD_FRAME, proof(0, [1, 2], [7, 8]), split(1, 1), *halves))
+    assert tree.cases == (1, 0)
+    assert [(node.split, node.empty, node.first_end, node.last_end, node.second) for node in tree.nodes] == [
+        ((1, 1), False, 0, 2, 2), (None, True, 0, 1, 0), (None, False, 1, 2, 0),
+    ]  # fmt: skip
 
 
 def test_trees_are_not_unpacked_beyond_their_cap() -> None:

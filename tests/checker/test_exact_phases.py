@@ -1,49 +1,294 @@
-"""The rational audit proves the leaves of phase trees itself."""
+"""Phase trees worked out by hand, before the float checker and before the rational audit, which proves them itself.
+
+The network is y = relu(x) - relu(-x) and the row y - x > -1/4 on [-1, 1]. Truly y = x; relaxed, nothing above -1/2 can
+be shown before both neurons are split. Where their signs exclude each other but for x = 0, multipliers say so.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from verifier.checker.check import Checker
-from verifier.checker.container import Certificate, Source
+from tests.checker.phase_words import (
+    EMPTY,
+    END,
+    NOWHERE,
+    Refined,
+    certificate,
+    chunk,
+    float32,
+    frame,
+    half,
+    nibbles,
+    proof,
+    split,
+    words,
+)
+from verifier.checker.check import Checker, Verdict
+from verifier.checker.container import Certificate
 from verifier.checker.exact_tree import audit
-from verifier.checker.network import Affine, Dense, Input, Network, Relu
-from verifier.checker.phases import HINTED
-from verifier.checker.tree import FRAME, LEAF
+from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu
+from verifier.checker.phase_tree import Frame, Proof, read_phase_tree
+from verifier.checker.tree import LEAF, SPLIT
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
-
-def certificate(words: list[int]) -> Certificate:
-    nowhere = Source("", "", None)
-    return Certificate(nowhere, nowhere, 1, (np.array(words, dtype=np.int64),), "")
-
-
-@pytest.fixture
-def checker() -> Checker:
-    """relu(x) + 1 > 0 on [-1, 1]."""
-    one = np.ones((1, 1))
-    nodes = (
-        Input(1),
-        Affine(((0, Dense(one)),), np.zeros(1)),
-        Relu(1),
-        Affine(((2, Dense(one)),), np.ones(1)),
-    )
-    row = QueryRow({}, {0: Fraction(1)}, Fraction(0), True)
-    case = QueryCase(lower=(Fraction(-1),), upper=(Fraction(1),), rows=(row,), empty=False)
-    return Checker(Network(nodes, (1, 1, 1, 1)), (case,))
+Judge = Callable[[Checker, Certificate], Verdict]
+FIRST = (Input(1), Affine(((0, Dense(np.array([[1.0], [-1.0]]))),), np.zeros(2)), Relu(1))
+ONE_LAYER = Network((*FIRST, Affine(((2, Dense(np.array([[1.0, -1.0]]))),), np.zeros(1))), (1, 2, 2, 1))
+QUARTER = Fraction(1, 4)
+SAME_SIGNS, OTHER_SIGNS = [1.0, 0.0], [0.0, 0.0]  # multipliers of the two splits
 
 
-def test_a_leaf_is_proved(checker: Checker) -> None:
-    assert audit(checker, certificate([LEAF])).accepted
+@pytest.fixture(params=[lambda c, evidence: c.check(evidence, None), audit], ids=["float", "exact"])
+def judge(request: pytest.FixtureRequest) -> Judge:
+    return request.param
 
 
-def test_a_phase_tree_is_not_passed_over(checker: Checker) -> None:
-    one_as_float32 = np.array([1.0], dtype="<f4").view("<u2").astype(np.int64).tolist()
-    proof = certificate([FRAME, 0, HINTED, *one_as_float32])
-    assert checker.check(proof, None).accepted
-    assert audit(checker, proof).accepted
-    without_weight = audit(checker, certificate([FRAME, 0, HINTED, 0, 0]))
-    assert [failure.position for _, _, failure in without_weight.failures] == [2]
+def row(above: Fraction) -> QueryRow:
+    """y - x > above."""
+    return QueryRow({0: Fraction(-1)}, {0: Fraction(1)}, -above, True)
+
+
+def case(*rows: QueryRow, lower: Fraction = Fraction(-1), upper: Fraction = Fraction(1)) -> QueryCase:
+    return QueryCase(lower=(lower,), upper=(upper,), rows=rows, empty=False)
+
+
+def checker_of(*cases: QueryCase) -> Checker:
+    return Checker(ONE_LAYER, cases)
+
+
+def leaf(multipliers: list[float], *cases: int) -> list[int]:
+    return [*(w for c in cases for w in proof(c, [1], [], multipliers)), END]
+
+
+def both_split(*cases: int) -> list[int]:
+    """The nodes below the root: (-, -), (-, +), (+, -), (+, +)."""
+    leaves = [leaf(hints, *cases) for hints in (SAME_SIGNS, OTHER_SIGNS, OTHER_SIGNS, SAME_SIGNS)]
+    halves = [[*split(0, 1), *leaves[0], *leaves[1]], [*split(0, 1), *leaves[2], *leaves[3]]]
+    return [*split(0, 0), *halves[0], *halves[1]]
+
+
+def positions(verdict: Verdict) -> list[int]:
+    return [failure.position for _, _, failure in verdict.failures]
+
+
+def test_splits_prove_what_a_leaf_does_not(judge: Judge) -> None:
+    checker = checker_of(case(row(-QUARTER)))
+    assert not judge(checker, Certificate(NOWHERE, NOWHERE, 1, (words([LEAF]),), "")).accepted
+    verdict = judge(checker, certificate(1, chunk([0], both_split(0))))
+    assert verdict.accepted
+    assert verdict.leaves == 4
+
+
+def test_a_false_claim_is_refused(judge: Judge) -> None:
+    assert not judge(checker_of(case(row(Fraction(0)))), certificate(1, chunk([0], both_split(0)))).accepted
+
+
+def test_without_the_multipliers_the_impossible_signs_stay_open(judge: Judge) -> None:
+    leaves = leaf(OTHER_SIGNS, 0)
+    tree = chunk([0], split(0, 0), split(0, 1), leaves, leaves, split(0, 1), leaves, leaves)
+    assert positions(judge(checker_of(case(row(-QUARTER))), certificate(1, tree))) == [8, 8 + 3 * len(leaves) + 3]
+
+
+def test_a_proof_without_weight_proves_nothing(judge: Judge) -> None:
+    tree = chunk([0], proof(0, [0]), [END])
+    assert positions(judge(checker_of(case(row(Fraction(-9)))), certificate(1, tree))) == [2]
+    assert judge(checker_of(case(row(Fraction(-9)))), certificate(1, chunk([0], proof(0, [1]), [END]))).accepted
+
+
+def test_an_ending_without_a_proof_is_refused_where_it_stands(judge: Judge) -> None:
+    tree = chunk([0], split(0, 0), [END], [END])
+    assert positions(judge(checker_of(case(row(Fraction(-9)))), certificate(1, tree))) == [5, 6]
+
+
+def test_a_proof_counts_for_everything_below_it_and_for_nothing_beside_it(judge: Judge) -> None:
+    checker = checker_of(case(row(Fraction(-9))))
+    above = chunk([0], proof(0, [1]), split(0, 0), [END], split(0, 1), [END], [END])
+    assert judge(checker, certificate(1, above)).accepted
+    beside = chunk([0], split(0, 0), proof(0, [1], [], [0]), [END], [END])
+    assert positions(judge(checker, certificate(1, beside))) == [len(beside) - 1]
+
+
+def test_empty_where_something_is_left_is_refused(judge: Judge) -> None:
+    """On [0, 1] the half x <= 0 is a single point: still not empty."""
+    for lower in (Fraction(-1), Fraction(0)):
+        checker = checker_of(case(row(Fraction(-9)), lower=lower))
+        tree = chunk([0], split(0, 0), [EMPTY], [EMPTY])
+        assert positions(judge(checker, certificate(1, tree))) == [5, 6]
+    assert positions(judge(checker, certificate(1, chunk([0], [EMPTY])))) == [2]
+
+
+def test_empty_where_nothing_is_left_is_accepted(judge: Judge) -> None:
+    checker = checker_of(case(row(-QUARTER), lower=Fraction(1, 2)))
+    rest = leaf([0], 0)
+    assert judge(checker, certificate(1, chunk([0], split(0, 0), [EMPTY], rest))).accepted
+    assert positions(judge(checker, certificate(1, chunk([0], split(0, 0), [EMPTY], [EMPTY])))) == [6]
+    assert positions(judge(checker, certificate(1, chunk([0], split(0, 0), rest, [EMPTY])))) != []
+
+
+def test_an_ending_that_is_not_called_empty_does_not_count_as_such(judge: Judge) -> None:
+    checker = checker_of(case(row(-QUARTER), lower=Fraction(1, 2)))
+    assert positions(judge(checker, certificate(1, chunk([0], split(0, 0), [END], leaf([0], 0))))) == [5]
+
+
+def test_one_tree_proves_several_cases(judge: Judge) -> None:
+    checker = checker_of(case(row(-QUARTER)), case(row(Fraction(-9))), case(row(Fraction(-1, 3))))
+    assert judge(checker, certificate(3, chunk([0, 1, 2], proof(1, [1]), both_split(0, 2)))).accepted
+    assert judge(checker, certificate(3, chunk([2, 0, 1], proof(2, [1]), both_split(0, 1)))).accepted
+
+
+def test_a_proof_of_one_case_does_not_prove_another(judge: Judge) -> None:
+    """The second row is false at every x; the first one's proof must not cover it, whatever the order."""
+    for cases in ((case(row(-QUARTER)), case(row(QUARTER))), (case(row(QUARTER)), case(row(-QUARTER)))):
+        true = 0 if cases[0].rows[0].constant > 0 else 1
+        for named in ([0, 1], [1, 0]):
+            at = named.index(true)
+            verdict = judge(checker_of(*cases), certificate(2, chunk(named, both_split(at))))
+            assert not verdict.accepted
+            twice = chunk(named, proof(at, [1]), both_split(at, at))
+            assert not judge(checker_of(*cases), certificate(2, twice)).accepted
+
+
+def test_a_tree_has_to_speak_of_every_case_that_refers_to_it(judge: Judge) -> None:
+    checker = checker_of(case(row(-QUARTER)), case(row(Fraction(-9))))
+    with pytest.raises(Exception, match="every case"):
+        judge(checker, certificate(2, chunk([0], both_split(0))))
+
+
+def test_cases_with_other_boxes_do_not_share_a_tree() -> None:
+    half_box = case(row(-QUARTER), upper=Fraction(1, 2))
+    checker = checker_of(case(row(-QUARTER)), half_box)
+    with pytest.raises(Exception, match="two different boxes"):
+        checker.check(certificate(2, chunk([0, 1], both_split(0, 1))), None)
+
+
+def test_the_audit_walks_a_shared_tree_on_every_box_that_refers_to_it() -> None:
+    """The float check refuses this already; alone, the audit is not misled either: x > 1/4 on the upper half only."""
+    x_above = QueryRow({0: Fraction(1)}, {}, -QUARTER, True)
+    upper, whole = case(x_above, lower=Fraction(1, 2)), case(x_above)
+    tree = chunk([0, 1], proof(0, [1]), proof(1, [1]), [END])
+    assert audit(checker_of(upper, upper), certificate(2, tree)).accepted
+    assert [k for k, _, _ in audit(checker_of(upper, whole), certificate(2, tree)).failures] == [1, 1]
+
+
+def test_one_case_may_not_use_a_tree_on_two_boxes() -> None:
+    checker = checker_of(case(row(-QUARTER)))
+    root = words([SPLIT, 3, 0, 1, 3, 0, 1])
+    evidence = Certificate(NOWHERE, NOWHERE, 1, (root, words(chunk([0], both_split(0)))), "")
+    with pytest.raises(Exception, match="two different boxes"):
+        checker.check(evidence, None)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 4, 5, 7, 100])
+def test_parts_prove_the_whole_together(parts: int) -> None:
+    """Whatever the tree is cut into: what is true is proved, and one bad place anywhere is found once."""
+    cases = case(row(-QUARTER)), case(row(Fraction(-9))), case(row(Fraction(-8)))
+    top = [*proof(1, [1]), *split(0, 0), *proof(2, [1], [], [0])]  # a proof at the root, one above two leaves
+    below = both_split(0)[3:]
+    middle = len(below) // 2
+    good = chunk([0, 1, 2], top, below[:middle], proof(2, [1], [], [0]), below[middle:])
+    verdict = checker_of(*cases).check(certificate(3, good), None, parts)
+    assert verdict.accepted
+    assert verdict.leaves == 4
+    tree = read_phase_tree(words(good), [2], [1, 1, 1])
+    places = [item.position for node in tree.nodes for item in node.items if isinstance(item, Proof)]
+    assert len(places) == 7
+    for at in places:
+        bad = list(good)
+        bad[at + 2 : at + 4] = float32(0.0)
+        assert positions(checker_of(*cases).check(certificate(3, bad), None, parts)) == [at]
+    for node in (node for node in tree.nodes if node.split is None):
+        end = node.items[-1].position + len(leaf([0, 0], 0)) - 1
+        bad = [*good[:end], EMPTY, *good[end + 1 :]]
+        assert positions(checker_of(*cases).check(certificate(3, bad), None, parts)) == [node.position]
+
+
+# --- frames below the root --------------------------------------------------------------------------------------------
+
+# z = relu(x) - relu(-x) - x + 1/4, which is 1/4, and the row 3/10 - relu(z) > 0.
+STRAIGHT = Gather(np.zeros(1, dtype=np.int64))
+TWO_LAYERS = Network(
+    (
+        *FIRST,
+        Affine(((0, Dense(np.array([[-1.0]]))), (2, Dense(np.array([[1.0, -1.0]])))), np.full(1, 0.25)),
+        Relu(3),
+        Affine(((4, STRAIGHT),), np.zeros(1)),
+    ),
+    (1, 2, 2, 1, 1, 1),
+)
+COLUMNS = [(0, 0), (0, 1), (1, 0)]
+
+
+def two_layers_below(threshold: Fraction) -> Checker:
+    return Checker(TWO_LAYERS, (case(QueryRow({}, {0: Fraction(-1)}, threshold, True)),))
+
+
+def framed_leaf(same_signs: bool, refined: bool, lower: float = 1.0, upper: float = 1.0) -> list[int]:
+    """Bounds of z by multipliers of the first split from below and of the second from above."""
+    rows = [[lower, 0.0], [0.0, upper]] if same_signs else [[0.0, 0.0], [0.0, 0.0]]
+    layer = Refined(1, [0], False, [[0, 0], [0, 0]], rows)
+    final = [0.0, 1.0] if same_signs else [0.0, 0.0]
+    return [*(frame(COLUMNS, layer) if refined else []), *proof(0, [1], [0, 0, 0], final), END]
+
+
+def two_layers(*leaves: list[int]) -> list[int]:
+    a, b, c, d = leaves
+    return chunk([0], frame(COLUMNS), split(0, 0), split(0, 1), a, b, split(0, 1), c, d)
+
+
+def test_bounds_computed_anew_count_for_what_lies_below(judge: Judge) -> None:
+    checker = two_layers_below(Fraction(3, 10))
+    good = [framed_leaf(same, True) for same in (True, False, False, True)]
+    assert judge(checker, certificate(1, two_layers(*good))).accepted
+    for i, same in enumerate((True, False, False, True)):
+        stale = [*good[:i], framed_leaf(same, False), *good[i + 1 :]]
+        assert len(positions(judge(checker, certificate(1, two_layers(*stale))))) == 1
+
+
+def test_bounds_of_no_use_are_only_loose(judge: Judge) -> None:
+    """Multipliers on the wrong rows make the range of z wide again: refused, not misled."""
+    checker = two_layers_below(Fraction(3, 10))
+    wrong = framed_leaf(True, True, 0.0, 4.0)
+    other = framed_leaf(False, True)
+    assert len(positions(judge(checker, certificate(1, two_layers(wrong, other, other, wrong))))) == 2
+    false = two_layers_below(QUARTER)
+    good = [framed_leaf(same, True) for same in (True, False, False, True)]
+    assert not judge(false, certificate(1, two_layers(*good))).accepted
+
+
+# --- what the words hold ----------------------------------------------------------------------------------------------
+
+
+def test_hints_are_read_as_the_format_says() -> None:
+    """Slopes four and two to a word, multipliers in 16 and 32 bits, columns and splits of earlier layers only."""
+    columns = [(0, 0), (1, 1), (0, 1), (0, 2), (1, 0), (0, 3), (0, 4)]
+    slopes = [[1, 2, 3, 4, 15], [15, 0, 7, 8, 9]]
+    refined = Refined(1, [1], False, slopes, [[0.5, 3.25], [1e-3, 0.0]])
+    shared = Refined(2, [2, 0], True, [[5, 0, 10, 1, 2, 3, 15]], [[2.0, 1.0, 0.25]])
+    path = [*split(0, 0), END, *split(1, 0), END, *split(0, 4)]
+    here = [*frame(columns, refined, shared), *proof(0, [0.1, 7], [0, 255, 51, 1, 2, 3, 254], [1e-9, 2, 3]), END]
+    tree = read_phase_tree(words(chunk([0], path, here, [END])), [5, 2, 3], [2])
+    (node,) = [node for node in tree.nodes if node.items]
+    (found, claim) = node.items
+    assert isinstance(found, Frame)
+    assert isinstance(claim, Proof)
+    assert found.columns.tolist() == [list(pair) for pair in columns]
+    assert [(r.layer, r.neurons.tolist(), r.shared) for r in found.refined] == [(1, [1], False), (2, [2, 0], True)]
+    assert found.refined[0].slopes == pytest.approx(np.array(slopes) / 15)
+    assert found.refined[0].multipliers == pytest.approx(np.array([[0.5, 3.25], [1e-3, 0.0]]), rel=2**-7)
+    assert (found.refined[0].multipliers <= np.array([[0.5, 3.25], [1e-3, 0.0]])).all()
+    assert found.refined[1].slopes == pytest.approx(np.array(shared.slopes) / 15)
+    assert found.refined[1].multipliers.tolist() == [[2.0, 1.0, 0.25]]
+    assert claim.slopes == pytest.approx(np.array([0, 255, 51, 1, 2, 3, 254]) / 255)
+    assert claim.weights.tolist() == [float(np.float32(0.1)), 7.0]
+    assert claim.multipliers.tolist() == [float(np.float32(1e-9)), 2.0, 3.0]
+
+
+def test_packing_leaves_no_slope_out() -> None:
+    assert nibbles([1, 2, 3, 4, 15]) == [0x1234, 0xF000]
+    assert nibbles([]) == []
+    assert half(1.0) == 0x3F80
+    assert float32(1.0) == [0, 0x3F80]
