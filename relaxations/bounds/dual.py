@@ -18,7 +18,7 @@ Array = Any
 
 
 class Frame(NamedTuple):
-    """A box, |x - mid| <= rad (inputs,), and pre-activation bounds per ReLU layer, (1, n) or one line per row (N, n)."""
+    """A box, |x - mid| <= rad (inputs,), and pre-activation bounds per ReLU layer, (1, n) for all rows or (N, n)."""
 
     mid: Array
     rad: Array
@@ -112,7 +112,7 @@ def evaluate(
 def backward(
     network: ReluNetwork, target: Layer, frame: Frame, lines: Lines, duals: Duals, xp: ModuleType
 ) -> tuple[Array, Array, list[tuple[Array, Array, Array]]]:
-    """The bound alone (N,), the coefficients on the input (N, inputs), and per layer: coefficient, slope, lower line."""
+    """The bound (N,), the coefficients on the input (N, inputs), and per layer: coefficient, slope, lower line."""
     constant = duals.weights @ target.bias
     coefs: dict[int, Array] = {}
     _pull(target, duals.weights, coefs)

@@ -8,7 +8,7 @@ certificate stores *before* the bound that is used is computed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from relaxations.bounds.ascent import Rates, ascend
 from relaxations.bounds.dual import Duals, Frame, backward, evaluate, lines
 from relaxations.maps.linear import nonzeros
 from relaxations.network import Layer, ReluNetwork, push
+from verifier.engine.phases.batch import Batch, as_stored, halved, padded
 from verifier.engine.phases.branching import candidates
 from verifier.engine.phases.node import COARSE, FINE, FinalDuals, Node, RowDuals
 
@@ -97,7 +98,7 @@ class Bounding:
             return
         slopes = tuple(COARSE * (u > -l)[None].astype(np.uint8) for l, u in zip(node.lower[:k], node.upper[:k]))
         node.rows[k] = RowDuals(unstable, slopes, np.zeros((1, 0), dtype=np.float32), None)
-        self._ascend_rows([node], k, [unstable], 0, ROOT_RATES, keep=False)
+        self._bound_rows([node], k, [unstable])
 
     def deepen(self, root: Node) -> None:
         """Improve the root's bounds, each neuron with slopes of its own, on every layer where that pays."""
@@ -135,196 +136,191 @@ class Bounding:
         for k in sorted(self.deep):
             mine, neurons = [], []
             for node in nodes:
-                if node.changed < k and not node.empty and k in node.rows and not node.rows[k].shared:
+                if node.changed < k and not node.empty and k in node.rows:
                     unstable = _unstable(node, k)
                     if len(unstable):
                         mine.append(node), neurons.append(unstable)
             if mine:
-                self._ascend_rows(mine, k, neurons, 0, RATES, keep=False)
+                self._bound_rows(mine, k, neurons)
         alive = [node for node in nodes if not node.empty]
-        totals = {id(node): 0.0 for node in nodes}
+        missing = {id(node): 0.0 for node in nodes}
         if alive:
-            depth = len(self.network.layers)
             finals = [self._opened(node) for node in alive]
-            frames, phases = self._frames(alive, depth), _phases(alive, depth)
-            rows = [(i, p) for i, node in enumerate(alive) for p in range(len(node.pending))]
-            for at in range(0, len(rows), self.rows_at_once[-1]):
-                o, p = (np.array(part) for part in zip(*rows[at : at + self.rows_at_once[-1]]))
-                slopes = [[s for s in final.slopes] for final in finals]
-                duals = Duals(
-                    tuple(_rows(slopes, j, o, p).astype(np.float32) / FINE for j in range(depth)),
-                    self._spread(alive, [final.multipliers for final in finals], o, p, depth),
-                    np.stack([finals[i].weights[q] for i, q in zip(o, p)]),
-                )
-                frame = Frame(self.mid32, self.rad32, *(tuple(b[o] for b in side) for side in frames))
-                drawn = lines(frame, tuple(None if s is None else s[o] for s in phases), np)
+            for batch, o, _, duals in self._final_rows(alive, finals):
+                frame, drawn = batch.lines(o)
                 bound = backward(self.network, self.layer, frame, drawn, duals, np)[0]
                 for i, value in zip(o, bound):
-                    totals[id(alive[i])] += min(0.0, float(value))
-        return [totals[id(node)] for node in nodes]
+                    missing[id(alive[i])] += min(0.0, float(value))
+        return [missing[id(node)] for node in nodes]
 
-    def _ascend_rows(
-        self, nodes: list[Node], k: int, neurons: list[np.ndarray], steps: int, rates: Rates, keep: bool = True
-    ) -> None:
-        """Bound ``neurons[i]`` of layer k in node i, from its stored duals; with ``keep``, store the better ones."""
-        layer = self.network.layers[k]
-        frames = self._frames(nodes, k)
-        phases = _phases(nodes, k)
-        # One entry per row: node, position among the node's stored rows, neuron, sign.
+    def _rows_of(self, nodes: Sequence[Node], k: int, neurons: Sequence[np.ndarray]) -> np.ndarray:
+        """Rows of layer k, lower bounds before upper ones: node, place among its stored rows, neuron, sign (4, N)."""
         parts = []
         for i, (node, chosen) in enumerate(zip(nodes, neurons)):
-            stored = node.rows[k].neurons
+            stored, ones = node.rows[k].neurons, np.ones(len(chosen), dtype=int)
             at = np.searchsorted(stored, chosen)
-            parts.append(np.stack([np.full(len(chosen), i), at, chosen, np.ones(len(chosen), dtype=int)]))
-            parts.append(np.stack([np.full(len(chosen), i), at + len(stored), chosen, -np.ones(len(chosen), dtype=int)]))
-        owner, place, neuron, sign = np.concatenate(parts, axis=1)
-        bound = np.empty(len(owner))
-        updated = [[s.copy() for s in node.rows[k].slopes] for node in nodes]
-        multipliers = [_padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]
-        gaps = [[g.copy() for g in node.rows[k].gap or ()] for node in nodes]
-        for at in range(0, len(owner), self.rows_at_once[k]):
-            part = slice(at, at + self.rows_at_once[k])
-            o, p, n = owner[part], place[part], neuron[part]
-            weights = np.zeros((len(o), len(layer.bias)), dtype=np.float32)
-            weights[np.arange(len(o)), n] = sign[part]
-            shared = nodes[0].rows[k].shared
-            if shared:
-                slopes = tuple(np.repeat(s, len(o), axis=0).astype(np.float32) / COARSE for s in updated[0])
-            else:
-                slopes = tuple(_rows(updated, j, o, p).astype(np.float32) / COARSE for j in range(k))
-            duals = Duals(slopes, self._spread(nodes, multipliers, o, p, k), weights)
-            frame = Frame(self.mid32, self.rad32, *(tuple(b[o] for b in side) for side in frames))
-            drawn = lines(frame, tuple(None if s is None else s[o] for s in phases), np)
-            if not keep:
-                bound[part] = backward(self.network, layer, frame, drawn, duals, np)[0]
-            else:
-                duals = _stored(ascend(self.network, layer, frame, drawn, duals, steps, rates), COARSE)
-                seen = evaluate(self.network, layer, frame, drawn, duals, np, with_cost=True)
-                bound[part] = seen.bound
-                for j in range(k):
-                    steps_j = np.round(duals.slopes[j] * COARSE).astype(np.uint8)
-                    cost = _halved(seen.cost[j])
-                    for i in np.unique(o):
-                        mine = o == i
-                        updated[i][j][p[mine]] = steps_j[mine]
-                        gaps[i][j][p[mine]] = cost[mine]
-                _gather_multipliers(nodes, duals.multipliers, o, p, multipliers)
-        for i, (node, chosen) in enumerate(zip(nodes, neurons)):
-            if keep:
-                stored = node.rows[k].neurons
-                node.rows[k] = RowDuals(stored, tuple(updated[i]), multipliers[i], tuple(gaps[i]))
-            low, up = bound[(owner == i) & (sign > 0)], -bound[(owner == i) & (sign < 0)]
-            self._intersect(node, k, chosen, low, up)
+            parts.append(np.stack([i * ones, at, chosen, ones]))
+            parts.append(np.stack([i * ones, at + len(stored), chosen, -ones]))
+        return np.concatenate(parts, axis=1)
 
-    def _intersect(self, node: Node, k: int, neurons: np.ndarray, low: np.ndarray, up: np.ndarray) -> None:
-        lower, upper = node.lower[k].copy(), node.upper[k].copy()
-        pad = PAD * self.caution * np.maximum(np.abs(low), np.abs(up))
-        lower[neurons] = np.maximum(lower[neurons], low - pad)
-        upper[neurons] = np.minimum(upper[neurons], up + pad)
-        node.empty = node.empty or bool((lower > upper).any())
-        node.lower[k], node.upper[k] = lower, upper
+    def _bound_rows(self, nodes: list[Node], k: int, neurons: list[np.ndarray]) -> None:
+        """Bound ``neurons[i]`` of layer k in node i by its stored duals as they are."""
+        layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
+        owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
+        if nodes[0].rows[k].shared:
+            place = np.zeros_like(place)
+        slopes = [node.rows[k].slopes for node in nodes]
+        multipliers = [padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]
+        bound = np.empty(len(owner))
+        for part in _parts(len(owner), self.rows_at_once[k]):
+            o, p = owner[part], place[part]
+            weights = _signed_units(neuron[part], sign[part], len(layer.bias))
+            duals = Duals(batch.slopes(slopes, o, p, COARSE), batch.multipliers(multipliers, o, p), weights)
+            bound[part] = backward(self.network, layer, *batch.lines(o), duals, np)[0]
+        self._intersect(nodes, k, neurons, owner, sign, bound)
+
+    def _ascend_rows(self, nodes: list[Node], k: int, neurons: list[np.ndarray], steps: int, rates: Rates) -> None:
+        """Bound ``neurons[i]`` of layer k in node i by ascent from its stored duals; the better ones are stored."""
+        layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
+        owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
+        slopes = [[s.copy() for s in node.rows[k].slopes] for node in nodes]
+        multipliers = [padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]
+        gaps = [[g.copy() for g in node.rows[k].gap or ()] for node in nodes]
+        bound = np.empty(len(owner))
+        for part in _parts(len(owner), self.rows_at_once[k]):
+            o, p = owner[part], place[part]
+            weights = _signed_units(neuron[part], sign[part], len(layer.bias))
+            duals = Duals(batch.slopes(slopes, o, p, COARSE), batch.multipliers(multipliers, o, p), weights)
+            frame, drawn = batch.lines(o)
+            duals = as_stored(ascend(self.network, layer, frame, drawn, duals, steps, rates), COARSE)
+            seen = evaluate(self.network, layer, frame, drawn, duals, np, with_cost=True)
+            bound[part] = seen.bound
+            batch.store(duals, o, p, COARSE, slopes, multipliers)
+            for i in np.unique(o):
+                rows = np.flatnonzero(o == i)
+                for j in range(k):
+                    gaps[i][j][p[rows]] = halved(seen.cost[j][rows])
+        for i, node in enumerate(nodes):
+            node.rows[k] = RowDuals(node.rows[k].neurons, tuple(slopes[i]), multipliers[i], tuple(gaps[i]))
+        self._intersect(nodes, k, neurons, owner, sign, bound)
+
+    def _intersect(
+        self,
+        nodes: Sequence[Node],
+        k: int,
+        neurons: Sequence[np.ndarray],
+        owner: np.ndarray,
+        sign: np.ndarray,
+        bound: np.ndarray,
+    ) -> None:
+        """Take over new bounds of layer k where they are better, a little wider than they were computed."""
+        for i, (node, chosen) in enumerate(zip(nodes, neurons)):
+            low, up = bound[(owner == i) & (sign > 0)], -bound[(owner == i) & (sign < 0)]
+            lower, upper = node.lower[k].copy(), node.upper[k].copy()
+            pad = PAD * self.caution * np.maximum(np.abs(low), np.abs(up))
+            lower[chosen] = np.maximum(lower[chosen], low - pad)
+            upper[chosen] = np.minimum(upper[chosen], up + pad)
+            node.empty = node.empty or bool((lower > upper).any())
+            node.lower[k], node.upper[k] = lower, upper
+
+    def _final_rows(
+        self, nodes: Sequence[Node], finals: Sequence[FinalDuals]
+    ) -> Iterator[tuple[Batch, np.ndarray, np.ndarray, Duals]]:
+        """The open cases' rows of the nodes with their duals, so many at a time."""
+        batch = Batch(nodes, len(self.network.layers), self.mid32, self.rad32)
+        count = [len(node.pending) for node in nodes]
+        owner = np.repeat(np.arange(len(nodes)), count)
+        place = np.concatenate([np.arange(n) for n in count])
+        slopes, multipliers = [final.slopes for final in finals], [final.multipliers for final in finals]
+        for part in _parts(len(owner), self.rows_at_once[-1]):
+            o, p = owner[part], place[part]
+            weights = np.stack([finals[i].weights[q] for i, q in zip(o, p)])
+            yield batch, o, p, Duals(batch.slopes(slopes, o, p, FINE), batch.multipliers(multipliers, o, p), weights)
 
     def conclude(self, nodes: Sequence[Node], steps: int) -> list[list[tuple[int, FinalDuals]]]:
         """Bound the open cases of every node: those proved leave ``pending`` and are returned with their duals."""
-        depth = len(self.network.layers)
+        proved: dict[int, list[tuple[int, FinalDuals]]] = {id(node): [] for node in nodes}
         alive = [node for node in nodes if not node.empty]
         if not alive:
-            return [[] for _ in nodes]
-        finals = {id(node): self._opened(node) for node in alive}
-        rows = [(i, p) for i, node in enumerate(alive) for p in range(len(node.pending))]
-        proved: dict[int, list[tuple[int, FinalDuals]]] = {id(node): [] for node in nodes}
-        costs: dict[int, list[np.ndarray]] = {}
-        kept: dict[int, list[int]] = {id(node): [] for node in alive}
-        frames, phases = self._frames(alive, depth), _phases(alive, depth)
-        stored = [[s.copy() for s in finals[id(node)].slopes] for node in alive]
-        multipliers = [finals[id(node)].multipliers.copy() for node in alive]
-        weights = [finals[id(node)].weights.copy() for node in alive]
+            return list(proved.values())
+        finals = [self._opened(node) for node in alive]
+        views: list[_View] = [_View(len(self.network.layers)) for _ in alive]
         single = np.diff(self.target.first).max(initial=1) == 1
         rates = RATES if single else RATES._replace(weights=WEIGHT_RATE)
-        for at in range(0, len(rows), self.rows_at_once[-1]):
-            o, p = (np.array(part) for part in zip(*rows[at : at + self.rows_at_once[-1]]))
-            slopes = tuple(_rows(stored, j, o, p).astype(np.float32) / FINE for j in range(depth))
-            duals = Duals(
-                slopes,
-                self._spread(alive, multipliers, o, p, depth),
-                np.stack([weights[i][q] for i, q in zip(o, p)]),
-            )
-            frame = Frame(self.mid32, self.rad32, *(tuple(b[o] for b in side) for side in frames))
-            drawn = lines(frame, tuple(None if s is None else s[o] for s in phases), np)
+        for batch, o, p, duals in self._final_rows(alive, finals):
+            frame, drawn = batch.lines(o)
             duals = ascend(self.network, self.layer, frame, drawn, duals, steps, rates, EASY * self.least)
-            duals = _stored(duals, FINE)
+            duals = as_stored(duals, FINE)
             seen = evaluate(self.network, self.layer, frame, drawn, duals, np, with_cost=True)
-            sure = np.zeros(len(o), dtype=bool)
-            close = np.flatnonzero(seen.bound > self.least)
-            if len(close):
-                sure[close] = self._exactly(frame, drawn.phase, duals, close) > self.least
-            _gather_multipliers(alive, duals.multipliers, o, p, multipliers)
+            sure = seen.bound > self.least
+            if sure.any():
+                sure[sure] = self._exactly(frame, drawn.phase, duals, np.flatnonzero(sure)) > self.least
+            multipliers = [final.multipliers for final in finals]
+            batch.store(duals, o, p, FINE, [final.slopes for final in finals], multipliers)
             for r, (i, q) in enumerate(zip(o, p)):
-                node = alive[i]
-                weights[i][q] = duals.weights[r]
-                for j in range(depth):
-                    stored[i][j][q] = np.round(duals.slopes[j][r] * FINE).astype(np.uint8)
+                finals[i].weights[q] = duals.weights[r]
                 if sure[r]:
-                    one = FinalDuals(tuple(s[q] for s in stored[i]), multipliers[i][q], weights[i][q])
-                    proved[id(node)].append((int(node.pending[q]), one))
-                    continue
-                kept[id(node)].append(q)
-                node.missing = min(0.0, float(seen.bound[r])) + (node.missing if len(kept[id(node)]) > 1 else 0.0)
-                if seen.bound[r] < node.bound or len(kept[id(node)]) == 1:
-                    node.bound, node.point = float(seen.bound[r]), seen.point[r].astype(float)
-                    node.worst = int(node.pending[q])
-                cost = [c[r].astype(float) for c in seen.cost]
-                costs[id(node)] = [a + b for a, b in zip(costs[id(node)], cost)] if id(node) in costs else cost
-        for i, node in enumerate(alive):
-            left = np.array(kept[id(node)], dtype=int)
-            node.final = FinalDuals(tuple(stored[i]), multipliers[i], weights[i])[left]
-            node.pending = node.pending[left]
+                    proved[id(alive[i])].append((int(alive[i].pending[q]), finals[i][q]))
+                else:
+                    views[i].add(int(q), float(seen.bound[r]), seen.point[r], [c[r] for c in seen.cost])
+        for node, final, view in zip(alive, finals, views):
+            left = np.array(view.places, dtype=int)
             if len(left):
+                node.bound, node.point, node.missing = view.bound, view.point, view.missing
+                node.worst = int(node.pending[view.worst])
                 heavy = sum(2.0 * len(_unstable(node, k)) * float(self.work[k]) for k in self.deep) > HEAVY
-                node.candidates = candidates(node, costs[id(node)], *(FEW if heavy else MANY))
-        return [proved[id(node)] for node in nodes]
+                node.candidates = candidates(node, view.cost, *(FEW if heavy else MANY))
+            node.final, node.pending = final[left], node.pending[left]
+        return list(proved.values())
 
     def _opened(self, node: Node) -> FinalDuals:
-        """The node's final duals, with default slopes where there are none yet and multipliers for new splits."""
-        final = node.final
-        slopes = final.slopes
+        """A copy of the node's final duals, default slopes where there are none yet, multipliers for new splits."""
+        final, slopes = node.final, tuple(s.copy() for s in node.final.slopes)
         if not slopes:
             count = len(node.pending)
             default = (FINE * (u > -l)[None].astype(np.uint8) for l, u in zip(node.lower, node.upper))
             slopes = tuple(np.repeat(s, count, axis=0) for s in default)
-        return FinalDuals(slopes, _padded(final.multipliers, len(node.splits)), final.weights)
+        return FinalDuals(slopes, padded(final.multipliers, len(node.splits)), final.weights.copy())
 
     def _exactly(self, frame: Frame, phases: tuple[np.ndarray | None, ...], duals: Duals, at: np.ndarray) -> np.ndarray:
         """The same bounds in float64, of the rows ``at``."""
 
         def pick(parts: tuple[np.ndarray | None, ...]) -> tuple[np.ndarray | None, ...]:
-            return tuple(None if part is None else part[at].astype(float) for part in parts)
+            return tuple(
+                None if part is None else part[at if len(part) > 1 else slice(None)].astype(float) for part in parts
+            )
 
         wide = Frame(self.mid, self.rad, pick(frame.lower), pick(frame.upper))
         chosen = Duals(pick(duals.slopes), pick(duals.multipliers), duals.weights[at].astype(float))
         return backward(self.exact, self.target.layer, wide, lines(wide, pick(phases), np), chosen, np)[0]
 
-    def _frames(self, nodes: Sequence[Node], depth: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        lower = [np.stack([node.lower[j] for node in nodes]) for j in range(depth)]
-        return lower, [np.stack([node.upper[j] for node in nodes]) for j in range(depth)]
 
-    def _spread(
-        self, nodes: Sequence[Node], stored: list[np.ndarray], owner: np.ndarray, place: np.ndarray, depth: int
-    ) -> tuple[np.ndarray | None, ...]:
-        """Multipliers of the splits as (N, n) per layer, None for a layer that no node has split."""
-        out: list[np.ndarray | None] = [None] * depth
-        for i in np.unique(owner):
-            rows = np.flatnonzero(owner == i)
-            for s, (layer, neuron, _) in enumerate(nodes[i].splits):
-                if layer < depth:
-                    if out[layer] is None:
-                        out[layer] = np.zeros((len(owner), len(self.network.layers[layer].bias)), dtype=np.float32)
-                    out[layer][rows, neuron] = stored[i][place[rows], s]  # type: ignore[index]
-        # A layer split in some node of the batch, though in none of these rows, still has phases.
-        for j, signs in enumerate(_phases(nodes, depth)):
-            if signs is not None and out[j] is None:
-                out[j] = np.zeros((len(owner), len(self.network.layers[j].bias)), dtype=np.float32)
-        return tuple(out)
+class _View:
+    """What the unproved rows of one node show: their places, the worst of them, and the neurons' costs together."""
+
+    def __init__(self, depth: int) -> None:
+        self.places: list[int] = []
+        self.bound, self.missing, self.worst = np.inf, 0.0, 0
+        self.point = np.zeros(0)
+        self.cost: list[np.ndarray] = [np.zeros(1)] * depth
+
+    def add(self, place: int, bound: float, point: np.ndarray, cost: list[np.ndarray]) -> None:
+        self.places.append(place)
+        self.missing += min(0.0, bound)
+        self.cost = [total + part for total, part in zip(self.cost, cost)]
+        if bound < self.bound:
+            self.bound, self.point, self.worst = bound, point.astype(float), place
+
+
+def _parts(count: int, at_once: int) -> Iterator[slice]:
+    return (slice(at, at + at_once) for at in range(0, count, at_once))
+
+
+def _signed_units(neurons: np.ndarray, signs: np.ndarray, size: int) -> np.ndarray:
+    """Rows (N, size) that are +1 or -1 at one neuron each."""
+    out = np.zeros((len(neurons), size), dtype=np.float32)
+    out[np.arange(len(neurons)), neurons] = signs
+    return out
 
 
 def _unstable(node: Node, k: int) -> np.ndarray:
@@ -340,64 +336,3 @@ def _interval(layer: Layer, ranges: list[tuple[np.ndarray, np.ndarray]]) -> tupl
         radius = radius + push(abs(weight), (up - low) / 2)
     radius = radius + 1e-6 * (np.abs(center) + radius)
     return center - radius, center + radius
-
-
-def _phases(nodes: Sequence[Node], depth: int) -> tuple[np.ndarray | None, ...]:
-    """Signs (nodes, n) per layer, None for a layer that no node has split."""
-    out: list[np.ndarray | None] = []
-    for j in range(depth):
-        signs = [node.phase(j) for node in nodes]
-        split = [s for s in signs if s is not None]
-        out.append(np.stack([np.zeros_like(split[0]) if s is None else s for s in signs]) if split else None)
-    return tuple(out)
-
-
-def _rows(stored: list[list[np.ndarray]], j: int, owner: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Rows (N, n_j): of each entry, row ``place`` of what its owner has stored for layer j."""
-    out = np.empty((len(owner), stored[0][j].shape[1]), dtype=stored[0][j].dtype)
-    for i in np.unique(owner):
-        rows = owner == i
-        out[rows] = stored[i][j][place[rows]]
-    return out
-
-
-def _padded(multipliers: np.ndarray, splits: int) -> np.ndarray:
-    """Multipliers (N, S) with zeros for the splits made since."""
-    return np.pad(multipliers, ((0, 0), (0, splits - multipliers.shape[1])))
-
-
-def _gather_multipliers(
-    nodes: Sequence[Node],
-    multipliers: tuple[np.ndarray | None, ...],
-    owner: np.ndarray,
-    place: np.ndarray,
-    out: list[np.ndarray],
-) -> None:
-    """Write the multipliers (N, n) per layer back to the places of their rows and splits."""
-    for i in np.unique(owner):
-        rows = np.flatnonzero(owner == i)
-        for s, (layer, neuron, _) in enumerate(nodes[i].splits):
-            if layer < len(multipliers):
-                values = multipliers[layer]
-                assert values is not None
-                out[i][place[rows], s] = values[rows, neuron]
-
-
-def _stored(duals: Duals, levels: int) -> Duals:
-    """The duals as a certificate holds them: slopes in steps, multipliers of intermediate rows cut to 16 bits."""
-    slopes = tuple(np.round(np.clip(s, 0, 1) * levels) / np.float32(levels) for s in duals.slopes)
-    if levels == FINE:
-        return Duals(slopes, duals.multipliers, duals.weights)
-    return Duals(slopes, tuple(None if b is None else _cut(b) for b in duals.multipliers), duals.weights)
-
-
-def _halved(values: np.ndarray) -> np.ndarray:
-    """The upper halves of float32 numbers; shifted back where they are read."""
-    return (np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) >> 16).astype(np.uint16)
-
-
-def _cut(values: np.ndarray) -> np.ndarray:
-    """Float32 numbers with the lower half of their bits cleared."""
-    return (np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
-
-

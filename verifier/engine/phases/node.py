@@ -15,9 +15,9 @@ COARSE, FINE = 15, 255  # steps of the slopes that a certificate stores: of inte
 class RowDuals:
     """How the bounds of one layer's unstable neurons were found: m lower rows, then m upper rows.
 
-    ``slopes[j]`` (2 m, n_j), or (1, n_j) where all rows share them, in steps of 1/COARSE, ``multipliers`` (2 m, S) of the
-    first S splits of the path. ``gap[j]`` (2 m, n_j) is what each relaxed neuron costs each bound, as the upper half of
-    a float32; None when shared.
+    ``slopes[j]`` (2 m, n_j), or (1, n_j) where all rows share them, in steps of 1/COARSE; ``multipliers`` (2 m, S) of
+    the first S splits of the path. ``gap[j]`` (2 m, n_j) is what each relaxed neuron costs each bound, as the upper
+    half of a float32; None when shared.
     """
 
     neurons: np.ndarray
@@ -56,8 +56,8 @@ class Node:
     """A region: the box where the splits hold. ``lower[k]``, ``upper[k]`` (n,) bound layer k's pre-activations on it.
 
     ``rows[k]`` tells how layer k's were found, here or above; ``refreshed`` the layers for which it was here.
-    ``pending`` lists the cases not proved above or here. ``bound`` is the least bound of their final rows, ``point`` the
-    relaxed minimiser's input that attains it, ``missing`` what all open rows together lack to be proved (<= 0), and
+    ``pending`` lists the cases not proved above or here. ``bound`` is the least bound of their final rows, ``point``
+    the relaxed minimiser's input that attains it, ``missing`` what all open rows together lack to be proved (<= 0), and
     ``candidates`` neurons worth splitting, the most promising first (none: all are fixed).
     """
 

@@ -1,4 +1,4 @@
-"""Branch and bound by ReLU phases over one box, for all cases that have this box: depth first, a few nodes at a time."""
+"""Branch and bound by ReLU phases over one box, for all cases with this box: depth first, a few nodes at a time."""
 
 from __future__ import annotations
 
