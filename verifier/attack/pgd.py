@@ -1,85 +1,99 @@
-"""Projected gradient descent on the value of the best row: at or below zero every row fails."""
+"""Projected gradient descent on the value of a case's best row: at or below zero the case fails."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from relaxations.bounds.boxes import Rows
 from relaxations.network import ReluNetwork, pull
-from verifier.engine.deadline import Deadline
+from verifier.attack.targets import Targets
 
-STEPS = 40
-FIRST_STEP, LAST_STEP = 0.25, 0.002  # of the box width
+FIRST_STEP, LAST_STEP = 0.5, 0.004
+COLDEST = 0.02  # of the first temperature
+
+See = Callable[[np.ndarray, np.ndarray, np.ndarray], bool]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The best point found (inputs,) and its value in the search network."""
+    """A point (inputs,) and its value in the search network."""
 
     point: np.ndarray
     value: float
 
 
-def pgd(
-    network: ReluNetwork,
-    rows: Rows,
-    lower: np.ndarray,
-    upper: np.ndarray,
-    starts: np.ndarray,
-    deadline: Deadline,
-    stop_at: float = 0.0,
-) -> Attempt:
-    """Descend from each start (P, inputs) in the box [lower, upper]; stops early once a value <= ``stop_at``.
+@dataclass(frozen=True, eq=False)
+class Descents:
+    """Where to begin (P, inputs), which case each point is to make fail, and how its gradient is used.
 
-    A third of the starts each follow the sign of the gradient (Madry et al. 2018), the gradient scaled to the box, and
-    the sign with momentum (Dong et al. 2018). Steps shrink geometrically from FIRST_STEP to LAST_STEP.
+    ``temperature`` (P,): 0 for the gradient itself, see ``gradient``; it falls as the steps get shorter. ``by_sign``
+    (P,): follow the sign of every coordinate (Madry et al. 2018) or the gradient scaled to the box. Steps shrink
+    geometrically from ``first_step`` to LAST_STEP, both in widths of the box.
     """
-    width = upper - lower
-    points = np.clip(starts, lower, upper)
-    best = Attempt(points[0], np.inf)
-    momentum = np.zeros_like(points)
-    kind = np.arange(len(points)) % 3
-    for step in FIRST_STEP * (LAST_STEP / FIRST_STEP) ** np.linspace(0, 1, STEPS):
-        values, gradient = value_and_gradient(network, rows, points)
-        i = int(values.argmin())
-        if values[i] < best.value:
-            best = Attempt(points[i].copy(), float(values[i]))
-        if best.value <= stop_at or deadline.over:
-            return best
-        scaled = gradient * width
-        norm = np.abs(scaled).max(axis=1, keepdims=True)
-        scaled = scaled / np.where(norm > 0, norm, 1)
-        momentum = 0.75 * momentum + scaled
-        direction = np.where((kind == 0)[:, None], np.sign(scaled), scaled)
-        direction = np.where((kind == 2)[:, None], np.sign(momentum), direction)
-        points = np.clip(points - step * width * direction, lower, upper)
-    return best
+
+    points: np.ndarray
+    cases: np.ndarray
+    temperature: np.ndarray
+    by_sign: np.ndarray
+    first_step: float = FIRST_STEP
 
 
-def value_and_gradient(network: ReluNetwork, rows: Rows, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Value (P,) of the best row at each point and its gradient (P, inputs)."""
-    seen, outputs = network.preactivations(points)
-    all_rows = points @ rows.x.T + outputs @ rows.y.T + rows.constant
-    best = all_rows.argmax(axis=1)
-    coefs: dict[int, np.ndarray] = {0: rows.x[best]}
+def descend(network: ReluNetwork, targets: Targets, starts: Descents, steps: int, see: See) -> None:
+    """Descend from every start at once; ``see(points, cases, values)`` gets the value (P, C) of every case each step.
+
+    Ends early when ``see`` returns True.
+    """
+    box = targets.box[starts.cases]
+    low, up = targets.lower[box], targets.upper[box]
+    width, points = up - low, np.clip(starts.points, low, up)
+    by_sign = starts.by_sign[:, None]
+    for share in np.linspace(0, 1, steps):
+        seen, outputs = network.preactivations(points)
+        rows = targets.rows(points, outputs)
+        if see(points, starts.cases, targets.values(rows)):
+            return
+        chosen = targets.best_rows(rows, starts.cases)
+        temperature = starts.temperature * max(1 - share, COLDEST)
+        slope = gradient(network, targets, seen, chosen, temperature) * width
+        norm = np.abs(slope).max(axis=1, keepdims=True)
+        direction = np.where(by_sign, np.sign(slope), slope / np.where(norm > 0, norm, 1))
+        step = width.dtype.type(starts.first_step * (LAST_STEP / starts.first_step) ** share)
+        points = np.clip(points - step * width * direction, low, up)
+    see(points, starts.cases, targets.values(targets.rows(points, network.evaluate(points))))
+
+
+def gradient(
+    network: ReluNetwork, targets: Targets, seen: list[np.ndarray], chosen: np.ndarray, temperature: np.ndarray
+) -> np.ndarray:
+    """Gradient (P, inputs) of the chosen row of each point, from the pre-activations seen there.
+
+    Where the temperature is positive, every ReLU lets through the derivative of a smooth one, temperature times the
+    layer's mean magnitude being its scale. Neurons that are off then still say where they would go on: a saturated
+    network has no other slope.
+    """
+    coefs: dict[int, np.ndarray] = {} if targets.x is None else {0: targets.x[chosen]}
+    smooth = np.flatnonzero(temperature > 0)
     for source, weight in network.output.terms:
-        pulled = pull(weight, rows.y[best])
-        coefs[source] = coefs[source] + pulled if source in coefs else pulled
+        _add(coefs, source, pull(weight, targets.y[chosen]))
     for source in range(len(network.layers), 0, -1):
         if source in coefs:
-            a = coefs.pop(source) * (seen[source - 1] > 0)
+            z = seen[source - 1]
+            passed = (z > 0).astype(z.dtype)
+            if len(smooth):
+                passed[smooth] = _sigmoid(z[smooth], temperature[smooth, None])
+            coefs_here = coefs.pop(source) * passed
             for parent, weight in network.layers[source - 1].terms:
-                pulled = pull(weight, a)
-                coefs[parent] = coefs[parent] + pulled if parent in coefs else pulled
-    return all_rows[np.arange(len(best)), best], coefs[0]
+                _add(coefs, parent, pull(weight, coefs_here))
+    return coefs[0] if 0 in coefs else np.zeros((len(chosen), network.input_size), dtype=targets.y.dtype)
 
 
-def starts(lower: np.ndarray, upper: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Starting points: the middle, random corners, random points."""
-    random = np.random.default_rng(seed)
-    share = random.random((count, len(lower)))
-    share[: count // 2] = share[: count // 2].round()
-    share[0] = 0.5
-    return lower + share * (upper - lower)
+def _add(coefs: dict[int, np.ndarray], source: int, pulled: np.ndarray) -> None:
+    coefs[source] = coefs[source] + pulled if source in coefs else pulled
+
+
+def _sigmoid(z: np.ndarray, temperature: np.ndarray) -> np.ndarray:
+    scale = temperature.astype(z.dtype) * np.abs(z).mean(axis=1, keepdims=True)
+    smooth: np.ndarray = 0.5 + 0.5 * np.tanh(z / (2 * np.where(scale > 0, scale, 1)))
+    return smooth

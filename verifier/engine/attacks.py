@@ -9,7 +9,9 @@ import numpy as np
 
 from relaxations.bounds.boxes import Rows
 from relaxations.network import ReluNetwork
-from verifier.attack.pgd import Attempt, pgd, starts
+from verifier.attack.group import GroupAttack
+from verifier.attack.pgd import Attempt
+from verifier.attack.targets import Targets
 from verifier.engine.deadline import Deadline, earliest
 
 SHARE = 0.1  # of the time that has passed
@@ -33,9 +35,11 @@ class Attack:
     def run(self) -> tuple[Attempt, float]:
         """The best point found and the seconds it took."""
         started = time.monotonic()
-        begin = starts(self.lower, self.upper, self.count, self.seed)
+        targets = Targets.of([self.rows], [self.lower], [self.upper])
         until = earliest(self.deadline, Deadline.after(LONGEST))
-        best = pgd(self.network, self.rows, self.lower, self.upper, begin, until, self.stop_at)
+        stop_at = np.array([self.stop_at])
+        found = GroupAttack(self.network, targets, self.count, self.seed, stop_at, until).run()
+        best = found[0][1] if found else Attempt((self.lower + self.upper) / 2, np.inf)
         return best, time.monotonic() - started
 
 
