@@ -47,7 +47,7 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
             chunk, at, depth, box = stack.pop()
             word = streams[chunk][at]
             if chunk not in seconds:
-                seconds[chunk] = second_children(certificate.chunks[chunk].astype(np.int64), inputs)
+                seconds[chunk] = second_children(certificate.chunks[chunk], inputs)
             if word >= SPLIT:
                 low, up = halves(box, word - SPLIT)
                 stack += [(chunk, int(seconds[chunk][at]), depth, up), (chunk, at + 1, depth, low)]

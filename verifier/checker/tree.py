@@ -25,6 +25,7 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint16]
 
 LEAF, CLIP, REF, PHASES, QUICK_LEAF, QUICK_CLIP, SPLIT = 0, 1, 2, 3, 6, 7, 16
+MOST_WORDS = 1 << 25  # of one tree: 16 million leaves, an hour of checking, within a gigabyte of memory
 LEAVES, CLIPS, QUICK = (LEAF, QUICK_LEAF), (CLIP, QUICK_CLIP), (QUICK_LEAF, QUICK_CLIP)
 
 
@@ -68,8 +69,10 @@ class Outcome:
     margin: float
 
 
-def second_children(words: Ints, inputs: int) -> Ints:
+def second_children(words: Words, inputs: int) -> Ints:
     """For every split, the position of its second child; raises unless the stream is exactly one tree."""
+    if len(words) > MOST_WORDS:
+        raise CheckError(f"a tree has more than {MOST_WORDS} words")
     second = np.zeros(len(words), dtype=np.int64)
     waiting: list[int] = []
     position, complete = 0, False
@@ -101,8 +104,8 @@ def second_children(words: Ints, inputs: int) -> Ints:
 
 def prove(bounder: Bounder, question: Question, words: Words, lower: Floats, upper: Floats) -> Outcome:
     """Walk the stream from the box [lower, upper]; every leaf is bounded here, by this code."""
+    second = second_children(words, len(lower))
     stream = words.astype(np.int64)
-    second = second_children(stream, len(lower))
     failures: list[Failure] = []
     references: list[Reference] = []
     leaves, margin = 0, np.inf
