@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.checker.phase_words import chunk, proof, random_tree
 from tests.conftest import REPOSITORY
 from tests.soundness.certificates import Parts, false_questions, zipped
 from tests.soundness.seeds import BASE_SEED, seeds
@@ -19,11 +20,10 @@ from verifier.checker.__main__ import make_checker
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source
 from verifier.checker.errors import CheckError
-from verifier.checker.network import Relu
 
 pytest.importorskip("onnx")
 
-LEAF, CLIP, REF, FRAME, RELU, HINTED, SPLIT = 0, 1, 2, 3, 4, 5, 16
+LEAF, CLIP, REF, PHASES, SPLIT = 0, 1, 2, 3, 16
 SECONDS, MEGABYTES = 20, 1500  # for one certificate in a process of its own
 NOTHING = Source("", "", None)
 
@@ -39,27 +39,27 @@ def asked(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Question, Chec
 
 
 def accepted(checker: Checker, *chunks: list[int]) -> bool:
-    words = tuple(np.array(chunk, dtype=np.int64) for chunk in chunks)
+    words = tuple(np.array(chunk, dtype=np.uint16) for chunk in chunks)
     try:
         return checker.check(Certificate(NOTHING, NOTHING, 1, words, ""), None).accepted
     except CheckError:
         return False
 
 
-def random_tree(rng: random.Random, inputs: int, depth: int) -> list[int]:
+def random_box_tree(rng: random.Random, inputs: int, depth: int) -> list[int]:
     """Each place is split with probability 0.9 until ``depth``; clips anywhere."""
     clip = [CLIP] * (rng.random() < 0.4)
     if depth == 0 or rng.random() < 0.1:
         return [*clip, LEAF]
     here = [*clip, SPLIT + rng.randrange(inputs)]
-    return here + random_tree(rng, inputs, depth - 1) + random_tree(rng, inputs, depth - 1)
+    return here + random_box_tree(rng, inputs, depth - 1) + random_box_tree(rng, inputs, depth - 1)
 
 
 def test_random_trees(asked: list[tuple[Question, Checker, bytes, bytes]]) -> None:
     rng = random.Random(f"{BASE_SEED}-fabricated")
     for q, checker, _, _ in asked:
         for depth in (0, 1, 3, 5, 7, 9):
-            assert not accepted(checker, random_tree(rng, q.net.inputs, depth)), (q.seed, depth)
+            assert not accepted(checker, random_box_tree(rng, q.net.inputs, depth)), (q.seed, depth)
 
 
 def test_trees_that_chase_the_violation(asked: list[tuple[Question, Checker, bytes, bytes]]) -> None:
@@ -74,13 +74,14 @@ def test_trees_that_chase_the_violation(asked: list[tuple[Question, Checker, byt
 
 
 def test_phase_trees_with_made_up_hints(asked: list[tuple[Question, Checker, bytes, bytes]]) -> None:
-    """Any slopes, weights and multipliers, on splits that repeat and contradict each other."""
+    """Any frames, slopes, weights and multipliers, on splits that repeat and contradict each other."""
     rng = random.Random(f"{BASE_SEED}-phases")
     for q, checker, _, _ in asked:
         for depth in (0, 1, 2, 4, 6) * 4:
-            words = [*random_split(rng, q.net.inputs), *random_frame(rng, checker, depth)]
-            words += random_frame(rng, checker, depth) if len(words) and words[0] >= SPLIT else []
-            assert not accepted(checker, words), (q.seed, depth)
+            chunks = [random_tree(rng, checker, depth, empties=rng.choice((0.0, 0.2, 1.0))) for _ in range(2)]
+            whole, halves = [PHASES, 0, 1], [SPLIT + rng.randrange(q.net.inputs), PHASES, 0, 1, PHASES, 0, 2]
+            assert not accepted(checker, whole, chunks[0]), (q.seed, depth)
+            assert not accepted(checker, halves, *chunks), (q.seed, depth)
 
 
 def test_phase_trees_with_made_up_hints_prove_what_is_plain(tmp_path: Path) -> None:
@@ -90,37 +91,10 @@ def test_phase_trees_with_made_up_hints_prove_what_is_plain(tmp_path: Path) -> N
         q = question(seed, placement="far")
         model, query = (file.read_bytes() for file in q.write(tmp_path))
         checker = make_checker(model, query)
-        found = [accepted(checker, random_frame(rng, checker, depth)) for depth in (0, 1, 2)]
+        found = [accepted(checker, [PHASES, 0, 1], random_tree(rng, checker, depth)) for depth in (0, 0, 1, 1, 2)]
         assert q.holds or not any(found), seed
         proved += any(found)
     assert proved >= 5
-
-
-def random_split(rng: random.Random, inputs: int) -> list[int]:
-    return [SPLIT + rng.randrange(inputs)] if rng.random() < 0.5 else []
-
-
-def random_frame(rng: random.Random, checker: Checker, depth: int) -> list[int]:
-    """A phase tree with hints for all neurons; multipliers of many sizes."""
-    network = checker.bounder.network
-    sizes = [network.sizes[k] for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
-    neurons = [(node, neuron) for node, size in enumerate(sizes) for neuron in range(size)]
-    rows = len(checker.cases[0].rows)
-
-    def number(value: float) -> list[int]:
-        low, high = np.array([value], dtype="<f4").view("<u2").tolist()
-        return [low, high]
-
-    def tree(levels: int, splits: int) -> list[int]:
-        if levels and neurons and rng.random() < 0.9:
-            return [RELU, *rng.choice(neurons), *tree(levels - 1, splits + 1), *tree(levels - 1, splits + 1)]
-        weights = [word for _ in range(rows) for word in number(rng.choice((0.0, 1.0, rng.random() * 100)))]
-        slopes = [rng.choice((0, 0xFFFF, rng.randrange(1 << 16))) for _ in range((len(neurons) + 1) // 2)]
-        sizes_of = (0.0, rng.random(), 10.0 ** rng.randint(-9, 9))
-        multipliers = [word for _ in range(splits) for word in number(rng.choice(sizes_of))]
-        return [HINTED, *weights, *slopes, *multipliers]
-
-    return [FRAME, len(neurons), *(word for pair in neurons for word in pair), *tree(depth, 0)]
 
 
 def test_references_to_nothing_and_in_circles(asked: list[tuple[Question, Checker, bytes, bytes]]) -> None:
@@ -157,6 +131,31 @@ def test_small_certificates_that_ask_for_much_work(
     assert refused(parts.to_bytes(), tmp_path)
 
 
+PHASE_BOMBS = {
+    "deep": [1, 0, *[3, 0, 0] * 1_000_000],
+    "wide": [1, 0, *[3, 0, 0] * 1500, *([4] * 1500)],
+    "columns": [1, 0, 1, 0xFFFF, *[0, 0] * 0xFFFF, 0, 4],
+    "frames": [1, 0, *[1, 0, 0] * 3000, 4],
+    "proofs": chunk([0], proof(0, [1] * 3) * 500, [4]),
+}
+
+
+@pytest.mark.parametrize("bomb", PHASE_BOMBS)
+def test_small_phase_trees_that_ask_for_much_work(
+    asked: list[tuple[Question, Checker, bytes, bytes]], tmp_path: Path, bomb: str
+) -> None:
+    _, _, model, query = asked[0]
+    assert refused(Parts(MANIFEST, [[PHASES, 0, 1], PHASE_BOMBS[bomb]], model, query).to_bytes(), tmp_path)
+
+
+def test_these_files_would_be_read_if_they_told_the_truth(tmp_path: Path) -> None:
+    """What is refused above is refused for its trees: the same archive with a plain claim and a leaf is accepted."""
+    q = next(q for q in map(question, seeds(100, stream=4)) if q.holds and q.placement == "far" and not q.rows[0].x)
+    model, query = (file.read_bytes() for file in q.write(tmp_path))
+    words = next(tree for tree in ([[LEAF]], [[SPLIT, LEAF, LEAF]]) if accepted(make_checker(model, query), *tree))
+    assert not refused(Parts(MANIFEST, words, model, query).to_bytes(), tmp_path)
+
+
 @pytest.mark.parametrize("words", [1 << 20, 1 << 26, 1 << 29])
 def test_a_certificate_that_unpacks_to_much(
     asked: list[tuple[Question, Checker, bytes, bytes]], tmp_path: Path, words: int
@@ -174,7 +173,7 @@ def test_a_certificate_that_unpacks_to_much(
 
 MANIFEST = {
     "format": "nncert",
-    "version": 1,
+    "version": 2,
     "semantics": "real",
     "model": {"path": ""},
     "query": {"path": ""},

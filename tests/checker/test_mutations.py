@@ -16,6 +16,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
+from tests.checker.phase_words import EMPTY, relu_widths
 from tests.oracle import Row, minimum_of_max
 from tests.oracle.files import vnnlib_text
 from tests.soundness.certificates import Parts, Proved, proved_questions, zipped
@@ -24,12 +25,13 @@ from verifier.checker.__main__ import make_checker
 from verifier.checker.container import Certificate, read_evidence
 from verifier.checker.errors import CheckError
 from verifier.checker.exact_tree import audit
+from verifier.checker.phase_tree import PhaseTree, Proof, read_phase_tree
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 POOL = 15
-LEAF, CLIP, REF, FRAME, RELU, HINTED, SPLIT = 0, 1, 2, 3, 4, 5, 16
+LEAF, CLIP, REF, PHASES, SPLIT = 0, 1, 2, 3, 16
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +135,7 @@ def test_changed_bytes_of_embedded_files(pool: list[Proved]) -> None:
 
 def other_word(rng: random.Random, words: list[int], inputs: int) -> list[int]:
     at = rng.randrange(len(words))
-    pool = [LEAF, CLIP, REF, FRAME, RELU, HINTED, 6, 7, 15, *range(SPLIT, SPLIT + inputs + 1), 0xFFFF]
+    pool = [LEAF, CLIP, REF, PHASES, 4, 5, 6, 7, 15, *range(SPLIT, SPLIT + inputs + 1), 0xFFFF]
     return [*words[:at], rng.choice(pool), *words[at + 1 :]]
 
 
@@ -207,11 +209,83 @@ def test_changed_trees(pool: list[Proved], change: Callable[[random.Random, list
     by_words = change in (other_word, without_a_word, one_word_more, exchanged_words)
     for proved in pool if by_words else pool[:POOL]:
         for _ in range(5):
-            (words,) = proved.parts.chunks
-            changed = change(rng, words, proved.question.net.inputs)
-            seen[accepted(proved.parts.with_chunk(0, changed).to_bytes())] += 1
+            last = len(proved.parts.chunks) - 1  # of phase trees the chunk that holds one
+            changed = change(rng, proved.parts.chunks[last], proved.question.net.inputs)
+            seen[accepted(proved.parts.with_chunk(last, changed).to_bytes())] += 1
+    assert sum(seen.values()) == 5 * len(pool if by_words else pool[:POOL])
     # A finer tree need not be proved, even below a proved leaf: the lower slope of a ReLU jumps with its range.
     assert seen[True] if change in (leaf_to_split, exchanged_children, other_input) else seen[False]
+
+
+# --- phase trees ------------------------------------------------------------------------------------------------------
+
+
+def no_weight(rng: random.Random, proved: Proved, tree: PhaseTree, words: list[int]) -> list[int]:
+    at = rng.choice(proofs(tree)).position + 2
+    return [*words[:at], *[0] * (2 * len(proved.question.rows)), *words[at + 2 * len(proved.question.rows) :]]
+
+
+def without_a_proof(rng: random.Random, proved: Proved, tree: PhaseTree, words: list[int]) -> list[int]:
+    at, end = span(rng.choice(proofs(tree)))
+    return words[:at] + words[end:]
+
+
+def other_hints(rng: random.Random, proved: Proved, tree: PhaseTree, words: list[int]) -> list[int]:
+    """Everything behind the weights of a proof."""
+    at, end = span(rng.choice(proofs(tree)))
+    first = at + 2 + 2 * len(proved.question.rows)
+    return [*words[:first], *(rng.randrange(0x7000) for _ in range(end - first)), *words[end:]]
+
+
+def emptied(rng: random.Random, proved: Proved, tree: PhaseTree, words: list[int]) -> list[int]:
+    """An ending called empty, with the proofs of its node taken away."""
+    node = rng.choice([node for node in tree.nodes if node.split is None and not node.empty])
+    claims = [item for item in node.items if isinstance(item, Proof)]
+    at, end = (claims[0].position, span(claims[-1])[1]) if claims else (0, 0)
+    ending = max(node.position, end)
+    return [*words[:at], *words[end:ending], EMPTY, *words[ending + 1 :]]
+
+
+def exchanged_halves(rng: random.Random, proved: Proved, tree: PhaseTree, words: list[int]) -> list[int]:
+    inner = [node for node in tree.nodes if node.split is not None]
+    if not inner:
+        return words[:-1]
+    node = rng.choice(inner)
+    middle = tree.nodes[node.second].position
+    start = tree.nodes[tree.nodes.index(node) + 1].position
+    end = next((other.position for other in tree.nodes[node.second :] if other.first_end >= node.last_end), len(words))
+    return [*words[:start], *words[middle:end], *words[start:middle], *words[end:]]
+
+
+def proofs(tree: PhaseTree) -> list[Proof]:
+    return [item for node in tree.nodes for item in node.items if isinstance(item, Proof)]
+
+
+def span(proof: Proof) -> tuple[int, int]:
+    hints = 2 * len(proof.weights) + (len(proof.slopes) + 1) // 2 + 2 * len(proof.multipliers)
+    return proof.position, proof.position + 2 + hints
+
+
+PHASE_CHANGES = (no_weight, without_a_proof, other_hints, emptied, exchanged_halves)
+
+
+@pytest.mark.parametrize("change", PHASE_CHANGES, ids=lambda change: change.__name__)
+def test_changed_phase_trees(pool: list[Proved], change: Callable[..., list[int]]) -> None:
+    rng = random.Random(f"{BASE_SEED}-{change.__name__}")
+    seen: Counter[bool] = Counter()
+    for proved in pool[POOL:]:
+        checker = make_checker(proved.parts.model, proved.parts.query)
+        words = proved.parts.chunks[1]
+        tree = read_phase_tree(
+            np.array(words, dtype=np.uint16), relu_widths(checker.bounder.network), [len(proved.question.rows)]
+        )
+        for _ in range(6):
+            changed = change(rng, proved, tree, words)
+            assert changed != words or change is other_hints  # a proof that needs no hint has none to change
+            seen[accepted(proved.parts.with_chunk(1, changed).to_bytes())] += 1
+    assert seen[False]
+    if change in (no_weight, without_a_proof):
+        assert not seen[True]
 
 
 # --- the manifest -----------------------------------------------------------------------------------------------------
