@@ -167,19 +167,19 @@ class _Decision:
         for k, case in enumerate(self.cases):
             boxes.setdefault(case.root.lower.tobytes() + case.root.upper.tobytes(), []).append(k)
         stop = self.folder / "stop"
-        driver = Driver(
+        with Driver(
             self.cases, self._search_deadline, self.options.workers, self._found, self.report, stop, attacks
-        )
-        for members in boxes.values():
-            if self._search_deadline().over:
-                return
-            group = Group(tuple(members), self._phase_search(network, members))
-            self.groups.append(group)
-            if driver.run(group, self._attack_open):
-                return
-            if group.search.closed:
-                for k in members:
-                    self.cases[k].waiting = []
+        ) as driver:
+            for members in boxes.values():
+                if self._search_deadline().over:
+                    return
+                group = Group(tuple(members), self._phase_search(network, members))
+                self.groups.append(group)
+                if driver.run(group, self._attack_open):
+                    return
+                if group.search.closed:
+                    for k in members:
+                        self.cases[k].waiting = []
 
     def _phase_search(self, network: ReluNetwork, members: list[int], caution: float = 1.0) -> PhaseSearch:
         rows = [self.cases[k].explorer.rows for k in members]

@@ -19,6 +19,7 @@ from verifier.certificate.write import Draft, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.explore import Budget
 from verifier.engine.outcome import Proof
+from verifier.engine.phases.bounding import OutOfTime
 from verifier.engine.phases.drive import Group
 from verifier.engine.pieces import Stream, cut
 from verifier.engine.scheduler import CaseSearch
@@ -169,6 +170,8 @@ def _mend(
 
 def _again(group: Group, attempt: int, deadline: Deadline) -> bool:
     """The tree over phases is found again, with wider intermediate bounds and a larger margin."""
-    group.search = group.search.again(10.0 ** (attempt + 1))
-    group.search.run(lambda: deadline.over)
+    try:
+        group.search = group.search.again(10.0 ** (attempt + 1), lambda: deadline.over)
+    except OutOfTime:
+        return False
     return group.search.closed

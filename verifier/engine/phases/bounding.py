@@ -8,13 +8,14 @@ certificate stores *before* the bound that is used is computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from relaxations.bounds.ascent import Rates, ascend
-from relaxations.bounds.dual import Duals, Frame, backward, evaluate, lines
+from relaxations.bounds.dual import Duals, Frame, Lines, backward, evaluate, lines
 from relaxations.maps.linear import nonzeros
 from relaxations.network import Layer, ReluNetwork, push
 from verifier.engine.phases.batch import Batch, as_stored, halved, padded
@@ -34,6 +35,10 @@ PAD = 1e-5  # of a range: how much wider the search believes it, because it roun
 EASY = 1e4  # times the least bound: rows this far above it need no more steps
 
 
+class OutOfTime(Exception):
+    """The time was over in the middle of bounding; what was begun is to be forgotten."""
+
+
 @dataclass(frozen=True)
 class Target:
     """The rows of all cases over one box, as one layer; ``first[c] : first[c + 1]`` are those of case c."""
@@ -47,7 +52,11 @@ class Target:
 
 
 class Bounding:
-    """Bounds nodes of one box. ``least`` is the bound above which a row counts as proved."""
+    """Bounds nodes of one box. ``least`` is the bound above which a row counts as proved.
+
+    ``map(function, jobs)`` works through independent batches of rows; by default here, one after another. Where
+    ``over()`` turns true in between, OutOfTime is raised.
+    """
 
     def __init__(
         self, network: ReluNetwork, target: Target, lower: np.ndarray, upper: np.ndarray, caution: float = 1.0
@@ -59,12 +68,18 @@ class Bounding:
         self.mid, self.rad = (lower + upper) / 2, (upper - lower) / 2
         self.mid32, self.rad32 = self.mid.astype(np.float32), self.rad.astype(np.float32)
         self.caution = caution
+        self.map: Callable[..., Iterable[Any]] = map
+        self.over: Callable[[], bool] = _never
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
         sizes = np.cumsum(self.network.widths)
         self.rows_at_once = [int(max(8, CELLS_AT_ONCE // size)) for size in sizes]
         work = [sum(nonzeros(w) for _, w in z.terms) + 20 * len(z.bias) for z in network.layers]
         self.work = 4 * np.cumsum(work)  # of one step of one row on layer k, forward and backward
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process does its own work itself."""
+        return {**self.__dict__, "map": map, "over": _never}
 
     def root(self) -> Node:
         """The whole box, with intermediate bounds by intervals and CROWN."""
@@ -163,6 +178,13 @@ class Bounding:
             parts.append(np.stack([i * ones, at + len(stored), chosen, -ones]))
         return np.concatenate(parts, axis=1)
 
+    def _each(self, function: Callable[..., Any], jobs: list[Any]) -> Iterator[Any]:
+        """The results of the jobs in order, as long as there is time."""
+        for result in self.map(function, jobs):
+            if self.over():
+                raise OutOfTime
+            yield result
+
     def _bound_rows(self, nodes: list[Node], k: int, neurons: list[np.ndarray]) -> None:
         """Bound ``neurons[i]`` of layer k in node i by its stored duals as they are."""
         layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
@@ -171,12 +193,13 @@ class Bounding:
             place = np.zeros_like(place)
         slopes = [node.rows[k].slopes for node in nodes]
         multipliers = [padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]
-        bound = np.empty(len(owner))
+        jobs = []
         for part in _parts(len(owner), self.rows_at_once[k]):
             o, p = owner[part], place[part]
             weights = _signed_units(neuron[part], sign[part], len(layer.bias))
             duals = Duals(batch.slopes(slopes, o, p, COARSE), batch.multipliers(multipliers, o, p), weights)
-            bound[part] = backward(self.network, layer, *batch.lines(o), duals, np)[0]
+            jobs.append((self.network, layer, *batch.lines(o), duals))
+        bound = np.concatenate(list(self._each(_bounded, jobs)))
         self._intersect(nodes, k, neurons, owner, sign, bound)
 
     def _ascend_rows(self, nodes: list[Node], k: int, neurons: list[np.ndarray], steps: int, rates: Rates) -> None:
@@ -187,19 +210,21 @@ class Bounding:
         multipliers = [padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]
         gaps = [[g.copy() for g in node.rows[k].gap or ()] for node in nodes]
         bound = np.empty(len(owner))
-        for part in _parts(len(owner), self.rows_at_once[k]):
+        parts = list(_parts(len(owner), self.rows_at_once[k]))
+        jobs = []
+        for part in parts:
             o, p = owner[part], place[part]
             weights = _signed_units(neuron[part], sign[part], len(layer.bias))
             duals = Duals(batch.slopes(slopes, o, p, COARSE), batch.multipliers(multipliers, o, p), weights)
-            frame, drawn = batch.lines(o)
-            duals = as_stored(ascend(self.network, layer, frame, drawn, duals, steps, rates), COARSE)
-            seen = evaluate(self.network, layer, frame, drawn, duals, np, with_cost=True)
-            bound[part] = seen.bound
+            jobs.append((self.network, layer, *batch.lines(o), duals, steps, rates))
+        for part, (duals, bounds, cost) in zip(parts, self._each(_ascended, jobs)):
+            o, p = owner[part], place[part]
+            bound[part] = bounds
             batch.store(duals, o, p, COARSE, slopes, multipliers)
             for i in np.unique(o):
                 rows = np.flatnonzero(o == i)
                 for j in range(k):
-                    gaps[i][j][p[rows]] = halved(seen.cost[j][rows])
+                    gaps[i][j][p[rows]] = cost[j][rows]
         for i, node in enumerate(nodes):
             node.rows[k] = RowDuals(node.rows[k].neurons, tuple(slopes[i]), multipliers[i], tuple(gaps[i]))
         self._intersect(nodes, k, neurons, owner, sign, bound)
@@ -310,6 +335,25 @@ class _View:
         self.cost = [total + part for total, part in zip(self.cost, cost)]
         if bound < self.bound:
             self.bound, self.point, self.worst = bound, point.astype(float), place
+
+
+def _never() -> bool:
+    return False
+
+
+def _bounded(job: tuple[ReluNetwork, Layer, Frame, Lines, Duals]) -> np.ndarray:
+    """Bounds of some rows by their duals as they are."""
+    return backward(*job, np)[0]
+
+
+def _ascended(
+    job: tuple[ReluNetwork, Layer, Frame, Lines, Duals, int, Rates],
+) -> tuple[Duals, np.ndarray, list[np.ndarray]]:
+    """Better duals of some rows, as they are stored; their bounds; and what each neuron costs them."""
+    *question, _, _ = job
+    duals = as_stored(ascend(*job), COARSE)
+    seen = evaluate(*question[:-1], duals, np, with_cost=True)
+    return duals, seen.bound, [halved(cost) for cost in seen.cost]
 
 
 def _parts(count: int, at_once: int) -> Iterator[slice]:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from verifier.engine.attacks import Schedule
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
+from verifier.engine.phases.bounding import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
 from verifier.engine.scheduler import CaseSearch, Progress, attack
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ProcessPoolExecutor
 
     from verifier.attack.pgd import Attempt
 
+WORTH_SHARING = 6  # batches of rows: so many are worth another process
 ALONE = 0.5  # seconds one process searches before others are worth starting
 SLICE = 2.0  # seconds of one part
 NUMBERS = 1 << 40  # node numbers of one part
@@ -48,6 +50,30 @@ class Driver:
     ) -> None:
         self.cases, self.deadline, self.workers, self.found = cases, deadline, workers, found
         self.report, self.stop, self.attacks = report, stop, attacks
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Driver:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop.touch()  # explorations still at work see it and end
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def pool(self) -> ProcessPoolExecutor:
+        """Other processes, started when they are first wanted: most questions are answered before."""
+        if self._pool is None:
+            import multiprocessing
+            from concurrent.futures import ProcessPoolExecutor
+
+            context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+        return self._pool
+
+    def map(self, function: Callable[..., Any], jobs: list[Any]) -> Iterable[Any]:
+        """``map`` over processes where there are jobs enough to share."""
+        return self.pool.map(function, jobs) if self.workers > 1 and len(jobs) >= WORTH_SHARING else map(function, jobs)
 
     def run(self, group: Group, first_attack: Callable[[Group], bool]) -> bool:
         """Search until the group is closed or stuck or time is up; True when a violation was confirmed.
@@ -55,13 +81,16 @@ class Driver:
         What the cheap bounds of the root leave open is attacked (``first_attack``) before more is spent on proofs.
         """
         search = group.search
-        search.start()
-        if self._judge(group) or (search.open and first_attack(group)):
-            return True
-        if not self.deadline().over:
-            search.deepen()
-            if self._judge(group):
+        search.bounding.map = self.map
+        try:
+            search.start(lambda: self.deadline().over)
+            if self._judge(group) or (search.open and first_attack(group)):
                 return True
+            search.deepen()
+        except OutOfTime:
+            return False
+        if self._judge(group):
+            return True
         alone = Deadline.after(ALONE)
         while search.open and not self.deadline().over and not (self.workers > 1 and alone.over):
             until = earliest(self.deadline(), Deadline.after(ALONE / 4))
@@ -76,50 +105,43 @@ class Driver:
         return False
 
     def _run_parallel(self, group: Group) -> bool:
-        import multiprocessing  # most questions are answered before they need a second process
-        from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+        from concurrent.futures import FIRST_COMPLETED, wait
 
-        search, parts = group.search, 0
-        context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
-        pool = ProcessPoolExecutor(self.workers, mp_context=context)
+        search, parts, pool = group.search, 0, self.pool
         running: set[Future[PhaseSearch]] = set()
         attacking: dict[Future[tuple[Attempt, float]], int] = {}
-        try:
-            while not self.deadline().over:
-                while len(running) < self.workers and search.open:
-                    share = max(1, len(search.open) // (2 * self.workers))
-                    parts += 1
-                    part = search.part(search.open[-share:], parts * NUMBERS)
-                    until = earliest(self.deadline(), Deadline.after(SLICE if len(search.open) else SLICE / 8))
-                    running.add(pool.submit(_explore, part, Budget(until, 0, self.stop)))
-                if not running:
-                    return False
-                if self.attacks is not None and not attacking and self.attacks.due:
-                    attained = {k: self.cases[k].attained for k in group.cases}
-                    k, count, seed = self.attacks.next(attained)
-                    attacking[pool.submit(self.cases[k].attack(count, seed, self.deadline()).run)] = k
-                left = max(0.0, self.deadline().remaining)
-                done, _ = wait([*running, *attacking], timeout=left, return_when=FIRST_COMPLETED)
-                for future in done & attacking.keys():
-                    k = attacking.pop(future)
-                    attempt, seconds = future.result()
-                    assert self.attacks is not None
-                    self.attacks.spent += seconds
-                    if self.cases[k].judge(attempt.value, attempt.point) and self.found(k, attempt.point):
-                        return True
-                for part_done in done & running:
-                    running.discard(part_done)
-                    search.merge(part_done.result())
-                if self._judge(group):
+        while not self.deadline().over:
+            while len(running) < self.workers and search.open:
+                share = max(1, len(search.open) // (2 * self.workers))
+                parts += 1
+                part = search.part(search.open[-share:], parts * NUMBERS)
+                until = earliest(self.deadline(), Deadline.after(SLICE if len(search.open) else SLICE / 8))
+                running.add(pool.submit(_explore, part, Budget(until, 0, self.stop)))
+            if not running:
+                return False
+            if self.attacks is not None and not attacking and self.attacks.due:
+                attained = {k: self.cases[k].attained for k in group.cases}
+                k, count, seed = self.attacks.next(attained)
+                attacking[pool.submit(self.cases[k].attack(count, seed, self.deadline()).run)] = k
+            left = max(0.0, self.deadline().remaining)
+            done, _ = wait([*running, *attacking], timeout=left, return_when=FIRST_COMPLETED)
+            for future in done & attacking.keys():
+                k = attacking.pop(future)
+                attempt, seconds = future.result()
+                assert self.attacks is not None
+                self.attacks.spent += seconds
+                if self.cases[k].judge(attempt.value, attempt.point) and self.found(k, attempt.point):
                     return True
-            wait(running, timeout=SLICE)  # they see the same deadline
-            for part_done in running:
-                if part_done.done():
-                    search.merge(part_done.result())
-            return False
-        finally:
-            self.stop.touch()
-            pool.shutdown(wait=False, cancel_futures=True)
+            for part_done in done & running:
+                running.discard(part_done)
+                search.merge(part_done.result())
+            if self._judge(group):
+                return True
+        wait(running, timeout=SLICE)  # they see the same deadline
+        for part_done in running:
+            if part_done.done():
+                search.merge(part_done.result())
+        return False
 
     def _judge(self, group: Group) -> bool:
         """Pass on what the search has seen; whether one of its points is a confirmed violation."""

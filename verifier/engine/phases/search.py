@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from relaxations.network import Layer, ReluNetwork, pull, push
-from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, Target
+from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, OutOfTime, Target
 from verifier.engine.phases.branching import best
 from verifier.engine.phases.node import Node
 from verifier.engine.phases.tree import PhaseTree
@@ -76,24 +76,28 @@ class PhaseSearch:
         }
         return self.tree.held + sum(arrays.values())
 
-    def start(self) -> None:
-        """Bound the root cheaply."""
+    def start(self, over: Callable[[], bool]) -> None:
+        """Bound the root cheaply; raises OutOfTime where ``over()`` turns true before that is done."""
+        self.bounding.over = over
+        root = self.bounding.root()
         self.count = self.next = 1
-        self._settle([self.bounding.root()], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
+        self._settle([root], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
 
     def deepen(self) -> None:
-        """Bound the root thoroughly, where the cheap bounds have left something open."""
+        """Bound the root thoroughly, as far as there is time, where the cheap bounds have left something open."""
         if self.open:
-            [root], self.open = self.open, []
+            [root] = self.open
             self.bounding.deepen(root)
+            self.open = []
             self._settle([root], [self.columns.pop(root.number)], FINAL_ROOT_STEPS)
 
-    def again(self, caution: float) -> PhaseSearch:
-        """The same search from its root, with that many times the margins."""
+    def again(self, caution: float, over: Callable[[], bool]) -> PhaseSearch:
+        """The same search from its root, with that many times the margins; ended by ``over()``, OutOfTime or not."""
         old = self.bounding
         search = PhaseSearch.over_box(old.exact, old.target, old.lower, old.upper, caution)
-        search.start()
+        search.start(over)
         search.deepen()
+        search.run(over)
         return search
 
     def part(self, nodes: Sequence[Node], first_number: int) -> PhaseSearch:
@@ -117,20 +121,29 @@ class PhaseSearch:
 
     def run(self, over: Callable[[], bool]) -> None:
         """Split nodes until none is open, none can be split, or ``over()``."""
+        self.bounding.over = over
         while self.open and not over():
             taken, self.open = self.open[-AT_ONCE:], self.open[:-AT_ONCE]
-            children: list[Node] = []
-            inherited: list[np.ndarray] = []
-            for node, neuron in zip(taken, self._choose(taken)):
-                self.tree.branch(node, neuron, self.next)
-                columns = self.columns.pop(node.number)
-                for sign in (-1, 1):
-                    children.append(node.child(self.next, (*neuron, sign)))
-                    inherited.append(columns)
-                    self.next += 1
-                    self.count += 1
-            self.bounding.refresh(children)
-            self._settle(children, inherited, FINAL_STEPS)
+            try:
+                self._split(taken)
+            except OutOfTime:
+                self.open += taken
+
+    def _split(self, nodes: list[Node]) -> None:
+        """Replace nodes by their children; raises OutOfTime with nothing changed that matters."""
+        children: list[Node] = []
+        inherited: list[np.ndarray] = []
+        for node, neuron in zip(nodes, self._choose(nodes)):
+            self.tree.branch(node, neuron, self.next)
+            for sign in (-1, 1):
+                children.append(node.child(self.next, (*neuron, sign)))
+                inherited.append(self.columns[node.number])
+                self.next += 1
+        self.bounding.refresh(children)
+        self._settle(children, inherited, FINAL_STEPS)
+        self.count += len(children)
+        for node in nodes:
+            del self.columns[node.number]
 
     def _choose(self, nodes: list[Node]) -> list[tuple[int, int]]:
         """The neuron to split of each node: its candidates are tried, with no step of ascent."""

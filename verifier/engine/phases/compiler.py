@@ -1,0 +1,103 @@
+"""Compiling in a thread of its own: JAX is imported there, when it is needed for the first time."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from hashlib import sha256
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from relaxations.bounds.ascent import Rates
+from relaxations.network import ReluNetwork
+
+if TYPE_CHECKING:
+    from relaxations.bounds.compiled import Arguments
+    from verifier.engine.phases.tier import Shape, Tier
+
+PATIENCE = 30  # seconds the interpreter waits at its end for a program that is being compiled
+CPUINFO_BYTES = 4096  # the first processor; describing all of a large machine takes long
+
+
+class Compiler:
+    """Compiles what it is asked for, one after another, and puts it in place. A failure ends it, and is recorded.
+
+    ``own`` processes are the program's own: their environment may still be set before JAX is imported.
+    """
+
+    def __init__(self, device: str, own: bool) -> None:
+        self.device, self.own = device, own
+        self.requests: SimpleQueue[tuple[ReluNetwork, Arguments, Rates, Shape, Tier] | None] = SimpleQueue()
+        self.thread = Thread(target=self._work, name="certify-compiler", daemon=True)
+        self.thread.start()
+        atexit.register(self._end)  # an interpreter that is taken down below a compiling thread crashes
+
+    def ask(self, network: ReluNetwork, batch: Arguments, rates: Rates, shape: Shape, tier: Tier) -> None:
+        """Have ``shape.program`` set some time later."""
+        self.requests.put((network, batch, rates, shape, tier))
+
+    def _end(self) -> None:
+        while not self.requests.empty():
+            self.requests.get()
+        self.requests.put(None)
+        self.thread.join(PATIENCE)
+
+    def _work(self) -> None:
+        while (request := self.requests.get()) is not None:
+            network, batch, rates, shape, tier = request
+            try:
+                if self.own and "jax" not in sys.modules:
+                    for name, value in environment(self.device).items():
+                        os.environ.setdefault(name, value)
+                from relaxations.bounds.compiled import compile_step
+
+                shape.program = compile_step(network, batch, rates, find_device(self.device))
+            except Exception as error:  # noqa: BLE001 - JAX fails in many ways, and none may end the search
+                tier.fail(error)
+                return
+
+
+def find_device(name: str) -> Any:
+    """The JAX device: the first there is (``auto``: an accelerator before the CPU), or the first of a kind.
+
+    Raises ``ImportError`` without JAX and ``RuntimeError`` where there is no such device.
+    """
+    import jax
+
+    return jax.devices()[0] if name == "auto" else jax.devices(name)[0]
+
+
+def environment(device: str) -> dict[str, str]:
+    """Variables for a process of our own in which JAX will be imported: programs are kept, memory is shared.
+
+    Programs are kept apart by processor, because they use whatever instructions it has.
+    """
+    kept = {
+        "JAX_COMPILATION_CACHE_DIR": str(cache_folder() / "jax" / _processor()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several processes share an accelerator's memory
+        "TF_CPP_MIN_LOG_LEVEL": "3",  # the search goes on without JAX: its complaints are for `certify doctor`
+    }
+    return kept | ({"JAX_PLATFORMS": "cpu"} if device == "cpu" else {})
+
+
+def cache_folder() -> Path:
+    """The user's folder for files that can be made again."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "certify"
+    stated = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (stated if stated.is_absolute() else Path.home() / ".cache") / "certify"
+
+
+def _processor() -> str:
+    """A name for the instructions of this machine's processor."""
+    described = Path("/proc/cpuinfo")
+    if not described.exists():
+        return "any"
+    with described.open("rb", buffering=0) as file:
+        lines = file.read(CPUINFO_BYTES).splitlines()
+    named = [line for line in lines if line.startswith((b"model name", b"flags", b"Features", b"CPU part"))]
+    return sha256(b"\n".join(named[:2])).hexdigest()[:16]
