@@ -20,16 +20,16 @@ from verifier.attack.witness import inside, replay
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import sources
 from verifier.engine.attacks import FIRST_STARTS, Schedule
-from verifier.engine.deadline import Deadline, earliest
+from verifier.engine.deadline import Deadline
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Attack, Outcome, Verdict
 from verifier.engine.phases.drive import Driver, Group
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_phases
-from verifier.engine.scheduler import CaseSearch, Place, Progress, boxes_of, search
+from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, search
 
-ATTACK_SECONDS = 0.5  # per case, at first
+ATTACK_SECONDS = 0.6  # at first, for all cases together
 ATTACK_SHARE = 0.1  # of the time, for all cases together
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
@@ -213,16 +213,13 @@ class _Decision:
 
     def _attack(self, cases: Sequence[int]) -> bool:
         """A first descent on some cases, from few points: most violations are easy to find. Whether one was."""
-        limit = Deadline.after(ATTACK_SHARE * self.options.seconds)
-        for k in cases:
-            case = self.cases[k]
-            until = earliest(limit, Deadline.after(ATTACK_SECONDS))
-            attempt, _ = case.attack(FIRST_STARTS, self.options.seed, until).run()
-            if case.judge(attempt.value, attempt.point) and self._found(k, attempt.point):
-                return True
-            if limit.over:
-                break
-        return False
+        seconds = min(ATTACK_SHARE * self.options.seconds, ATTACK_SECONDS)
+        chosen = [self.cases[k] for k in cases]
+        found = attack_on(chosen, FIRST_STARTS * len(cases), self.options.seed, Deadline.after(seconds)).run()
+        return any(
+            self.cases[cases[i]].judge(attempt.value, attempt.point) and self._found(cases[i], attempt.point)
+            for i, attempt in found
+        )
 
     def _found(self, k: int, point: np.ndarray) -> bool:
         """Judge a candidate: moved inside the set, replayed in the model's runtime, proved by the checker."""

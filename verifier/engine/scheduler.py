@@ -6,13 +6,15 @@ well as the process pool used here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from verifier.attack.group import GroupAttack
+from verifier.attack.targets import Targets
 from verifier.engine.attacks import Attack, Schedule
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget, Exploration, Explorer
@@ -115,6 +117,21 @@ class CaseSearch:
         self.held += 4 * seen.open_lower.nbytes  # a place with two arrays costs about as much again
         self.nodes += seen.nodes
         self.see(seen.attained, seen.point)
+
+
+def attack_on(
+    cases: Sequence[CaseSearch],
+    count: int,
+    seed: int,
+    deadline: Deadline,
+    attained: np.ndarray | None = None,
+    begin: Sequence[tuple[int, np.ndarray]] = (),
+) -> GroupAttack:
+    """An attack on several cases at once (see GroupAttack), each below what has been seen of it so far."""
+    boxes = [case.root.lower for case in cases], [case.root.upper for case in cases]
+    targets = Targets.of([case.explorer.rows for case in cases], *boxes)
+    stop_at = np.array([case.stop_at for case in cases])
+    return GroupAttack(cases[0].explorer.network, targets, count, seed, stop_at, deadline, attained, begin)
 
 
 @dataclass(frozen=True)

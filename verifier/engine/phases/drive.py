@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from verifier.engine.attacks import Schedule
+from verifier.attack.group import GroupAttack
+from verifier.engine.attacks import FIRST_STARTS, LONGEST, MOST_STARTS, Schedule
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
 from verifier.engine.phases.bounding import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
-from verifier.engine.scheduler import CaseSearch, Progress, attack
+from verifier.engine.scheduler import CaseSearch, Progress, attack_on
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 WORTH_SHARING = 6  # batches of rows: so many are worth another process
 ALONE = 0.5  # seconds one process searches before others are worth starting
 SLICE = 2.0  # seconds of one part
+BEGINNINGS = 16  # relaxed minimisers from which an attack descends
 NUMBERS = 1 << 40  # node numbers of one part
 
 
@@ -51,6 +54,7 @@ class Driver:
         self.cases, self.deadline, self.workers, self.found = cases, deadline, workers, found
         self.report, self.stop, self.attacks = report, stop, attacks
         self._pool: ProcessPoolExecutor | None = None
+        self._rounds = 0
 
     def __enter__(self) -> Driver:
         return self
@@ -98,7 +102,7 @@ class Driver:
             if self._judge(group):
                 return True
             due = self.attacks is not None and self.attacks.due and not self.deadline().over
-            if due and self.attacks is not None and attack(self.cases, self.attacks, self.deadline(), self.found):
+            if due and self._judge_attack(group, *_timed(self._next_attack(group))):
                 return True
         if search.open and not self.deadline().over:
             return self._run_parallel(group)
@@ -109,7 +113,7 @@ class Driver:
 
         search, parts, pool = group.search, 0, self.pool
         running: set[Future[PhaseSearch]] = set()
-        attacking: dict[Future[tuple[Attempt, float]], int] = {}
+        attacking: set[Future[tuple[list[tuple[int, Attempt]], float]]] = set()
         while not self.deadline().over:
             while len(running) < self.workers and search.open:
                 share = max(1, len(search.open) // (2 * self.workers))
@@ -120,17 +124,12 @@ class Driver:
             if not running:
                 return False
             if self.attacks is not None and not attacking and self.attacks.due:
-                attained = {k: self.cases[k].attained for k in group.cases}
-                k, count, seed = self.attacks.next(attained)
-                attacking[pool.submit(self.cases[k].attack(count, seed, self.deadline()).run)] = k
+                attacking.add(pool.submit(_timed, self._next_attack(group)))
             left = max(0.0, self.deadline().remaining)
             done, _ = wait([*running, *attacking], timeout=left, return_when=FIRST_COMPLETED)
-            for future in done & attacking.keys():
-                k = attacking.pop(future)
-                attempt, seconds = future.result()
-                assert self.attacks is not None
-                self.attacks.spent += seconds
-                if self.cases[k].judge(attempt.value, attempt.point) and self.found(k, attempt.point):
+            for future in done & attacking:
+                attacking.discard(future)
+                if self._judge_attack(group, *future.result()):
                     return True
             for part_done in done & running:
                 running.discard(part_done)
@@ -141,6 +140,27 @@ class Driver:
         for part_done in running:
             if part_done.done():
                 search.merge(part_done.result())
+        return False
+
+    def _next_attack(self, group: Group) -> GroupAttack:
+        """From more points each time, and from the relaxed minimisers that came closest to a violation."""
+        self._rounds += 1
+        cases = [self.cases[k] for k in group.cases]
+        attained = np.array([case.attained for case in cases])
+        seen = sorted(group.search.seen.worst.items(), key=lambda entry: entry[1][0])[:BEGINNINGS]
+        begin = [(position, point) for position, (_, point) in seen]
+        count = min(FIRST_STARTS * 2**self._rounds, MOST_STARTS)
+        until = earliest(self.deadline(), Deadline.after(LONGEST))
+        return attack_on(cases, count, self._rounds, until, attained, begin)
+
+    def _judge_attack(self, group: Group, found: list[tuple[int, Attempt]], seconds: float) -> bool:
+        """Whether an attack has found a confirmed violation."""
+        assert self.attacks is not None
+        self.attacks.spent += seconds
+        for position, attempt in found:
+            k = group.cases[position]
+            if self.cases[k].judge(attempt.value, attempt.point) and self.found(k, attempt.point):
+                return True
         return False
 
     def _judge(self, group: Group) -> bool:
@@ -155,6 +175,12 @@ class Driver:
         attained = min(self.cases[k].attained for k in group.cases)
         self.report(Progress(attained, min(bounds, default=np.inf), len(search.open), search.count))
         return False
+
+
+def _timed(attack: GroupAttack) -> tuple[list[tuple[int, Attempt]], float]:
+    """What an attack found, and the seconds it took."""
+    started = time.monotonic()
+    return attack.run(), time.monotonic() - started
 
 
 def _explore(part: PhaseSearch, budget: Budget) -> PhaseSearch:
