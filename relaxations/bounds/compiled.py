@@ -52,22 +52,26 @@ def padded(frame: Frame, lines: Lines, duals: Duals) -> Arguments:
     def wide(array: np.ndarray) -> np.ndarray:
         return array if len(array) == 1 < rows else array[index]
 
-    def filled(array: np.ndarray | None, slopes: np.ndarray, dtype: type) -> np.ndarray | None:
+    def signs(phase: np.ndarray | None, free: np.ndarray) -> np.ndarray | None:
         if not split:
             return None
-        return np.zeros((len(index), slopes.shape[1]), dtype) if array is None else wide(array).astype(dtype)
+        return np.zeros(wide(free).shape, np.int8) if phase is None else wide(phase).astype(np.int8)
 
-    slopes = duals.slopes
+    def moving(values: np.ndarray | None, slopes: np.ndarray) -> np.ndarray | None:
+        if not split:
+            return None
+        return np.zeros((len(index), slopes.shape[1]), np.float32) if values is None else wide(values)
+
     return Arguments(
         frame.mid,
         frame.rad,
         Lines(
             *(tuple(map(wide, parts)) for parts in (lines.free, lines.chord, lines.offset)),
-            tuple(filled(phase, s, np.int8) for phase, s in zip(lines.phase, slopes)),
+            tuple(map(signs, lines.phase, lines.free)),
         ),
         Duals(
-            tuple(map(wide, slopes)),
-            tuple(filled(values, s, np.float32) for values, s in zip(duals.multipliers, slopes)),
+            tuple(map(wide, duals.slopes)),
+            tuple(map(moving, duals.multipliers, duals.slopes)),
             wide(duals.weights),
         ),
         rows,

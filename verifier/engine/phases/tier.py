@@ -8,6 +8,7 @@ Whatever fails there leaves the search in NumPy.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass, field
@@ -49,11 +50,16 @@ def tier(device: str = "auto", forks: bool = True) -> Tier:
 
 @cache
 def _here(place: Place, process: int) -> Tier:
-    """One tier for a process: what it has compiled outlives the parts of searches that are sent there."""
-    return Tier(place, compiles=not place.forks or process != place.began)
+    """One tier for a process: what it has compiled outlives the parts of searches that are sent there.
+
+    A process that was forked from one with JAX in it must not use it.
+    """
+    began = process == place.began
+    return Tier(place, compiles=not place.forks if began else "jax" not in sys.modules)
 
 
 def _received(place: Place) -> Tier:
+    """What a tier becomes when it is unpickled."""
     return _here(place, os.getpid())
 
 
@@ -117,11 +123,11 @@ class Tier:
         from relaxations.bounds.compiled import padded, padded_rows
 
         part = self._part(network, target, len(lines.free))
-        rows = len(duals.weights)
-        split, lone = any(p is not None for p in lines.phase), tuple(len(f) == 1 for f in lines.free)
-        key = part.outline, padded_rows(rows), split, lone, rates.weights
-        shape = self.shapes.setdefault(key, Shape())
-        if shape.program is None or (shape.tried and not shape.faster(rows, padded_rows(rows))):
+        rows, batch_rows = len(duals.weights), padded_rows(len(duals.weights))
+        split, lone = any(phase is not None for phase in lines.phase), tuple(len(free) == 1 for free in lines.free)
+        shape = self.shapes.setdefault((part.outline, batch_rows, split, lone, rates.weights), Shape())
+        program = shape.program
+        if program is None or (shape.tried and not shape.faster(rows, batch_rows)):
             started = time.perf_counter()
             best = ascent.ascend(*given)
             shape.spent += time.perf_counter() - started
@@ -132,20 +138,20 @@ class Tier:
         started = time.perf_counter()
         try:
             if part.placed is None:
-                part.placed = shape.program.place(part.short)
-            found = shape.program.ascend(part.placed, padded(frame, lines, duals), steps, rates, enough)
+                part.placed = program.place(part.short)
+                started = time.perf_counter()  # every later batch finds it there
+            found = program.ascend(part.placed, padded(frame, lines, duals), steps, rates, enough)
         except Exception as error:  # noqa: BLE001 - JAX and its devices fail in many ways; NumPy answers the same
             self.fail(error)
             return ascent.ascend(*given)
-        kept = tuple(None if old is None else new for old, new in zip(duals.multipliers, found.multipliers))
-        found = found._replace(multipliers=kept)
         if not shape.tried:
             between = time.perf_counter()
             ascent.ascend(*given)
             ended = time.perf_counter()
-            shape.compiled.append((between - started) / padded_rows(rows))
+            shape.compiled.append((between - started) / batch_rows)
             shape.plain.append((ended - between) / rows)
-        return found
+        split_here = (None if old is None else new for old, new in zip(duals.multipliers, found.multipliers))
+        return found._replace(multipliers=tuple(split_here))
 
     def fail(self, error: Exception) -> None:
         """Stay in NumPy from now on."""
