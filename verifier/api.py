@@ -57,6 +57,8 @@ def certify(
     started = time.monotonic()
     if not timeout > 0:
         raise CertifyError(f"the timeout has to be a positive number of seconds, not {timeout}")
+    if workers is not None and workers < 1:
+        raise CertifyError(f"the number of workers has to be at least 1, not {workers}")
     if example_inputs is not None:
         question = read_question(MODULE, Path(spec), parameters or {}, _module_loader(model, example_inputs))
     else:

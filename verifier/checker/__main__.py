@@ -40,6 +40,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--serve", nargs=2, metavar=("MODEL", "QUERY"), type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
+    if options.workers < 1:
+        parser.error(f"--workers has to be at least 1, not {options.workers}")
     try:
         self_test()
         if options.serve:

@@ -123,6 +123,8 @@ class Checker:
         Phase trees are cut into ``parts`` jobs. References may nest MAX_DEPTH deep and each chunk may be named once
         (phase trees: once by every case, about one box), so that the work is bounded by the file.
         """
+        if parts < 1:
+            raise CheckError(f"a phase tree cannot be cut into {parts} parts")
         if certificate.cases != len(self.cases):
             return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(self.cases)}", (), 0, 0.0)
         jobs: list[AnyJob] = [

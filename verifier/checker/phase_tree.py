@@ -34,7 +34,7 @@ Split = tuple[int, int, int]  # ReLU layer, neuron, sign
 
 FRAME, PROOF, RELU, END, EMPTY = 1, 2, 3, 4, 5
 MOST_SPLITS = 2000  # on one path
-MOST_NODES = 1 << 21  # of one tree; bounds memory
+MOST_NODES = 1 << 21  # of one tree, together with their items; bounds memory
 LARGEST_MULTIPLIER = 1e30
 
 
@@ -150,7 +150,7 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
     if not cases or len(set(cases)) != len(cases) or max(cases) >= len(rows):
         raise CheckError("a phase tree is about no case, one that does not exist, or one twice")
     nodes: list[Node] = []
-    ends = 0
+    ends = held = 0
     path: list[Split] = []
     # Waiting: the length of the path, its last split, columns, the parent whose second child it is (-1: the first).
     waiting: list[tuple[int, list[Split], Ints, int]] = [(0, [], np.zeros((0, 2), dtype=np.int64), -1)]
@@ -159,8 +159,6 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
         path[max(0, depth - 1) :] = last
         if parent >= 0:
             nodes[parent].second = len(nodes)
-        if len(nodes) == MOST_NODES:
-            raise CheckError(f"a phase tree has more than {MOST_NODES} nodes")
         position = reader.at
         items: list[Frame | Proof] = []
         while (word := reader.one()) in (FRAME, PROOF):
@@ -170,6 +168,10 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
                 columns = frame.columns
             else:
                 items.append(_proof(reader, cases, rows, len(columns), depth))
+            held += 1
+            _check_size(held)
+        held += 1
+        _check_size(held)
         node = Node(position, tuple(items), None, word == EMPTY, ends)
         nodes.append(node)
         if word == RELU:
@@ -190,6 +192,11 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
         if node.split is not None:
             node.last_end = nodes[node.second].last_end
     return PhaseTree(cases, tuple(nodes))
+
+
+def _check_size(held: int) -> None:
+    if held > MOST_NODES:
+        raise CheckError(f"a phase tree has more than {MOST_NODES} nodes and items")
 
 
 def _frame(reader: _Reader, widths: list[int], splits: list[Split]) -> Frame:

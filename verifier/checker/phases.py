@@ -74,6 +74,9 @@ class PhaseProver:
             np.concatenate([r.constant for r in rows]),
         )
         self.first_row = np.cumsum([0, *(len(r.constant) for r in rows)])
+        self.relu_values = sum(bounder.network.sizes[k] for k in self.relus)
+        self.widest = max(self.relu_values // 4, *bounder.network.sizes)
+        self.proofs_at_once = int(min(PROOFS_AT_ONCE, max(1, CELLS_AT_ONCE // max(1, self.relu_values))))
         self.claims: list[_Claim] = []
         self.refused: list[int] = []
         self.sizes: dict[int, Floats] = {}
@@ -85,12 +88,14 @@ class PhaseProver:
         A proof above several endings belongs to the first of them.
         """
         with np.errstate(all="ignore"):  # overflow and NaN end in bounds of -inf, never in a proof
-            stack = [(0, self._root())]
+            stack: list[tuple[int, _Region, Split | None]] = [(0, self._root(), None)]
             while stack:
-                at, region = stack.pop()
+                at, region, split = stack.pop()
                 node = self.tree.nodes[at]
                 if node.last_end <= first_end or node.first_end >= last_end:
                     continue
+                if split is not None:  # not before the node's turn: waiting nodes then share their ranges
+                    region = region.half(self.relus[split[0]], split)
                 for number, item in enumerate(node.items):
                     if isinstance(item, Frame):
                         if at or number or not self._is_root(item):
@@ -101,9 +106,8 @@ class PhaseProver:
                         region = replace(region, pending=region.pending - {item.case})
                 if node.split is not None:
                     layer, neuron = node.split
-                    relu = self.relus[layer]
-                    stack.append((node.second, region.half(relu, (layer, neuron, 1))))
-                    stack.append((at + 1, region.half(relu, (layer, neuron, -1))))
+                    stack.append((node.second, region, (layer, neuron, 1)))
+                    stack.append((at + 1, region, (layer, neuron, -1)))
                 elif region.pending if not node.empty else not (region.empty and self.within_caps):
                     self.refused.append(node.position)
             self._settle()
@@ -155,7 +159,7 @@ class PhaseProver:
         parent = self.bounder.network.nodes[relu].parent  # type: ignore[union-attr]
         earlier = {k: line for k, line in lines.items() if k < relu}
         mine, named = [splits[s] for s in refined.splits], columns[refined.columns]
-        count, step = len(refined.neurons), max(1, CELLS_AT_ONCE // (4 * max(self.bounder.network.sizes)))
+        count, step = len(refined.neurons), max(1, CELLS_AT_ONCE // (4 * self.widest))
         for at in range(0, count, step):
             neurons = refined.neurons[at : at + step]
             both = np.concatenate([np.arange(at, at + len(neurons)), np.arange(count + at, count + at + len(neurons))])
@@ -193,14 +197,20 @@ class PhaseProver:
         lines = {relu: lines_on(*region.ranges[relu]) for relu in self.relus}
         hinted = self._hinted(lines, region.columns, list(region.splits), proof.slopes[None], proof.multipliers[None])
         self.claims.append(_Claim(proof.position, weights, hinted))
-        if len(self.claims) >= PROOFS_AT_ONCE:
+        if len(self.claims) >= self.proofs_at_once:
             self._settle()
 
     def _settle(self) -> None:
-        """Bound the combinations of rows that are claimed to be > 0."""
+        """Refuse the claims that do not hold; together they share their sizes, so what fails is tried alone."""
         claims, self.claims = self.claims, []
         if not claims:
             return
+        for claim, value in zip(claims, self._least(claims), strict=True):
+            if not value > 0 and (len(claims) == 1 or not self._least([claim])[0] > 0):
+                self.refused.append(claim.position)
+
+    def _least(self, claims: list[_Claim]) -> Floats:
+        """Lower bounds (N,) of the combinations of rows that are claimed to be > 0."""
         count, sizes, rows = len(claims), self.sizes, self.rows
         lines = {relu: _stacked([claim.lines[relu] for claim in claims]) for relu in self.relus}
         weights = np.stack([claim.weights for claim in claims])
@@ -213,8 +223,7 @@ class PhaseProver:
         boxes = Boxes(*(np.broadcast_to(part, (count, part.shape[1])) for part in parts))
         wide = {k: np.broadcast_to(size, (count, size.shape[1])) for k, size in sizes.items()}
         relaxation = Relaxation(boxes, lines, {}, wide)
-        low = self.bounder.combined(combined, np.arange(count), relaxation, 4 * gamma * magnitude)[3]
-        self.refused += [claim.position for claim, value in zip(claims, low, strict=True) if not value > 0]
+        return self.bounder.combined(combined, np.arange(count), relaxation, 4 * gamma * magnitude)[3]
 
 
 def _stacked(lines: list[Lines]) -> Lines:

@@ -99,6 +99,10 @@ class Bounding:
         self.least = 1e-9 * self.caution * float(np.max(size, initial=0.0))
         return node
 
+    def heavy(self, node: Node) -> bool:
+        """Whether refreshing a child of the node takes long."""
+        return sum(2.0 * len(_unstable(node, k)) * float(self.work[k]) for k in self.deep) > HEAVY
+
     def _fresh_final(self) -> FinalDuals:
         first, cases = self.target.first, self.target.cases
         weights = np.zeros((cases, first[-1]), dtype=np.float32)
@@ -293,8 +297,7 @@ class Bounding:
             if len(left):
                 node.bound, node.point, node.missing = view.bound, view.point, view.missing
                 node.worst = int(node.pending[view.worst])
-                heavy = sum(2.0 * len(_unstable(node, k)) * float(self.work[k]) for k in self.deep) > HEAVY
-                node.candidates = candidates(node, view.cost, *(FEW if heavy else MANY))
+                node.candidates = candidates(node, view.cost, *(FEW if self.heavy(node) else MANY))
             node.final, node.pending = final[left], node.pending[left]
         return list(proved.values())
 

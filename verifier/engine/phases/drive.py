@@ -98,7 +98,7 @@ class Driver:
         alone = Deadline.after(ALONE)
         while search.open and not self.deadline().over and not (self.workers > 1 and alone.over):
             until = earliest(self.deadline(), Deadline.after(ALONE / 4))
-            search.run(lambda until=until: until.over)  # type: ignore[misc]
+            search.run(lambda until=until: until.over, lambda: self.deadline().over)  # type: ignore[misc]
             if self._judge(group):
                 return True
             due = self.attacks is not None and self.attacks.due and not self.deadline().over
@@ -119,8 +119,8 @@ class Driver:
                 share = max(1, len(search.open) // (2 * self.workers))
                 parts += 1
                 part = search.part(search.open[-share:], parts * NUMBERS)
-                until = earliest(self.deadline(), Deadline.after(SLICE if len(search.open) else SLICE / 8))
-                running.add(pool.submit(_explore, part, Budget(until, 0, self.stop)))
+                slice_ends = Deadline.after(SLICE if len(search.open) else SLICE / 8)
+                running.add(pool.submit(_explore, part, slice_ends, Budget(self.deadline(), 0, self.stop)))
             if not running:
                 return False
             if self.attacks is not None and not attacking and self.attacks.due:
@@ -183,6 +183,6 @@ def _timed(attack: GroupAttack) -> tuple[list[tuple[int, Attempt]], float]:
     return attack.run(), time.monotonic() - started
 
 
-def _explore(part: PhaseSearch, budget: Budget) -> PhaseSearch:
-    part.run(lambda: budget.over)
+def _explore(part: PhaseSearch, slice_ends: Deadline, budget: Budget) -> PhaseSearch:
+    part.run(lambda: slice_ends.over or budget.over, lambda: budget.over)
     return part

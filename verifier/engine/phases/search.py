@@ -13,7 +13,7 @@ from verifier.engine.phases.branching import best
 from verifier.engine.phases.node import Node
 from verifier.engine.phases.tree import PhaseTree
 
-AT_ONCE = 4  # nodes split together
+AT_ONCE = 4  # nodes split together, where none is heavy
 
 
 @dataclass
@@ -79,6 +79,8 @@ class PhaseSearch:
     def start(self, over: Callable[[], bool]) -> None:
         """Bound the root cheaply; raises OutOfTime where ``over()`` turns true before that is done."""
         self.bounding.over = over
+        for case, value in enumerate(self.values(self.bounding.mid[None], [*range(self.bounding.target.cases)])):
+            self.seen.add(case, value, self.bounding.mid)
         root = self.bounding.root()
         self.count = self.next = 1
         self._settle([root], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
@@ -92,12 +94,12 @@ class PhaseSearch:
             self._settle([root], [self.columns.pop(root.number)], FINAL_ROOT_STEPS)
 
     def again(self, caution: float, over: Callable[[], bool]) -> PhaseSearch:
-        """The same search from its root, with that many times the margins; ended by ``over()``, OutOfTime or not."""
+        """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not."""
         old = self.bounding
         search = PhaseSearch.over_box(old.exact, old.target, old.lower, old.upper, caution)
         search.start(over)
         search.deepen()
-        search.run(over)
+        search.run(over, over)
         return search
 
     def part(self, nodes: Sequence[Node], first_number: int) -> PhaseSearch:
@@ -119,11 +121,12 @@ class PhaseSearch:
         self.done += part.done
         self.seen.merge(part.seen)
 
-    def run(self, over: Callable[[], bool]) -> None:
-        """Split nodes until none is open, none can be split, or ``over()``."""
-        self.bounding.over = over
+    def run(self, over: Callable[[], bool], out_of_time: Callable[[], bool]) -> None:
+        """Split nodes until none is open or ``over()``; ``out_of_time()`` ends it in the midst of a split, too."""
+        self.bounding.over = out_of_time
         while self.open and not over():
-            taken, self.open = self.open[-AT_ONCE:], self.open[:-AT_ONCE]
+            count = 1 if self.bounding.heavy(self.open[-1]) else AT_ONCE
+            taken, self.open = self.open[-count:], self.open[:-count]
             try:
                 self._split(taken)
             except OutOfTime:
@@ -177,11 +180,12 @@ class PhaseSearch:
                 self.seen.add(node.worst, value, node.point)
 
     def values(self, points: np.ndarray, cases: list[int]) -> list[float]:
-        """The real network's value of the best row of each point's case, in float64."""
+        """The real network's value of each case's best row at its point (or at the one point), in float64."""
         network, target = self.bounding.exact, self.bounding.target
         seen, _ = network.preactivations(points)
         values = [points, *(np.maximum(z, 0) for z in seen)]
         rows = sum((push(w, values[s]) for s, w in target.layer.terms), start=target.layer.bias)
+        rows = np.broadcast_to(rows, (len(cases), rows.shape[1]))
         return [float(row[target.first[c] : target.first[c + 1]].max()) for row, c in zip(rows, cases)]
 
 
