@@ -51,7 +51,7 @@ class GroupAttack:
         best = Best(targets, self.stop_at, self._exact, self.deadline)
         with np.errstate(all="ignore"):  # what overflows is no number, and no candidate
             self._search(network, targets, best)
-        attempts = [(k, self._attempt(k, point)) for k, point in best.points.items()]
+            attempts = [(k, self._attempt(k, point)) for k, point in best.points.items()]
         return sorted(attempts, key=lambda found: found[1].value - self.stop_at[found[0]])
 
     def _search(self, network: ReluNetwork, targets: Targets, best: Best) -> None:
@@ -71,7 +71,8 @@ class GroupAttack:
         for at in range(0, len(middle), at_once):
             points = middle[at : at + at_once]
             rows = targets.rows(points, network.evaluate(points))
-            best.depth = DEPTH * float(np.nanmedian(np.abs(rows))) if rows.size else 0.0
+            numbers = np.abs(rows[np.isfinite(rows)])
+            best.depth = DEPTH * float(np.median(numbers)) if numbers.size else 0.0
             if best.see(points, cases[at : at + at_once], targets.values(rows)):
                 return True
         return False
