@@ -138,14 +138,20 @@ class ExactRelaxation:
         return self._concretise(*self._backward({node: Exact(unit)}, zeros(2 * len(neurons)))).fractions()
 
     def _relax(self, refine: Refine | None) -> None:
-        """Lines for every ReLU in turn, from forward forms ``generators . (x - mid) + center +- remainder``."""
+        """Lines for every ReLU in turn, from forward forms ``generators . (x - mid) + center +- remainder``.
+
+        With ``refine`` these are intervals, without generators, as in ``bounds``: ranges that it leaves alone have to
+        be as tight as the float checker's, which are intervals too.
+        """
         size = self.network.sizes[0]
         identity = Exact(np.array([[int(i == j) for j in range(size)] for i in range(size)], dtype=object))
-        forms = {0: (identity, self.mid, zeros(size))}
+        forms: dict[int, tuple[Exact | None, Exact, Exact]] = {
+            0: (identity, self.mid, zeros(size)) if refine is None else (None, self.mid, self.rad)
+        }
         for k, node in enumerate(self.network.nodes[1:], start=1):
             if isinstance(node, Relu):
                 generators, center, remainder = forms[node.parent]
-                radius = self.rad @ abs(generators) + remainder
+                radius = remainder if generators is None else self.rad @ abs(generators) + remainder
                 low, up = (center + -radius).fractions(), (center + radius).fractions()
                 if refine is not None:
                     refine(self, k, low, up)
@@ -154,14 +160,21 @@ class ExactRelaxation:
                 self.ranges[k] = [round_down(l) for l in low], [-round_down(-u) for u in up]
                 self.lines[k] = lines = lines_on(*self.ranges[k])
                 s, half = lines.slope, lines.offset.half()
-                forms[k] = (generators * s, center * s + half, remainder * s + half)
+                if generators is not None:
+                    forms[k] = (generators * s, center * s + half, remainder * s + half)
+                else:
+                    least, most = (Exact.of(side).positive() for side in self.ranges[k])
+                    forms[k] = (None, (most + least).half(), (most + -least).half())
             else:
                 width = self.network.sizes[k]
-                generators, center, remainder = zeros(size, width), self.bias[k], zeros(width)
+                generators = None if refine is not None else zeros(size, width)
+                center, remainder = self.bias[k], zeros(width)
                 for parent, m in self.maps[k]:
-                    generators += m.push(forms[parent][0])
-                    center += m.push(forms[parent][1])
-                    remainder += abs(m).push(forms[parent][2])
+                    read, middle, rest = forms[parent]
+                    if generators is not None and read is not None:
+                        generators += m.push(read)
+                    center += m.push(middle)
+                    remainder += abs(m).push(rest)
                 forms[k] = (generators, center, remainder)
 
     def _refine(self, relu: int, low: list[Fraction], up: list[Fraction]) -> None:
