@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.verifier.engine.made import made
 from verifier.engine import attacks as attacks_module
-from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, SHARE, JointAttack, Schedule
+from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, SHARE, Schedule
 from verifier.engine.deadline import Deadline
 
 
@@ -76,41 +76,3 @@ def test_an_attack_that_has_no_time_still_reports_a_point(tmp_path: Path) -> Non
     one = made(200, tmp_path)
     best, _ = one.case().attack(48, 0, Deadline.after(-1)).run()
     assert np.isfinite(best.value)
-
-
-def test_a_joint_attack_speaks_of_cases_by_their_numbers(tmp_path: Path) -> None:
-    """Searches 1 and 3 of four are attacked; each point is in the box of its search and has that search's value."""
-    for seed in (201, 202, 203):
-        one = made(seed, tmp_path)
-        searches = [one.case() for _ in range(4)]
-        for attack in (
-            JointAttack.first(searches, [1, 3], 0, Deadline.after(5)),
-            JointAttack.again(searches, [1, 3], 100, 1, Deadline.after(5), [(3, one.lower), (0, one.lower)]),
-        ):
-            found, seconds = attack.run()
-            assert {k for k, _ in found} == {1, 3}
-            assert 0 <= seconds < 5
-            for _, best in found:
-                assert (one.lower <= best.point).all()
-                assert (best.point <= one.upper).all()
-                assert best.value == pytest.approx(one.explorer.values(best.point[None])[0])
-                assert best.value >= float(one.question.optimum) - 1e-6 * (1 + abs(best.value))
-
-
-def test_a_joint_attack_goes_below_what_was_already_judged(tmp_path: Path) -> None:
-    one = made(200, tmp_path)
-    search = one.case()
-    least = float(one.question.optimum)
-    search.stop_at = least - 1.0
-    ((_, best),), _ = JointAttack.first([search], [0], 0, Deadline.after(5)).run()
-    assert least - 1e-6 <= best.value <= least + 0.1 * (1 + abs(least))
-
-
-def test_joint_rounds_grow_and_differ() -> None:
-    schedule = Schedule(seed=7)
-    rounds = [schedule.next_joint() for _ in range(12)]
-    counts = [count for count, _ in rounds]
-    assert counts[0] > FIRST_STARTS
-    assert counts == sorted(counts)
-    assert counts[-1] == MOST_STARTS
-    assert len({seed for _, seed in rounds} | {7}) == 13
