@@ -43,35 +43,32 @@ def padded_rows(rows: int) -> int:
 def padded(frame: Frame, lines: Lines, duals: Duals) -> Arguments:
     """Copies of ``padded_rows`` rows, the last one repeated: all of them exceed a bound when the real ones do.
 
-    Where one layer has multipliers all get them, so that one program serves every set of layers that are split.
+    Where one layer has multipliers all get them, and every row gets lines of its own, so that few programs are needed.
     """
     rows = len(duals.weights)
     index = np.minimum(np.arange(padded_rows(rows)), rows - 1)
     split = any(phase is not None for phase in lines.phase)
 
     def wide(array: np.ndarray) -> np.ndarray:
-        return array if len(array) == 1 < rows else array[index]
+        return np.repeat(array, len(index), axis=0) if len(array) == 1 else array[index]
 
-    def signs(phase: np.ndarray | None, free: np.ndarray) -> np.ndarray | None:
+    def filled(array: np.ndarray | None, slopes: np.ndarray, dtype: type) -> np.ndarray | None:
         if not split:
             return None
-        return np.zeros(wide(free).shape, np.int8) if phase is None else wide(phase).astype(np.int8)
+        return np.zeros((len(index), slopes.shape[1]), dtype) if array is None else wide(array).astype(dtype)
 
-    def moving(values: np.ndarray | None, slopes: np.ndarray) -> np.ndarray | None:
-        if not split:
-            return None
-        return np.zeros((len(index), slopes.shape[1]), np.float32) if values is None else wide(values)
+    slopes = duals.slopes
 
     return Arguments(
         frame.mid,
         frame.rad,
         Lines(
             *(tuple(map(wide, parts)) for parts in (lines.free, lines.chord, lines.offset)),
-            tuple(map(signs, lines.phase, lines.free)),
+            tuple(filled(phase, s, np.int8) for phase, s in zip(lines.phase, slopes)),
         ),
         Duals(
-            tuple(map(wide, duals.slopes)),
-            tuple(map(moving, duals.multipliers, duals.slopes)),
+            tuple(map(wide, slopes)),
+            tuple(filled(values, s, np.float32) for values, s in zip(duals.multipliers, slopes)),
             wide(duals.weights),
         ),
         rows,

@@ -16,7 +16,7 @@ from relaxations.bounds.compiled import (
     placed,
     shortened,
 )
-from relaxations.bounds.dual import Duals, Frame
+from relaxations.bounds.dual import Duals, Frame, lines
 from relaxations.network import Layer, ReluNetwork
 from tests.unit.relaxations.ascents import Question, bounds, dense_network, image_network, question
 from tests.unit.relaxations.graphs import weight
@@ -85,6 +85,16 @@ def test_padding_does_not_disturb() -> None:
     assert len(alone.weights) == 3
     for a, b in zip(jax.tree_util.tree_leaves(alone), jax.tree_util.tree_leaves(together), strict=True):
         np.testing.assert_array_equal(a, b[:3])
+
+
+def test_lines_that_all_rows_share() -> None:
+    apart = question(dense_network(), 7, (), 3)
+    frame = apart[2]._replace(lower=tuple(l[:1] for l in apart[2].lower), upper=tuple(u[:1] for u in apart[2].upper))
+    shared: Question = (*apart[:2], frame, lines(frame, (None,) * 3, np), apart[4])
+    run, network = program(shared)
+    assert run is program(apart)[0]
+    found = bounds(shared, run.ascend(network, padded(*shared[2:]), 6, RATES, np.inf))
+    np.testing.assert_allclose(found, bounds(shared, ascend(*shared, 6, RATES)), atol=1e-3)
 
 
 def test_the_arguments_are_left_alone() -> None:
