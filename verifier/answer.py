@@ -39,6 +39,7 @@ class Settings:
     branching: str = "gap"
     depth_first: bool = True
     memory_mb: float = DEFAULT_MEMORY_MB
+    device: str = "auto"
     methods: tuple[str, ...] = ()
     place: Callable[[str], Path] | None = None
     reproducers: Path = field(default_factory=Path.cwd)
@@ -109,6 +110,7 @@ def _evidence(
                 settings.depth_first,
                 _pgd(settings),
                 settings.memory_mb,
+                settings.device,
             ),
             Path(folder) / (home.name if home else "proof.nncert"),
             versions(),

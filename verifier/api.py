@@ -14,6 +14,7 @@ from verifier.answer import Settings, answer
 from verifier.certificate.checking import CheckerProcess
 from verifier.checking import CheckResult, run_checker
 from verifier.engine.decide import DEFAULT_MEMORY_MB, ORDERS
+from verifier.engine.phases.tier import DEVICES
 from verifier.engine.scheduler import Progress
 from verifier.places import places
 from verifier.processors import processors
@@ -38,6 +39,7 @@ def certify(
     branching: str = "gap",
     order: str = "depth-first",
     memory_mb: float | None = None,
+    device: str = "auto",
     progress: Callable[[Progress], None] = lambda progress: None,
     start_checker: Callable[[Path, Path, int], CheckerProcess] = CheckerProcess.start,
 ) -> Report:
@@ -49,6 +51,7 @@ def certify(
     ``parameters`` are values of the specification's parameters, ``workers`` processes (default: the processors).
     ``branching`` names the rule that picks the input to split, ``order`` which open boxes come first (``depth-first``,
     ``best-first``); ``memory_mb`` bounds the search tree.
+    ``device`` (``auto``, ``cpu``, ``gpu``) is where long searches run what JAX compiles; proofs do not depend on it.
     ``progress`` is called now and then during the search; ``start_checker`` may hand over a checker already running.
 
     Raises ``CertifyError`` when the question cannot be read and ``SoundnessError`` when a sampled input contradicts an
@@ -72,6 +75,7 @@ def certify(
         branching=known_branching(branching),
         depth_first=known_order(order) == "depth-first",
         memory_mb=memory_mb or question.engine.memory_mb or DEFAULT_MEMORY_MB,
+        device=known_device(device),
         methods=known_methods(methods or question.engine.methods),
         place=place,
         reproducers=Path(out) if out else Path.cwd(),
@@ -131,6 +135,12 @@ def known_order(order: str) -> str:
     """The order, or an error that names the known ones."""
     _known("order", [order], ORDERS)
     return order
+
+
+def known_device(device: str) -> str:
+    """The device, or an error that names the known ones."""
+    _known("device", [device], DEVICES)
+    return device
 
 
 def known_branching(rule: str) -> str:

@@ -25,13 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _answered(list(argv))
     code = _answered(sys.argv[1:])
-    if "concurrent.futures.process" in sys.modules:
+    if {"concurrent.futures.process", "jax"} & sys.modules.keys():
         _leave(code)
     return code
 
 
 def _leave(code: int) -> None:
-    """End at once: a worker ended in the middle of its answer would keep the interpreter waiting for the rest."""
+    """End at once: a worker in the middle of its answer, or a program being compiled, would be waited for."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

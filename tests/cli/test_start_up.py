@@ -10,7 +10,10 @@ import pytest
 
 from tests.cli.conftest import environment
 
-HEAVY = ("onnx", "onnxruntime", "typer", "click", "rich", "pydantic", "ruamel", "scipy", "torch", "importlib.metadata")
+HEAVY = (
+    *("jax", "onnx", "onnxruntime", "typer", "click", "rich", "pydantic", "ruamel", "scipy", "torch"),
+    "importlib.metadata",
+)
 
 
 def loaded(stderr: str) -> set[str]:

@@ -22,9 +22,11 @@ PACKAGES = {
     "scipy": "sparse layers",
     "pydantic": "spec.yaml",
     "ruamel.yaml": "spec.yaml",
+    "jax": "compiled ascents in long searches",
     "torch": "optional: modules in memory",
 }
 SELF_TEST = "from verifier.checker.selftest import self_test; self_test()"
+TRY_COMPILER = "from verifier.engine.phases.compiler import try_out; try_out()"
 FRESH = 60  # seconds after which a fresh process counts as hanging
 
 
@@ -48,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     _, seconds = _fresh("import numpy")
     bare = _fresh("pass")[1]
     _line("start-up", f"{bare:.2f} s for Python, {max(seconds - bare, 0.0):.2f} s more for NumPy")
+    complaint, seconds = _fresh(TRY_COMPILER)
+    _line("compiler", complaint or f"works, {seconds:.2f} s with start-up (long searches stay in NumPy without it)")
     complaint, seconds = _fresh(SELF_TEST)
     _line("checker", complaint or f"passes its test of the arithmetic, {seconds:.2f} s with start-up")
     return CHECK_FAILED if complaint else OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -97,11 +98,14 @@ def _certify(
 ) -> Report:
     gc.disable()  # importing allocates so much that a sixth of the start-up time would go into collections
     from verifier.api import certify
+    from verifier.engine.phases.compiler import environment
     from verifier.report.progress import ProgressLine
 
     gc.freeze()
     gc.enable()
 
+    for name, value in environment(options.device).items():  # this process is ours, should JAX be loaded in it
+        os.environ.setdefault(name, value)
     line = ProgressLine(None if options.quiet else sys.stderr, started, options.timeout)
     try:
         return certify(
@@ -117,6 +121,7 @@ def _certify(
             branching=options.branching,
             order=options.order,
             memory_mb=options.memory,
+            device=options.device,
             progress=line.show,
             start_checker=early.take,
         )
@@ -187,6 +192,7 @@ def _parser() -> Parser:
     add("--branching", default="gap", metavar="RULE", help="how boxes are split (default gap)")
     add("--order", default="depth-first", metavar="ORDER", help="which boxes first: depth-first (default), best-first")
     add("--memory", type=at_least_one, metavar="MB", help="memory for the search tree (default 8000)")
+    add("--device", default="auto", metavar="NAME", help="where long searches compute: auto (default), cpu, gpu")
     add("-q", "--quiet", action="store_true", help="print the verdicts only, show no progress")
     add("--version", action="store_true", help="print the version")
     return parser

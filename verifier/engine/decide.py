@@ -26,6 +26,7 @@ from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Attack, Outcome, Verdict
 from verifier.engine.phases.drive import Driver, Group
 from verifier.engine.phases.search import PhaseSearch, target_of
+from verifier.engine.phases.tier import tier
 from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_phases
 from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, search
 
@@ -57,6 +58,7 @@ class Options:
     depth_first: bool = True
     attack: bool = True
     memory_mb: float = DEFAULT_MEMORY_MB
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,9 @@ class _Decision:
         x, y, constant = (np.concatenate(parts) for parts in zip(*((r.x, r.y, r.constant) for r in rows), strict=True))
         target = target_of(network, x, y, constant, np.cumsum([0, *(len(r.constant) for r in rows)]))
         root = self.cases[members[0]].root
-        return PhaseSearch.over_box(network, target, root.lower, root.upper, caution)
+        search = PhaseSearch.over_box(network, target, root.lower, root.upper, caution)
+        search.bounding.tier = tier(self.options.device, forks=self.options.workers > 1)
+        return search
 
     def _search_deadline(self) -> Deadline:
         """The deadline less what checking the proof found so far would take; past once memory is used up."""

@@ -11,11 +11,14 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from relaxations.bounds.ascent import Rates
-from relaxations.network import ReluNetwork
+from relaxations.bounds.compiled import Arguments, compile_step, padded
+from relaxations.bounds.dual import Duals, Frame, lines
+from relaxations.network import Layer, ReluNetwork
 
 if TYPE_CHECKING:
-    from relaxations.bounds.compiled import Arguments
     from verifier.engine.phases.tier import Shape, Tier
 
 PATIENCE = 30  # seconds the interpreter waits at its end for a program that is being compiled
@@ -52,8 +55,6 @@ class Compiler:
                 if self.own and "jax" not in sys.modules:
                     for name, value in environment(self.device).items():
                         os.environ.setdefault(name, value)
-                from relaxations.bounds.compiled import compile_step
-
                 shape.program = compile_step(network, batch, rates, find_device(self.device))
             except Exception as error:  # noqa: BLE001 - JAX fails in many ways, and none may end the search
                 tier.fail(error)
@@ -68,6 +69,18 @@ def find_device(name: str) -> Any:
     import jax
 
     return jax.devices()[0] if name == "auto" else jax.devices(name)[0]
+
+
+def try_out() -> None:
+    """Compile and run a small ascent as a search would. Raises whatever stands in the way."""
+    one = np.ones((1, 1), np.float32)
+    layer = Layer(((0, one),), one[0])
+    network = ReluNetwork(1, (layer,), Layer(((1, one),), one[0]))
+    frame = Frame(one[0], one[0], (-one,), (one,))
+    duals = Duals((one,), (None,), one)
+    arguments = padded(frame, lines(frame, (None,), np), duals)
+    program = compile_step(network, arguments, Rates(), find_device("auto"))
+    program.ascend(program.place(network), arguments, 1, Rates(), np.inf)
 
 
 def environment(device: str) -> dict[str, str]:

@@ -124,8 +124,8 @@ class Tier:
 
         part = self._part(network, target, len(lines.free))
         rows, batch_rows = len(duals.weights), padded_rows(len(duals.weights))
-        split, lone = any(phase is not None for phase in lines.phase), tuple(len(free) == 1 for free in lines.free)
-        shape = self.shapes.setdefault((part.outline, batch_rows, split, lone, rates.weights), Shape())
+        split = any(phase is not None for phase in lines.phase)
+        shape = self.shapes.setdefault((part.outline, batch_rows, split, rates.weights), Shape())
         program = shape.program
         if program is None or (shape.tried and not shape.faster(rows, batch_rows)):
             started = time.perf_counter()

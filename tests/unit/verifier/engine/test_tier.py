@@ -14,8 +14,10 @@ import pytest
 
 from relaxations.bounds.ascent import Rates, ascend
 from relaxations.bounds.dual import Duals
+from specs.errors import CertifyError
 from tests.conftest import REPOSITORY
 from tests.unit.relaxations.ascents import bounds, dense_network, image_network, question
+from verifier.api import known_device
 from verifier.engine.phases import compiler, tier
 from verifier.engine.phases.compiler import cache_folder, environment
 from verifier.engine.phases.tier import Place, Shape, Tier
@@ -153,6 +155,12 @@ def test_a_process_of_a_pool_moves_over(tmp_path: Path) -> None:
     assert done.stdout.split() == ["numpy", "compiled", "compiled", "clean"]
     kept = list((tmp_path / "certify" / "jax").glob("*/*"))
     assert kept  # the next process finds the program there
+
+
+def test_a_device_is_one_of_those_known() -> None:
+    assert [known_device(name) for name in tier.DEVICES] == ["auto", "cpu", "gpu"]
+    with pytest.raises(CertifyError, match=r"unknown device 'gpus'.*gpu"):
+        known_device("gpus")
 
 
 def test_the_cache_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
