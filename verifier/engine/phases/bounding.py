@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,6 +35,28 @@ PAD = 1e-5  # of a range: how much wider the search believes it, because it roun
 EASY = 1e4  # times the least bound: rows this far above it need no more steps
 
 
+class Tier(Protocol):
+    """Where ascents are computed; the arguments are those of ``relaxations.bounds.ascent.ascend``."""
+
+    def ascend(
+        self,
+        network: ReluNetwork,
+        target: Layer,
+        frame: Frame,
+        lines: Lines,
+        duals: Duals,
+        steps: int,
+        rates: Rates,
+        enough: float = np.inf,
+    ) -> Duals: ...
+
+
+class InNumPy:
+    """The tier that every search begins in."""
+
+    ascend = staticmethod(ascend)
+
+
 class OutOfTime(Exception):
     """The time was over in the middle of bounding; what was begun is to be forgotten."""
 
@@ -54,8 +76,8 @@ class Target:
 class Bounding:
     """Bounds nodes of one box. ``least`` is the bound above which a row counts as proved.
 
-    ``map(function, jobs)`` works through independent batches of rows; by default here, one after another. Where
-    ``over()`` turns true in between, OutOfTime is raised.
+    ``tier`` does the ascents. ``map(function, jobs)`` works through independent batches of rows; by default here, one
+    after another. Where ``over()`` turns true in between, OutOfTime is raised.
     """
 
     def __init__(
@@ -70,6 +92,7 @@ class Bounding:
         self.caution = caution
         self.map: Callable[..., Iterable[Any]] = map
         self.over: Callable[[], bool] = _never
+        self.tier: Tier = InNumPy()
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
         sizes = np.cumsum(self.network.widths)
@@ -220,7 +243,7 @@ class Bounding:
             o, p = owner[part], place[part]
             weights = _signed_units(neuron[part], sign[part], len(layer.bias))
             duals = Duals(batch.slopes(slopes, o, p, COARSE), batch.multipliers(multipliers, o, p), weights)
-            jobs.append((self.network, layer, *batch.lines(o), duals, steps, rates))
+            jobs.append((self.tier, (self.network, layer, *batch.lines(o), duals), steps, rates))
         for part, (duals, bounds, cost) in zip(parts, self._each(_ascended, jobs)):
             o, p = owner[part], place[part]
             bound[part] = bounds
@@ -278,7 +301,7 @@ class Bounding:
         rates = RATES if single else RATES._replace(weights=WEIGHT_RATE)
         for batch, o, p, duals in self._final_rows(alive, finals):
             frame, drawn = batch.lines(o)
-            duals = ascend(self.network, self.layer, frame, drawn, duals, steps, rates, EASY * self.least)
+            duals = self.tier.ascend(self.network, self.layer, frame, drawn, duals, steps, rates, EASY * self.least)
             duals = as_stored(duals, FINE)
             seen = evaluate(self.network, self.layer, frame, drawn, duals, np, with_cost=True)
             sure = seen.bound > self.least
@@ -350,11 +373,11 @@ def _bounded(job: tuple[ReluNetwork, Layer, Frame, Lines, Duals]) -> np.ndarray:
 
 
 def _ascended(
-    job: tuple[ReluNetwork, Layer, Frame, Lines, Duals, int, Rates],
+    job: tuple[Tier, tuple[ReluNetwork, Layer, Frame, Lines, Duals], int, Rates],
 ) -> tuple[Duals, np.ndarray, list[np.ndarray]]:
     """Better duals of some rows, as they are stored; their bounds; and what each neuron costs them."""
-    *question, _, _ = job
-    duals = as_stored(ascend(*job), COARSE)
+    tier, question, steps, rates = job
+    duals = as_stored(tier.ascend(*question, steps, rates), COARSE)
     seen = evaluate(*question[:-1], duals, np, with_cost=True)
     return duals, seen.bound, [halved(cost) for cost in seen.cost]
 
