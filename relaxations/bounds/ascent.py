@@ -86,8 +86,8 @@ def step(state: State, seen: Pass, phases: tuple[Array | None, ...], rates: Rate
     )
     weights = state.duals.weights
     if rates.weights:
-        values = seen.gradient.weights
-        spread = xp.abs(xp.where(weights > 0, values, 0)).max(axis=1, keepdims=True)
+        values = xp.where(weights > 0, seen.gradient.weights, 0)  # others may be too large for the exponential
+        spread = xp.abs(values).max(axis=1, keepdims=True)
         moved = weights * xp.exp(rates.weights * shrink * values / xp.where(spread > 0, spread, 1))
         weights = moved / moved.sum(axis=1, keepdims=True)
     return state._replace(duals=Duals(slopes, multipliers, weights), first=tuple(first), second=tuple(second))

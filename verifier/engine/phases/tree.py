@@ -28,8 +28,11 @@ class PhaseTree:
     held: int = 0  # bytes
 
     def frame(self, node: Node, inherited: np.ndarray) -> np.ndarray:
-        """Record the node's refreshed bounds; returns the columns (P, 2) for which slopes are stored from here on."""
-        if not node.refreshed:
+        """Record the node's refreshed bounds; returns the columns (P, 2) for which slopes are stored from here on.
+
+        At the root there is a frame even where no bound was refreshed: without columns no slope could be stored.
+        """
+        if not node.refreshed and (node.splits or len(inherited)):
             return inherited
         unstable = [np.flatnonzero((l < 0) & (u > 0)) for l, u in zip(node.lower, node.upper)]
         columns = np.concatenate([np.stack([np.full(len(n), k), n], axis=1) for k, n in enumerate(unstable)])
