@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
@@ -55,7 +56,10 @@ class Compiler:
                 if self.own and "jax" not in sys.modules:
                     for name, value in environment(self.device).items():
                         os.environ.setdefault(name, value)
-                shape.program = compile_step(network, batch, rates, find_device(self.device))
+                device = find_device(self.device)
+                started = time.perf_counter()
+                shape.program = compile_step(network, batch, rates, device)
+                tier.compile_seconds = time.perf_counter() - started
             except Exception as error:  # noqa: BLE001 - JAX fails in many ways, and none may end the search
                 tier.fail(error)
                 return

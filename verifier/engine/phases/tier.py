@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from verifier.engine.phases.compiler import Compiler
 
 DEVICES = ("auto", "cpu", "gpu")
-WORTH_COMPILING = 1.0  # seconds in NumPy on one shape
+WORTH_COMPILING = 3.0  # times of compiling, spent in NumPy on one shape: programs save about a third of what follows
+FIRST_GUESS = 1.5  # seconds to compile one; about 0.3 where it has been kept from an earlier search
 TRIALS = 3  # batches computed both ways
 
 
@@ -101,6 +102,7 @@ class Tier:
         self.shapes: dict[Hashable, Shape] = {}
         self.parts: dict[tuple[int, int], Part] = {}
         self.compiler: Compiler | None = None
+        self.compile_seconds = FIRST_GUESS
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _received, (self.place,)
@@ -131,7 +133,7 @@ class Tier:
             started = time.perf_counter()
             best = ascent.ascend(*given)
             shape.spent += time.perf_counter() - started
-            if shape.spent > WORTH_COMPILING and not shape.asked:
+            if shape.spent > WORTH_COMPILING * self.compile_seconds and not shape.asked:
                 shape.asked = True
                 self._ask(part, padded(frame, lines, duals), rates, shape)
             return best
