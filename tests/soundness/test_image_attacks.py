@@ -1,4 +1,4 @@
-"""Public image networks that are known to fail: a first attack finds it, and onnxruntime agrees with the point."""
+"""Public image networks known to fail: a first attack finds a point, onnxruntime agrees and the checker proves it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from specs.language.vnnlib import read_vnnlib
 from specs.language.vnnlib_compile import compile_vnnlib
 from specs.loading import load_model
 from tests.conftest import find_shared_dir
+from tests.soundness.deciding import checker_of
 from verifier.attack.group import GroupAttack
 from verifier.attack.targets import Targets
 from verifier.attack.witness import inside, replay
+from verifier.checker.container import Source, Witness
+from verifier.checker.witness import refute
 from verifier.engine.attacks import FIRST_STARTS
 from verifier.engine.deadline import Deadline
 from verifier.engine.decide import float_rows
@@ -58,6 +61,11 @@ def test_a_first_attack_finds_the_violation(instance: Instance) -> None:
     assert best.value <= 0
     model = instance.model_path.read_bytes()
     model = gzip.decompress(model) if instance.model_path.suffix == ".gz" else model
-    ran = replay(model, graph, cases[k], inside(cases[k], best.point))
+    point = inside(cases[k], best.point)
+    ran = replay(model, graph, cases[k], point)
     assert ran is not None
     assert ran.violates
+    nothing = Source("", "", None)
+    verdict = refute(checker_of(instance.model_path, instance.spec_path), Witness(nothing, nothing, k, point, ""))
+    assert verdict.accepted
+    assert "float64" in verdict.reason

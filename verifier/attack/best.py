@@ -10,7 +10,7 @@ import numpy as np
 from verifier.attack.targets import Targets
 from verifier.engine.deadline import Deadline
 
-STEPS_TO_DEPTH = 5
+STEPS_TO_DEPTH = 10
 
 
 @dataclass
