@@ -96,7 +96,8 @@ class Bounding:
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
         sizes = np.cumsum(self.network.widths)
-        self.rows_at_once = [int(max(8, CELLS_AT_ONCE // size)) for size in sizes]
+        # Powers of two: a tier that compiles a program for each shape of batch then needs few.
+        self.rows_at_once = [1 << max(3, int(CELLS_AT_ONCE // size).bit_length() - 1) for size in sizes]
         work = [sum(nonzeros(w) for _, w in z.terms) + 20 * len(z.bias) for z in network.layers]
         self.work = 4 * np.cumsum(work)  # of one step of one row on layer k, forward and backward
 

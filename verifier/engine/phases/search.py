@@ -97,6 +97,7 @@ class PhaseSearch:
         """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not."""
         old = self.bounding
         search = PhaseSearch.over_box(old.exact, old.target, old.lower, old.upper, caution)
+        search.bounding.tier = old.tier
         search.start(over)
         search.deepen()
         search.run(over, over)
