@@ -108,9 +108,7 @@ class PhaseSearch:
         taken = {node.number for node in nodes}
         self.open = [node for node in self.open if node.number not in taken]
         columns = {number: self.columns.pop(number) for number in taken}
-        return PhaseSearch(
-            self.bounding, PhaseTree(self.tree.rows), list(nodes), columns=columns, next=first_number
-        )
+        return PhaseSearch(self.bounding, PhaseTree(self.tree.rows), list(nodes), columns=columns, next=first_number)
 
     def merge(self, part: PhaseSearch) -> None:
         """Take back what a part has found."""
@@ -151,9 +149,7 @@ class PhaseSearch:
 
     def _choose(self, nodes: list[Node]) -> list[tuple[int, int]]:
         """The neuron to split of each node: its candidates are tried, with no step of ascent."""
-        halves = [
-            node.child(0, (*neuron, sign)) for node in nodes for neuron in node.candidates for sign in (-1, 1)
-        ]
+        halves = [node.child(0, (*neuron, sign)) for node in nodes for neuron in node.candidates for sign in (-1, 1)]
         missing = iter(np.array(self.bounding.glance(halves)).reshape(-1, 2))
         chosen = []
         for node in nodes:
