@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import numpy as np
 import pytest
 
+from relaxations.network import Layer
 from tests.soundness.deciding import checker_of, decide_files, float_verdict
 from tests.strategies import Question, question
 from verifier.engine import decide as decide_module
 from verifier.engine import evidence as evidence_module
 from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Outcome
-from verifier.engine.phases import PhaseExplorer
+from verifier.engine.phases import search as search_module
+from verifier.engine.phases.bounding import Bounding
+from verifier.engine.phases.node import Node
 
 SEEDS = range(300, 318)
 
@@ -26,19 +31,43 @@ class OptimisticExplorer(Explorer):
     margin: float = -0.5
 
 
-@dataclass(frozen=True)
-class OptimisticPhaseExplorer(PhaseExplorer):
-    """The same by phases."""
+class OptimisticBounding(Bounding):
+    """The same by phases, until it is told to be careful."""
 
-    margin: float = -0.02
+    optimism = 0.5
+
+    def __init__(self, *of: Any) -> None:
+        super().__init__(*of)
+        if self.caution == 1.0:
+            self.layer = Layer(self.layer.terms, self.layer.bias + np.float32(self.optimism))
+
+    def _exactly(self, *of: Any) -> np.ndarray:
+        return super()._exactly(*of) + (self.optimism if self.caution == 1.0 else 0.0)
 
 
-def decided(asked: Question, folder: Path, by_phases: bool) -> tuple[Outcome, mock.Mock]:
+class GullibleBounding(Bounding):
+    """Takes intermediate bounds to be tighter than they are, however careful it is told to be."""
+
+    def _intersect(
+        self,
+        nodes: list[Node],
+        k: int,
+        neurons: list[np.ndarray],
+        owner: np.ndarray,
+        sign: np.ndarray,
+        bound: np.ndarray,
+    ) -> None:
+        super()._intersect(nodes, k, neurons, owner, sign, bound + 0.3 * np.abs(bound))
+
+
+def decided(
+    asked: Question, folder: Path, by_phases: bool, bounding: type[Bounding] = OptimisticBounding
+) -> tuple[Outcome, mock.Mock]:
     """What comes out of an optimistic search without attacks; and the mending, as it was called."""
     model, query = asked.write(folder)
     with (
         mock.patch.object(decide_module, "Explorer", OptimisticExplorer),
-        mock.patch.object(decide_module, "PhaseExplorer", OptimisticPhaseExplorer),
+        mock.patch.object(search_module, "Bounding", bounding),
         mock.patch.object(evidence_module, "_mend", wraps=evidence_module._mend) as mending,
     ):
         return decide_files(model, query, folder / "p.nncert", 0.7, by_phases, attack=False), mending
@@ -49,7 +78,7 @@ def test_refused_leaves_are_mended_until_the_checker_accepts(by_phases: bool, tm
     """Near the threshold some proofs take longer than this test gives them; none of those found may be wrong."""
     mended = 0
     for seed in SEEDS:
-        asked = question(seed, "near")
+        asked = question(seed, "far" if by_phases else "near")  # a whole tree is searched again
         if not asked.holds:
             continue
         outcome, mending = decided(asked, tmp_path, by_phases)
@@ -75,3 +104,16 @@ def test_what_fails_is_never_certified(by_phases: bool, tmp_path: Path) -> None:
         assert not (tmp_path / "p.nncert").exists()
         refused += mending.called
     assert refused >= 2
+
+
+def test_a_tree_that_stays_wrong_is_never_certified(tmp_path: Path) -> None:
+    """A search whose every attempt is refused ends without a verdict and without a file."""
+    refused = 0
+    for seed in SEEDS:
+        asked = question(seed, "near")
+        outcome, mending = decided(asked, tmp_path, True, GullibleBounding)
+        assert outcome.verdict != "certified" or asked.holds
+        assert (tmp_path / "p.nncert").exists() == (outcome.verdict == "certified")
+        (tmp_path / "p.nncert").unlink(missing_ok=True)
+        refused += mending.called and outcome.verdict != "certified"
+    assert refused >= 1
