@@ -16,6 +16,7 @@ from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
 from specs.errors import CertificateError, ModelError, UnsupportedOpError
 from specs.problem import Case, Problem
+from verifier.attack.group import FIRST_POINTS
 from verifier.attack.witness import inside, replay
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import sources
@@ -135,7 +136,7 @@ class _Decision:
         attacks = Schedule(self.options.seed) if self.options.attack else None
         if network.input_size > SPLIT_UP_TO:
             self._search_phases(network, attacks)
-        elif not (self.options.attack and self._attack(range(len(self.cases)))):
+        elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):
             search(
                 self.cases, self._search_deadline, self.options.workers, self._found, self.report, self.folder, attacks
             )
@@ -164,7 +165,9 @@ class _Decision:
         return CaseSearch(explorer, Place(None, low, up))
 
     def _search_phases(self, network: ReluNetwork, attacks: Schedule | None) -> None:
-        """One tree for all cases that share a box."""
+        """A glance for violations, which costs less than bounds; then one tree for all cases that share a box."""
+        if self.options.attack and self._attack(range(len(self.cases)), FIRST_POINTS):
+            return
         boxes: dict[bytes, list[int]] = {}
         for k, case in enumerate(self.cases):
             boxes.setdefault(case.root.lower.tobytes() + case.root.upper.tobytes(), []).append(k)
@@ -213,13 +216,15 @@ class _Decision:
     def _attack_open(self, group: Group) -> bool:
         """A first descent on the cases that a group's search has not proved."""
         left = sorted({group.cases[position] for node in group.search.unproved for position in node.pending})
-        return self.options.attack and self._attack(left)
+        return self.options.attack and bool(left) and self._attack(left, FIRST_STARTS * len(left))
 
-    def _attack(self, cases: Sequence[int]) -> bool:
-        """A first descent on some cases, from few points: most violations are easy to find. Whether one was."""
-        seconds = min(ATTACK_SHARE * self.options.seconds, ATTACK_SECONDS)
+    def _attack(self, cases: Sequence[int], count: int) -> bool:
+        """A descent on some cases, from few points: most violations are easy to find. Whether one was."""
+        until = Deadline.after(min(ATTACK_SHARE * self.options.seconds, ATTACK_SECONDS))
         chosen = [self.cases[k] for k in cases]
-        found = attack_on(chosen, FIRST_STARTS * len(cases), self.options.seed, Deadline.after(seconds)).run()
+        known = np.array([case.attained for case in chosen])
+        attained = known if np.isfinite(known).all() else None  # None: a first attack
+        found = attack_on(chosen, count, self.options.seed, until, attained).run()
         return any(
             self.cases[cases[i]].judge(attempt.value, attempt.point) and self._found(cases[i], attempt.point)
             for i, attempt in found

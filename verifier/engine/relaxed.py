@@ -44,7 +44,7 @@ def _minimise(case: CaseSearch, place: Place) -> tuple[float, np.ndarray, list[t
     The gap of a neuron is how far the upper line of its relaxation stands above the ReLU at the attacked input.
     """
     network = case.explorer.network
-    bounds = BoxBounder(network, case.explorer.rows).bounds(place.lower[None], place.upper[None])
+    bounds = BoxBounder(network, case.explorer.rows, case.explorer.refine).bounds(place.lower[None], place.upper[None])
     best = int(bounds.lower[0].argmax())
     point = np.where(bounds.form[0, best] > 0, place.lower, place.upper)
     preactivations, _ = network.preactivations(point[None])

@@ -88,7 +88,7 @@ class Driver:
         search.bounding.map = self.map
         try:
             search.start(lambda: self.deadline().over)
-            if self._judge(group) or (search.open and first_attack(group)):
+            if self._judge(group) or (search.unproved and first_attack(group)):
                 return True
             search.deepen()
         except OutOfTime:

@@ -172,9 +172,9 @@ class PhaseSearch:
             (left if node.candidates else self.stuck).append(node)
         self.open += sorted(left, key=lambda node: node.bound)
         if left:
-            points = np.stack([node.point for node in left])
-            for node, value in zip(left, self.values(points, [node.worst for node in left])):
-                self.seen.add(node.worst, value, node.point)
+            points = np.clip(np.stack([node.point for node in left]), self.bounding.lower, self.bounding.upper)
+            for node, point, value in zip(left, points, self.values(points, [node.worst for node in left])):
+                self.seen.add(node.worst, value, point)
 
     def values(self, points: np.ndarray, cases: list[int]) -> list[float]:
         """The real network's value of each case's best row at its point (or at the one point), in float64."""
