@@ -48,7 +48,7 @@ def test_no_verdict_is_wrong(group: range, tmp_path: Path) -> None:
         else:
             assert not certificate.exists(), "an unknown verdict left a certificate behind"
             seen["clear, open"] += is_clear(q)
-        assert outcome.verdict == "unknown" or float(q.optimum) <= outcome.attained + 1e-6 * size(q)
+        assert outcome.verdict == "unknown" or float(q.optimum) <= outcome.attained + 1e-6 * size(q) + 1e-12
     assert seen["clear, open"] <= len(group) // 4
     assert seen["certified"] + seen["violated"]
 

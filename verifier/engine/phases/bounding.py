@@ -319,7 +319,8 @@ class Bounding:
         for node, final, view in zip(alive, finals, views):
             left = np.array(view.places, dtype=int)
             if len(left):
-                node.bound, node.point, node.missing = view.bound, view.point, view.missing
+                node.bound, node.missing = view.bound, view.missing
+                node.point = np.where(np.isfinite(view.point), view.point, self.mid)  # float32 may have overflowed
                 node.worst = int(node.pending[view.worst])
                 node.candidates = candidates(node, view.cost, *(FEW if self.heavy(node) else MANY))
             node.final, node.pending = final[left], node.pending[left]
@@ -357,10 +358,11 @@ class _View:
         self.cost: list[np.ndarray] = [np.zeros(1)] * depth
 
     def add(self, place: int, bound: float, point: np.ndarray, cost: list[np.ndarray]) -> None:
+        bound = -np.inf if np.isnan(bound) else bound
         self.places.append(place)
         self.missing += min(0.0, bound)
         self.cost = [total + part for total, part in zip(self.cost, cost)]
-        if bound < self.bound:
+        if len(self.places) == 1 or bound < self.bound:
             self.bound, self.point, self.worst = bound, point.astype(float), place
 
 

@@ -32,7 +32,7 @@ class PhaseTree:
 
         At the root there is a frame even where no bound was refreshed: without columns no slope could be stored.
         """
-        if not node.refreshed and (node.splits or len(inherited)):
+        if not node.refreshed and (node.splits or len(inherited) or not node.lower):
             return inherited
         unstable = [np.flatnonzero((l < 0) & (u > 0)) for l, u in zip(node.lower, node.upper)]
         columns = np.concatenate([np.stack([np.full(len(n), k), n], axis=1) for k, n in enumerate(unstable)])
