@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from relaxations.lowering import lower
+from relaxations.network import Layer, ReluNetwork
 from specs.loading import load_model
 from tests.checker.phase_words import relu_widths, words
 from tests.oracle import Network, Row
@@ -63,8 +64,6 @@ def test_what_closes_is_true_and_the_checker_accepts_it(cases: int, tmp_path: Pa
     splits = 0
     for seed in SEEDS:
         one = asked(seed, tmp_path, cases=cases)
-        if not one.lowered.layers:
-            continue
         search = searched(one)
         result = judge(one, search)
         seen[result] += 1
@@ -83,8 +82,6 @@ def test_clear_questions_are_decided(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
     for seed in SEEDS:
         one = asked(seed, tmp_path, placement="far")
-        if not one.lowered.layers:
-            continue
         search = searched(one)
         result = judge(one, search)
         seen[result] += 1
@@ -111,6 +108,40 @@ def test_rows_of_other_cases_may_be_of_any_size(tmp_path: Path) -> None:
     search = searched(both, nodes=50)
     assert all(np.isfinite(node.final.weights).all() for node in search.unproved)
     assert judge(both, search)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_numbers_beyond_float32_prove_nothing_and_break_nothing(tmp_path: Path) -> None:
+    """The bound of what overflowed is minus infinity, and the node still has a point of the box to hand over."""
+    one = asked(503, tmp_path)
+    (rows,) = one.cases
+    huge = tuple(
+        replace(row, y=tuple((i, c * 10**200) for i, c in row.y), constant=row.constant * 10**200) for row in rows
+    )
+    search = searched(replace(one, cases=(huge,)), nodes=20)
+    assert search.unproved
+    low, up = (np.array([float(v) for v in side]) for side in (one.lower, one.upper))
+    for node in search.unproved:
+        assert node.bound == -np.inf
+        assert ((low - 1e-6 <= node.point) & (node.point <= up + 1e-6)).all()
+
+
+def test_a_network_without_relus_is_decided_at_its_root(tmp_path: Path) -> None:
+    """y = 2 x on [0, 1], of which 2 x > -1 holds and 2 x > 1 does not."""
+    one = asked(503, tmp_path)
+    matrix = Layer(((0, np.array([[2.0]])),), np.zeros(1))
+    network = Network(1, (Unit(((0, Fraction(2)),)),), (1,))
+    row = Row((), ((0, Fraction(1)),), Fraction(1))
+    plain = replace(
+        one,
+        network=network,
+        lowered=ReluNetwork(1, (), matrix),
+        lower=(Fraction(0),),
+        upper=(Fraction(1),),
+        cases=((row,),),
+    )
+    assert searched(plain).closed
+    assert not searched(replace(plain, cases=((replace(row, constant=Fraction(-1)),),))).closed
 
 
 # --- convolutions and skips -------------------------------------------------------------------------------------------
