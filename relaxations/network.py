@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,19 @@ class Layer:
     terms: tuple[tuple[int, Matrix], ...]
     bias: np.ndarray
 
+    def apply(self, values: Sequence[Any]) -> Any:
+        """The layer's values (N, n) from those of the sources, ``values[source]`` (N, width of the source)."""
+        return sum((push(weight, values[source]) for source, weight in self.terms), start=self.bias)
+
+    def pull_into(self, coefs: dict[int, Any], a: Any) -> None:
+        """Add coefficients ``a`` (N, n) of the layer's values to those of the sources it reads."""
+        for source, weight in self.terms:
+            pulled = pull(weight, a)
+            coefs[source] = coefs[source] + pulled if source in coefs else pulled
+
+    def astype(self, dtype: Any) -> Layer:
+        return Layer(tuple((s, w.astype(dtype)) for s, w in self.terms), self.bias.astype(dtype))
+
 
 @dataclass(frozen=True)
 class ReluNetwork:
@@ -33,10 +47,8 @@ class ReluNetwork:
     output: Layer
 
     def astype(self, dtype: Any) -> ReluNetwork:
-        def convert(layer: Layer) -> Layer:
-            return Layer(tuple((s, w.astype(dtype)) for s, w in layer.terms), layer.bias.astype(dtype))
-
-        return ReluNetwork(self.input_size, tuple(map(convert, self.layers)), convert(self.output))
+        layers = tuple(layer.astype(dtype) for layer in self.layers)
+        return ReluNetwork(self.input_size, layers, self.output.astype(dtype))
 
     @property
     def density(self) -> float:
@@ -60,15 +72,11 @@ class ReluNetwork:
         """Inputs of every ReLU layer and the outputs, for a batch (B, inputs)."""
         values, seen = [x], []
         for layer in self.layers:
-            z = _apply(layer, values)
+            z = layer.apply(values)
             seen.append(z)
             values.append(namespace(z).maximum(z, 0))
-        return seen, _apply(self.output, values)
+        return seen, self.output.apply(values)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:
         """Outputs (B, outputs) for a batch of inputs (B, inputs)."""
         return self.preactivations(x)[1]
-
-
-def _apply(layer: Layer, values: list[np.ndarray]) -> np.ndarray:
-    return sum((push(weight, values[source]) for source, weight in layer.terms), start=layer.bias)

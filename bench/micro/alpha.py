@@ -38,6 +38,5 @@ def root_step(network: ReluNetwork, question: Question, batch: int) -> Callable[
     slopes = tuple(np.tile((u > -l).astype(bounder.dtype), (batch, 1)) for l, u in zip(lower, upper, strict=True))
     frame, unsplit = Frame(mid, rad, lower, upper), (None,) * len(slopes)
     duals = Duals(slopes, unsplit, np.ones((batch, 1), dtype=bounder.dtype))
-    rows = bounder.rows
-    target = target_of(network, rows.x, rows.y, rows.constant, np.array([0, 1])).layer
+    target = target_of(network, bounder.rows, np.array([0, 1])).layer
     return partial(evaluate, network, target, frame, lines(frame, unsplit, np), duals, np)

@@ -83,7 +83,7 @@ class BoxBounder:
             ranges.append((l, u))
             forms.append(forward.through_relu(form, relaxed[-1]) if self._read_later[k] else None)
         count, width = len(mid), len(self.rows.constant)
-        coefs, constant = _compose(self.rows, self.network.output)
+        coefs, constant = composed(self.rows, self.network.output)
         index = np.repeat(np.arange(count), width)
         tiled = {s: np.tile(a, (count, 1)) for s, a in coefs.items()}
         seen: dict[int, np.ndarray] = {}
@@ -133,7 +133,7 @@ class BoxBounder:
             u[b, n] = np.minimum(u[b, n], -low[len(b) :])
 
 
-def _compose(rows: Rows, output: Layer) -> tuple[dict[int, np.ndarray], np.ndarray]:
+def composed(rows: Rows, output: Layer) -> tuple[dict[int, np.ndarray], np.ndarray]:
     """Rows over inputs and outputs as rows over the sources the output layer reads."""
     coefs = {s: pull(w, rows.y) for s, w in output.terms}
     if rows.x.any():

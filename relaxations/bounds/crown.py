@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from relaxations.functions.relu import Lines
-from relaxations.network import ReluNetwork, pull
+from relaxations.network import ReluNetwork
 
 Array = Any
 
@@ -29,6 +29,7 @@ def backward(
     the lines of ReLU layer j per box, (B, n). ``seen`` receives the coefficients (N, n) on every ReLU layer.
     Sound for the real-valued search network up to float rounding.
     """
+    coefs = dict(coefs)  # the caller keeps its own
     form = coefs.get(0)
     for source in range(max(coefs), 0, -1):
         if source not in coefs:
@@ -40,9 +41,7 @@ def backward(
         constant = constant + xp.einsum("ij,ij->i", negative, line.upper_offset)
         a = (a - negative) * line.lower_slope + negative * line.upper_slope
         constant = constant + a @ layer.bias
-        for parent, weight in layer.terms:
-            pulled = pull(weight, a)
-            coefs = {**coefs, parent: coefs[parent] + pulled if parent in coefs else pulled}
+        layer.pull_into(coefs, a)
         form = coefs.get(0)
     if form is None:
         form = xp.zeros((len(constant), network.input_size), dtype=constant.dtype)

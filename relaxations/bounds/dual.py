@@ -12,7 +12,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from relaxations.network import Layer, ReluNetwork, pull, push
+from relaxations.network import Layer, ReluNetwork
 
 Array = Any
 
@@ -97,7 +97,7 @@ def evaluate(
     values = [frame.mid - xp.sign(form) * frame.rad]
     slopes, multipliers, cost = [], [], []
     for k, (a, slope, lower) in enumerate(chosen):
-        z = _push(network.layers[k], values)
+        z = network.layers[k].apply(values)
         relaxed = slope * z + xp.where(a < 0, lines.offset[k], 0)
         phase = lines.phase[k]
         slopes.append(xp.where(lower, a * z, 0))
@@ -105,7 +105,7 @@ def evaluate(
         if with_cost:
             cost.append(xp.where(lines.free[k], xp.abs(a * (relaxed - xp.maximum(z, 0))), 0))
         values.append(relaxed)
-    gradient = Duals(tuple(slopes), tuple(multipliers), _push(target, values) if with_values else None)
+    gradient = Duals(tuple(slopes), tuple(multipliers), target.apply(values) if with_values else None)
     return Pass(bound, gradient, values[0], tuple(a for a, _, _ in chosen), tuple(cost))
 
 
@@ -115,7 +115,7 @@ def backward(
     """The bound (N,), the coefficients on the input (N, inputs), and per layer: coefficient, slope, lower line."""
     constant = duals.weights @ target.bias
     coefs: dict[int, Array] = {}
-    _pull(target, duals.weights, coefs)
+    target.pull_into(coefs, duals.weights)
     chosen: list[tuple[Array, Array, Array]] = []
     for k in range(len(lines.free) - 1, -1, -1):
         layer, phase = network.layers[k], lines.phase[k]
@@ -127,18 +127,7 @@ def backward(
         if phase is not None:
             a_z = a_z - phase * duals.multipliers[k]
         constant = constant + a_z @ layer.bias
-        _pull(layer, a_z, coefs)
+        layer.pull_into(coefs, a_z)
         chosen.append((a, slope, lower))
     form = coefs[0] if 0 in coefs else xp.zeros((len(constant), network.input_size), dtype=constant.dtype)
     return constant + form @ frame.mid - xp.abs(form) @ frame.rad, form, chosen[::-1]
-
-
-def _pull(layer: Layer, a: Array, coefs: dict[int, Array]) -> None:
-    """Add the coefficients ``a`` (N, n) of a layer's values to those of what it reads."""
-    for source, weight in layer.terms:
-        pulled = pull(weight, a)
-        coefs[source] = coefs[source] + pulled if source in coefs else pulled
-
-
-def _push(layer: Layer, values: list[Array]) -> Array:
-    return sum((push(weight, values[source]) for source, weight in layer.terms), start=layer.bias)

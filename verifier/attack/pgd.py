@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relaxations.network import ReluNetwork, pull
+from relaxations.network import ReluNetwork
 from verifier.attack.targets import Targets
 
 FIRST_STEP, LAST_STEP = 0.5, 0.004
@@ -75,22 +75,15 @@ def gradient(
     """
     coefs: dict[int, np.ndarray] = {} if targets.x is None else {0: targets.x[chosen]}
     smooth = np.flatnonzero(temperature > 0)
-    for source, weight in network.output.terms:
-        _add(coefs, source, pull(weight, targets.y[chosen]))
+    network.output.pull_into(coefs, targets.y[chosen])
     for source in range(len(network.layers), 0, -1):
         if source in coefs:
             z = seen[source - 1]
             passed = (z > 0).astype(z.dtype)
             if len(smooth):
                 passed[smooth] = _sigmoid(z[smooth], temperature[smooth, None])
-            coefs_here = coefs.pop(source) * passed
-            for parent, weight in network.layers[source - 1].terms:
-                _add(coefs, parent, pull(weight, coefs_here))
+            network.layers[source - 1].pull_into(coefs, coefs.pop(source) * passed)
     return coefs[0] if 0 in coefs else np.zeros((len(chosen), network.input_size), dtype=targets.y.dtype)
-
-
-def _add(coefs: dict[int, np.ndarray], source: int, pulled: np.ndarray) -> None:
-    coefs[source] = coefs[source] + pulled if source in coefs else pulled
 
 
 def _sigmoid(z: np.ndarray, temperature: np.ndarray) -> np.ndarray:

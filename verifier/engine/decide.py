@@ -186,14 +186,13 @@ class _Decision:
                     for k in members:
                         self.cases[k].waiting = []
 
-    def _phase_search(self, network: ReluNetwork, members: list[int], caution: float = 1.0) -> PhaseSearch:
+    def _phase_search(self, network: ReluNetwork, members: list[int]) -> PhaseSearch:
         rows = [self.cases[k].explorer.rows for k in members]
         x, y, constant = (np.concatenate(parts) for parts in zip(*((r.x, r.y, r.constant) for r in rows), strict=True))
-        target = target_of(network, x, y, constant, np.cumsum([0, *(len(r.constant) for r in rows)]))
+        target = target_of(network, Rows(x, y, constant), np.cumsum([0, *(len(r.constant) for r in rows)]))
         root = self.cases[members[0]].root
-        search = PhaseSearch.over_box(network, target, root.lower, root.upper, caution)
-        search.bounding.tier = tier(self.options.device, forks=self.options.workers > 1)
-        return search
+        here = tier(self.options.device, forks=self.options.workers > 1)
+        return PhaseSearch.over_box(network, target, root.lower, root.upper, ascend=here.ascend)
 
     def _search_deadline(self) -> Deadline:
         """The deadline less what checking the proof found so far would take; past once memory is used up."""

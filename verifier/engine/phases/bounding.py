@@ -2,15 +2,15 @@
 
 The root's intermediate bounds are found layer by layer, first with the default slopes and, if that proves too little,
 each neuron with slopes of its own; a child takes over its parent's bounds and improves those of the layers behind its
-split, from the parent's duals on. All duals are rounded to what a
-certificate stores *before* the bound that is used is computed.
+split, from the parent's duals on. All duals are rounded to what a certificate stores *before* the bound that is used
+is computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -32,29 +32,9 @@ CELLS_AT_ONCE = 1 << 19  # rows times neurons of one batch; bounds memory, not r
 ROOT_OPERATIONS = 2e10  # multiply-adds the root may spend on the ascent of one layer's bounds
 NODE_OPERATIONS = 2e10  # and a later node
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
+Ascend = Callable[..., Duals]
+
 EASY = 1e4  # times the least bound: rows this far above it need no more steps
-
-
-class Tier(Protocol):
-    """Where ascents are computed; the arguments are those of ``relaxations.bounds.ascent.ascend``."""
-
-    def ascend(
-        self,
-        network: ReluNetwork,
-        target: Layer,
-        frame: Frame,
-        lines: Lines,
-        duals: Duals,
-        steps: int,
-        rates: Rates,
-        enough: float = np.inf,
-    ) -> Duals: ...
-
-
-class InNumPy:
-    """The tier that every search begins in."""
-
-    ascend = staticmethod(ascend)
 
 
 class OutOfTime(Exception):
@@ -76,23 +56,28 @@ class Target:
 class Bounding:
     """Bounds nodes of one box. ``least`` is the bound above which a row counts as proved.
 
-    ``tier`` does the ascents. ``map(function, jobs)`` works through independent batches of rows; by default here, one
-    after another. Where ``over()`` turns true in between, OutOfTime is raised.
+    ``ascend`` is ``relaxations.bounds.ascent.ascend`` or does the same. ``map(function, jobs)`` works through
+    independent batches of rows; by default here, one after another. Where ``over()`` turns true in between, OutOfTime
+    is raised.
     """
 
     def __init__(
-        self, network: ReluNetwork, target: Target, lower: np.ndarray, upper: np.ndarray, caution: float = 1.0
+        self,
+        network: ReluNetwork,
+        target: Target,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        caution: float = 1.0,
+        ascend: Ascend = ascend,
     ) -> None:
         self.exact, self.target, self.lower, self.upper = network, target, lower, upper
         self.network = network.astype(np.float32)
-        layer = target.layer
-        self.layer = Layer(tuple((s, w.astype(np.float32)) for s, w in layer.terms), layer.bias.astype(np.float32))
+        self.layer = target.layer.astype(np.float32)
         self.mid, self.rad = (lower + upper) / 2, (upper - lower) / 2
         self.mid32, self.rad32 = self.mid.astype(np.float32), self.rad.astype(np.float32)
-        self.caution = caution
+        self.caution, self.ascend = caution, ascend
         self.map: Callable[..., Iterable[Any]] = map
         self.over: Callable[[], bool] = _never
-        self.tier: Tier = InNumPy()
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
         sizes = np.cumsum(self.network.widths)
@@ -139,9 +124,9 @@ class Bounding:
         unstable = _unstable(node, k)
         if not len(unstable):
             return
-        slopes = tuple(COARSE * (u > -l)[None].astype(np.uint8) for l, u in zip(node.lower[:k], node.upper[:k]))
+        slopes = _default_slopes(node, k, 1, COARSE)
         node.rows[k] = RowDuals(unstable, slopes, np.zeros((1, 0), dtype=np.float32), None)
-        self._bound_rows([node], k, [unstable])
+        self._bound_rows([node], [unstable], k)
 
     def deepen(self, root: Node) -> None:
         """Improve the root's bounds, each neuron with slopes of its own, on every layer where that pays."""
@@ -154,37 +139,29 @@ class Bounding:
             self.deep.add(k)
             root.refreshed = (*root.refreshed, k)
             count = 2 * len(unstable)
-            default = [COARSE * (u > -l)[None].astype(np.uint8) for l, u in zip(root.lower[:k], root.upper[:k])]
-            slopes = tuple(np.repeat(s, count, axis=0) for s in default)
+            slopes = _default_slopes(root, k, count, COARSE)
             gap = tuple(np.zeros(s.shape, dtype=np.uint16) for s in slopes)
             root.rows[k] = RowDuals(unstable, slopes, np.zeros((count, 0), dtype=np.float32), gap)
-            self._ascend_rows([root], k, [unstable], int(min(ROOT_STEPS, ROOT_OPERATIONS / operations)), ROOT_RATES)
+            steps = int(min(ROOT_STEPS, ROOT_OPERATIONS / operations))
+            self._ascend_rows([root], [unstable], k, steps, ROOT_RATES)
 
     def refresh(self, nodes: Sequence[Node]) -> None:
         """Improve the intermediate bounds behind each node's last split; marks nodes found to hold no input."""
         for k in sorted(self.deep):
-            mine, neurons = [], []
-            for node in nodes:
-                if node.changed < k and not node.empty and k in node.rows:
-                    unstable = _unstable(node, k)
-                    if len(unstable) and 2.0 * len(unstable) * float(self.work[k]) * STEPS <= NODE_OPERATIONS:
-                        node.rows[k] = node.rows[k].select(unstable)
-                        node.refreshed = (*node.refreshed, k)
-                        mine.append(node), neurons.append(unstable)
-            if mine:
-                self._ascend_rows(mine, k, neurons, STEPS, RATES)
+            affordable = NODE_OPERATIONS / (2.0 * float(self.work[k]) * STEPS)
+            behind = [(node, unstable) for node, unstable in _behind(nodes, k) if len(unstable) <= affordable]
+            for node, unstable in behind:
+                node.rows[k] = node.rows[k].select(unstable)
+                node.refreshed = (*node.refreshed, k)
+            if behind:
+                self._ascend_rows(*map(list, zip(*behind)), k, STEPS, RATES)
 
     def glance(self, nodes: Sequence[Node]) -> list[float]:
         """What the open rows of each node lack to be proved (<= 0), by the duals it has taken over and no ascent."""
         for k in sorted(self.deep):
-            mine, neurons = [], []
-            for node in nodes:
-                if node.changed < k and not node.empty and k in node.rows:
-                    unstable = _unstable(node, k)
-                    if len(unstable):
-                        mine.append(node), neurons.append(unstable)
-            if mine:
-                self._bound_rows(mine, k, neurons)
+            behind = _behind(nodes, k)
+            if behind:
+                self._bound_rows(*map(list, zip(*behind)), k)
         alive = [node for node in nodes if not node.empty]
         missing = {id(node): 0.0 for node in nodes}
         if alive:
@@ -213,7 +190,7 @@ class Bounding:
                 raise OutOfTime
             yield result
 
-    def _bound_rows(self, nodes: list[Node], k: int, neurons: list[np.ndarray]) -> None:
+    def _bound_rows(self, nodes: list[Node], neurons: list[np.ndarray], k: int) -> None:
         """Bound ``neurons[i]`` of layer k in node i by its stored duals as they are."""
         layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
         owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
@@ -230,7 +207,7 @@ class Bounding:
         bound = np.concatenate(list(self._each(_bounded, jobs)))
         self._intersect(nodes, k, neurons, owner, sign, bound)
 
-    def _ascend_rows(self, nodes: list[Node], k: int, neurons: list[np.ndarray], steps: int, rates: Rates) -> None:
+    def _ascend_rows(self, nodes: list[Node], neurons: list[np.ndarray], k: int, steps: int, rates: Rates) -> None:
         """Bound ``neurons[i]`` of layer k in node i by ascent from its stored duals; the better ones are stored."""
         layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
         owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
@@ -244,7 +221,7 @@ class Bounding:
             o, p = owner[part], place[part]
             weights = _signed_units(neuron[part], sign[part], len(layer.bias))
             duals = Duals(batch.slopes(slopes, o, p, COARSE), batch.multipliers(multipliers, o, p), weights)
-            jobs.append((self.tier, (self.network, layer, *batch.lines(o), duals), steps, rates))
+            jobs.append((self.ascend, (self.network, layer, *batch.lines(o), duals), steps, rates))
         for part, (duals, bounds, cost) in zip(parts, self._each(_ascended, jobs)):
             o, p = owner[part], place[part]
             bound[part] = bounds
@@ -302,7 +279,7 @@ class Bounding:
         rates = RATES if single else RATES._replace(weights=WEIGHT_RATE)
         for batch, o, p, duals in self._final_rows(alive, finals):
             frame, drawn = batch.lines(o)
-            duals = self.tier.ascend(self.network, self.layer, frame, drawn, duals, steps, rates, EASY * self.least)
+            duals = self.ascend(self.network, self.layer, frame, drawn, duals, steps, rates, EASY * self.least)
             duals = as_stored(duals, FINE)
             seen = evaluate(self.network, self.layer, frame, drawn, duals, np, with_cost=True)
             sure = seen.bound > self.least
@@ -330,9 +307,7 @@ class Bounding:
         """A copy of the node's final duals, default slopes where there are none yet, multipliers for new splits."""
         final, slopes = node.final, tuple(s.copy() for s in node.final.slopes)
         if not slopes:
-            count = len(node.pending)
-            default = (FINE * (u > -l)[None].astype(np.uint8) for l, u in zip(node.lower, node.upper))
-            slopes = tuple(np.repeat(s, count, axis=0) for s in default)
+            slopes = _default_slopes(node, len(node.lower), len(node.pending), FINE)
         return FinalDuals(slopes, padded(final.multipliers, len(node.splits)), final.weights.copy())
 
     def _exactly(self, frame: Frame, phases: tuple[np.ndarray | None, ...], duals: Duals, at: np.ndarray) -> np.ndarray:
@@ -376,11 +351,11 @@ def _bounded(job: tuple[ReluNetwork, Layer, Frame, Lines, Duals]) -> np.ndarray:
 
 
 def _ascended(
-    job: tuple[Tier, tuple[ReluNetwork, Layer, Frame, Lines, Duals], int, Rates],
+    job: tuple[Ascend, tuple[ReluNetwork, Layer, Frame, Lines, Duals], int, Rates],
 ) -> tuple[Duals, np.ndarray, list[np.ndarray]]:
     """Better duals of some rows, as they are stored; their bounds; and what each neuron costs them."""
-    tier, question, steps, rates = job
-    duals = as_stored(tier.ascend(*question, steps, rates), COARSE)
+    climb, question, steps, rates = job
+    duals = as_stored(climb(*question, steps, rates), COARSE)
     seen = evaluate(*question[:-1], duals, np, with_cost=True)
     return duals, seen.bound, [halved(cost) for cost in seen.cost]
 
@@ -394,6 +369,18 @@ def _signed_units(neurons: np.ndarray, signs: np.ndarray, size: int) -> np.ndarr
     out = np.zeros((len(neurons), size), dtype=np.float32)
     out[np.arange(len(neurons)), neurons] = signs
     return out
+
+
+def _behind(nodes: Sequence[Node], k: int) -> list[tuple[Node, np.ndarray]]:
+    """The nodes whose last split may improve bounds of layer k, with its unstable neurons there."""
+    reached = (node for node in nodes if node.changed < k and not node.empty and k in node.rows)
+    return [(node, unstable) for node in reached if len(unstable := _unstable(node, k))]
+
+
+def _default_slopes(node: Node, depth: int, rows: int, levels: int) -> tuple[np.ndarray, ...]:
+    """CROWN's slopes of the first ``depth`` layers (rows, n), in steps of 1 / levels."""
+    bounds = zip(node.lower[:depth], node.upper[:depth])
+    return tuple(np.repeat(levels * (u > -l)[None].astype(np.uint8), rows, axis=0) for l, u in bounds)
 
 
 def _unstable(node: Node, k: int) -> np.ndarray:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from relaxations.network import Layer, ReluNetwork, pull, push
-from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, OutOfTime, Target
+from relaxations.bounds.ascent import ascend
+from relaxations.bounds.boxes import Rows, composed
+from relaxations.network import Layer, ReluNetwork
+from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Ascend, Bounding, OutOfTime, Target
 from verifier.engine.phases.branching import best
 from verifier.engine.phases.node import Node
 from verifier.engine.phases.tree import PhaseTree
@@ -51,10 +53,15 @@ class PhaseSearch:
 
     @staticmethod
     def over_box(
-        network: ReluNetwork, target: Target, lower: np.ndarray, upper: np.ndarray, caution: float = 1.0
+        network: ReluNetwork,
+        target: Target,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        caution: float = 1.0,
+        ascend: Ascend = ascend,
     ) -> PhaseSearch:
-        """The search over a whole box, with nothing done yet."""
-        bounding = Bounding(network, target, lower, upper, caution)
+        """The search over a whole box, with nothing done yet; see Bounding for ``caution`` and ``ascend``."""
+        bounding = Bounding(network, target, lower, upper, caution, ascend)
         return PhaseSearch(bounding, PhaseTree(np.diff(target.first)))
 
     @property
@@ -96,8 +103,7 @@ class PhaseSearch:
     def again(self, caution: float, over: Callable[[], bool]) -> PhaseSearch:
         """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not."""
         old = self.bounding
-        search = PhaseSearch.over_box(old.exact, old.target, old.lower, old.upper, caution)
-        search.bounding.tier = old.tier
+        search = PhaseSearch.over_box(old.exact, old.target, old.lower, old.upper, caution, old.ascend)
         search.start(over)
         search.deepen()
         search.run(over, over)
@@ -181,14 +187,12 @@ class PhaseSearch:
         network, target = self.bounding.exact, self.bounding.target
         seen, _ = network.preactivations(points)
         values = [points, *(np.maximum(z, 0) for z in seen)]
-        rows = sum((push(w, values[s]) for s, w in target.layer.terms), start=target.layer.bias)
+        rows = target.layer.apply(values)
         rows = np.broadcast_to(rows, (len(cases), rows.shape[1]))
         return [float(row[target.first[c] : target.first[c + 1]].max()) for row, c in zip(rows, cases)]
 
 
-def target_of(network: ReluNetwork, x: np.ndarray, y: np.ndarray, constant: np.ndarray, first: np.ndarray) -> Target:
-    """Rows ``x . input + y . output + constant`` as a layer over the network's sources; see Target for ``first``."""
-    coefs = {source: np.asarray(pull(weight, y)) for source, weight in network.output.terms}
-    if x.any() or not coefs:
-        coefs[0] = coefs[0] + x if 0 in coefs else x
-    return Target(Layer(tuple(sorted(coefs.items())), constant + y @ network.output.bias), first)
+def target_of(network: ReluNetwork, rows: Rows, first: np.ndarray) -> Target:
+    """Rows over inputs and outputs as a layer over the network's sources; see Target for ``first``."""
+    coefs, constant = composed(rows, network.output)
+    return Target(Layer(tuple(sorted(coefs.items())), constant), first)

@@ -11,8 +11,6 @@ import numpy as np
 from verifier.certificate.words import EMPTY, END, FRAME, PROOF, RELU
 from verifier.engine.phases.node import FinalDuals, Node, RowDuals
 
-LARGEST_LAYER = 1 << 16  # neurons that a word can tell apart
-
 
 @dataclass
 class PhaseTree:

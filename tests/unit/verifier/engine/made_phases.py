@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
 from specs.loading import load_model
@@ -59,7 +60,9 @@ class Asked:
         constant = np.array([float(row.constant) for row in rows])
         first = np.cumsum([0, *map(len, self.cases)])
         low, up = (np.array([float(v) for v in side]) for side in (self.lower, self.upper))
-        return PhaseSearch.over_box(self.lowered, target_of(self.lowered, x, y, constant, first), low, up, caution)
+        return PhaseSearch.over_box(
+            self.lowered, target_of(self.lowered, Rows(x, y, constant), first), low, up, caution
+        )
 
     def float_verdict(self, search: PhaseSearch, parts: int = 1) -> Verdict:
         return self.checker().check(self.certificate(search), None, parts)
