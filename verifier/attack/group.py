@@ -20,7 +20,7 @@ VALUES_AT_ONCE = 1 << 20  # of one batch
 MOST_AT_ONCE = 64  # points
 TEMPERATURES = (0.0, 0.3, 0.0, 0.1)  # of descents, in turn
 SCALED = 2  # which of them follows the scaled gradient instead of its sign
-FLOAT32_UP_TO = 1e12  # coefficients
+FLOAT32_UP_TO = 1e12  # coefficients; what has larger ones is searched and attacked in float64
 FLOAT32_STEPS = 1000.0  # float32 numbers that have to fit into the width of an input that varies
 DEPTH = 1e-4  # below zero, of the values in the middle: rounding in another runtime then changes nothing
 

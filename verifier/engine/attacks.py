@@ -5,42 +5,18 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from relaxations.bounds.boxes import Rows
-from relaxations.network import ReluNetwork
 from verifier.attack.group import GroupAttack
 from verifier.attack.pgd import Attempt
-from verifier.attack.targets import Targets
-from verifier.engine.deadline import Deadline, earliest
 
 SHARE = 0.1  # of the time that has passed
 FIRST_STARTS, MOST_STARTS = 48, 20_000
 LONGEST = 1.0  # seconds of one attack
 
 
-@dataclass(frozen=True)
-class Attack:
-    """Descent from ``count`` points of one case's box; self-contained, so that any process can run it."""
-
-    network: ReluNetwork
-    rows: Rows
-    lower: np.ndarray
-    upper: np.ndarray
-    count: int
-    seed: int
-    stop_at: float
-    deadline: Deadline
-
-    def run(self) -> tuple[Attempt, float]:
-        """The best point found and the seconds it took."""
-        started = time.monotonic()
-        targets = Targets.of([self.rows], [self.lower], [self.upper])
-        until = earliest(self.deadline, Deadline.after(LONGEST))
-        stop_at = np.array([self.stop_at])
-        found = GroupAttack(self.network, targets, self.count, self.seed, stop_at, until).run()
-        best = found[0][1] if found else Attempt((self.lower + self.upper) / 2, np.inf)
-        return best, time.monotonic() - started
+def timed(attack: GroupAttack) -> tuple[list[tuple[int, Attempt]], float]:
+    """What an attack found, and the seconds it took; here or in any process."""
+    started = time.monotonic()
+    return attack.run(), time.monotonic() - started
 
 
 @dataclass

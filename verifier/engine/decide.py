@@ -16,7 +16,7 @@ from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
 from specs.errors import CertificateError, ModelError, UnsupportedOpError
 from specs.problem import Case, Problem
-from verifier.attack.group import FIRST_POINTS
+from verifier.attack.group import FIRST_POINTS, FLOAT32_UP_TO
 from verifier.attack.witness import inside, replay
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import sources
@@ -29,13 +29,12 @@ from verifier.engine.phases.drive import Driver, Group
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.phases.tier import tier
 from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_phases
-from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, search
+from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, confirmed, search
 
 ATTACK_SECONDS = 0.6  # at first, for all cases together
 ATTACK_SHARE = 0.1  # of the time, for all cases together
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
-FLOAT32_UP_TO = 1e12  # weights and rows beyond that are searched in float64
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
 WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
 RIGOUR = 0.6  # a check in plain float64 bounds per node: rigour costs half more, but only about half are bounded
@@ -224,10 +223,7 @@ class _Decision:
         known = np.array([case.attained for case in chosen])
         attained = known if np.isfinite(known).all() else None  # None: a first attack
         found = attack_on(chosen, count, self.options.seed, until, attained).run()
-        return any(
-            self.cases[cases[i]].judge(attempt.value, attempt.point) and self._found(cases[i], attempt.point)
-            for i, attempt in found
-        )
+        return confirmed(found, self.cases, cases, self._found)
 
     def _found(self, k: int, point: np.ndarray) -> bool:
         """Judge a candidate: moved inside the set, replayed in the model's runtime, proved by the checker."""

@@ -29,6 +29,9 @@ MENDING_NODES = 1 << 15  # below one refused leaf
 PATIENCE = 2  # rounds after which a refused leaf is split rather than proved again with a larger margin
 
 
+Owner = tuple[int, Stream] | Group  # of a chunk: a case and where its words came from, or the search by phases
+
+
 @dataclass(frozen=True)
 class Accepted:
     """A proof and the margin the checker found in it."""
@@ -88,7 +91,7 @@ class Evidence:
                 seconds, leaves = float(answer["seconds"]), int(answer["leaves"])
                 margin = float(answer["margin"]) if answer["margin"] is not None else 0.0
                 return Accepted(Proof(self.path, size, leaves, seconds, self.sources.binding), margin)
-            if not _mend(cases, groups, answer["failures"], owners, attempt, deadline):
+            if not _mend(cases, answer["failures"], owners, attempt, deadline):
                 break
         self.path.unlink(missing_ok=True)
         return None
@@ -105,14 +108,15 @@ class Evidence:
 
     def _draft(
         self, cases: list[CaseSearch], groups: list[Group], numbers: list[int]
-    ) -> tuple[Draft, dict[int, tuple[int, Stream]]]:
-        """The certificate, and for every chunk the case it belongs to and where its words came from."""
+    ) -> tuple[Draft, dict[int, Owner]]:
+        """The certificate, and for every chunk whom it belongs to."""
         roots = [np.zeros(1, dtype=np.int64)] * self._all_cases  # an empty case needs no proof: a single leaf
         further: list[np.ndarray] = []
-        owners: dict[int, tuple[int, Stream]] = {}
+        owners: dict[int, Owner] = {}
         for group in groups:
             chunk = self._all_cases + len(further)
             further.append(group.search.tree.words([numbers[k] for k in group.cases]))
+            owners[chunk] = group
             for k in group.cases:
                 roots[numbers[k]] = np.array([PHASES, chunk >> 16, chunk & 0xFFFF])
         by_phases = {k for group in groups for k in group.cases}
@@ -133,9 +137,8 @@ class Evidence:
 
 def _mend(
     cases: list[CaseSearch],
-    groups: list[Group],
     failures: list[dict[str, Any]],
-    owners: dict[int, tuple[int, Stream]],
+    owners: dict[int, Owner],
     attempt: int,
     deadline: Deadline,
 ) -> bool:
@@ -144,12 +147,13 @@ def _mend(
     A tree over phases with a refused leaf is searched again as a whole, more cautiously.
     """
     refused: dict[int, list[tuple[int, int, dict[str, Any]]]] = {}
-    phases: set[int] = set()
+    trees: dict[int, Group] = {}
     for failure in failures:
-        if failure["chunk"] not in owners:
-            phases.add(failure["case"])
+        owner = owners[failure["chunk"]]
+        if isinstance(owner, Group):
+            trees[failure["chunk"]] = owner
             continue
-        k, stream = owners[failure["chunk"]]
+        k, stream = owner
         at = failure["position"]
         refused.setdefault(k, []).append((int(stream.piece[at]), int(stream.position[at]), failure))
     for k, leaves in refused.items():
@@ -165,7 +169,7 @@ def _mend(
                 return False
             case.pieces.add(seen.pieces[0], case.pieces.reopen(piece, position))
             case.nodes += seen.nodes
-    return all(_again(group, attempt, deadline) for group in groups) if phases else True
+    return all(_again(group, attempt, deadline) for group in trees.values())
 
 
 def _again(group: Group, attempt: int, deadline: Deadline) -> bool:

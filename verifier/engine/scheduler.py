@@ -15,10 +15,11 @@ import numpy as np
 
 from verifier.attack.group import GroupAttack
 from verifier.attack.targets import Targets
-from verifier.engine.attacks import Attack, Schedule
+from verifier.engine.attacks import LONGEST, Schedule, timed
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget, Exploration, Explorer
 from verifier.engine.pieces import Pieces
+from verifier.engine.pool import process_pool
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -76,11 +77,6 @@ class CaseSearch:
     def closed(self) -> bool:
         return not self.open
 
-    def attack(self, count: int, seed: int, deadline: Deadline) -> Attack:
-        """Descent from random points of the whole box, below what has been seen so far."""
-        explorer, root = self.explorer, self.root
-        return Attack(explorer.network, explorer.rows, root.lower, root.upper, count, seed, self.stop_at, deadline)
-
     def take(self, count: int) -> list[Place]:
         """The newest open boxes, so that few stay open."""
         taken, self.waiting = self.waiting[-count:], self.waiting[:-count]
@@ -127,11 +123,25 @@ def attack_on(
     attained: np.ndarray | None = None,
     begin: Sequence[tuple[int, np.ndarray]] = (),
 ) -> GroupAttack:
-    """An attack on several cases at once (see GroupAttack), each below what has been seen of it so far."""
+    """A short attack on several cases at once (see GroupAttack), each below what has been seen of it so far."""
     boxes = [case.root.lower for case in cases], [case.root.upper for case in cases]
     targets = Targets.of([case.explorer.rows for case in cases], *boxes)
     stop_at = np.array([case.stop_at for case in cases])
-    return GroupAttack(cases[0].explorer.network, targets, count, seed, stop_at, deadline, attained, begin)
+    until = earliest(deadline, Deadline.after(LONGEST))
+    return GroupAttack(cases[0].explorer.network, targets, count, seed, stop_at, until, attained, begin)
+
+
+def confirmed(
+    attempts: Sequence[tuple[int, Attempt]],
+    cases: Sequence[CaseSearch],
+    attacked: Sequence[int],
+    found: Callable[[int, np.ndarray], bool],
+) -> bool:
+    """Whether ``found(case, point)`` confirms one of the attempts, each on the case number ``attacked[position]``."""
+    return any(
+        cases[attacked[position]].judge(attempt.value, attempt.point) and found(attacked[position], attempt.point)
+        for position, attempt in attempts
+    )
 
 
 @dataclass(frozen=True)
@@ -171,7 +181,7 @@ def search(
             if case.candidate() and found(k, seen.point):
                 return
             due = attacks is not None and workers < 2 and attacks.due and not deadline().over
-            if due and attack(cases, attacks, deadline(), found):
+            if due and _attack(cases, attacks, deadline(), found):
                 return
     if workers > 1 and any(case.waiting for case in cases) and not deadline().over:
         _search_parallel(cases, deadline, workers, found, report, folder / "stop", attacks)
@@ -187,13 +197,11 @@ def _search_parallel(
     attacks: Schedule | None,
 ) -> None:
     """``stop`` is made when the search is over: explorations still at work see it and end."""
-    import multiprocessing  # most questions are answered before they need a second process
-    from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+    from concurrent.futures import FIRST_COMPLETED, wait
 
-    context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
     running: dict[Future[Exploration], tuple[int, list[Place]]] = {}
-    attacking: dict[Future[tuple[Attempt, float]], int] = {}
-    pool = ProcessPoolExecutor(workers, mp_context=context)
+    attacking: dict[Future[tuple[list[tuple[int, Attempt]], float]], int] = {}
+    pool = process_pool(workers)
     try:
         while not deadline().over:
             while len(running) < workers + 1 and any(case.waiting for case in cases):
@@ -208,13 +216,13 @@ def _search_parallel(
                 return
             if attacks is not None and not attacking and attacks.due:
                 k, count, seed = attacks.next({k: case.attained for k, case in enumerate(cases) if not case.closed})
-                attacking[pool.submit(cases[k].attack(count, seed, deadline()).run)] = k
+                attacking[pool.submit(timed, attack_on([cases[k]], count, seed, deadline()))] = k
             done, _ = wait([*running, *attacking], timeout=max(0.0, deadline().remaining), return_when=FIRST_COMPLETED)
             for future in done & attacking.keys():
                 k = attacking.pop(future)
-                attempt, seconds = future.result()
+                attempts, seconds = future.result()
                 attacks.spent += seconds
-                if cases[k].judge(attempt.value, attempt.point) and found(k, attempt.point):
+                if confirmed(attempts, cases, [k], found):
                     return
             for future in done & running.keys():
                 k, places = running.pop(future)
@@ -231,7 +239,7 @@ def _search_parallel(
             case.waiting, case.running = case.waiting + case.running, []
 
 
-def attack(
+def _attack(
     cases: list[CaseSearch], attacks: Schedule, deadline: Deadline, found: Callable[[int, np.ndarray], bool]
 ) -> bool:
     """One attack of the schedule, here; whether it found a violation."""
@@ -239,9 +247,9 @@ def attack(
     if not attained:
         return False
     k, count, seed = attacks.next(attained)
-    attempt, seconds = cases[k].attack(count, seed, deadline).run()
+    attempts, seconds = timed(attack_on([cases[k]], count, seed, deadline))
     attacks.spent += seconds
-    return cases[k].judge(attempt.value, attempt.point) and found(k, attempt.point)
+    return confirmed(attempts, cases, [k], found)
 
 
 def _explore(case: CaseSearch, places: list[Place], budget: Budget) -> Exploration:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from verifier.attack.group import GroupAttack
-from verifier.engine.attacks import FIRST_STARTS, LONGEST, MOST_STARTS, Schedule
+from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, Schedule, timed
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
 from verifier.engine.phases.bounding import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
-from verifier.engine.scheduler import CaseSearch, Progress, attack_on
+from verifier.engine.pool import process_pool
+from verifier.engine.scheduler import CaseSearch, Progress, attack_on, confirmed
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
@@ -66,13 +66,9 @@ class Driver:
 
     @property
     def pool(self) -> ProcessPoolExecutor:
-        """Other processes, started when they are first wanted: most questions are answered before."""
+        """Other processes, started when they are first wanted."""
         if self._pool is None:
-            import multiprocessing
-            from concurrent.futures import ProcessPoolExecutor
-
-            context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else None)
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+            self._pool = process_pool(self.workers)
         return self._pool
 
     def map(self, function: Callable[..., Any], jobs: list[Any]) -> Iterable[Any]:
@@ -97,12 +93,13 @@ class Driver:
             return True
         alone = Deadline.after(ALONE)
         while search.open and not self.deadline().over and not (self.workers > 1 and alone.over):
-            until = earliest(self.deadline(), Deadline.after(ALONE / 4))
-            search.run(lambda until=until: until.over, lambda: self.deadline().over)  # type: ignore[misc]
+            end = self.deadline()  # asked for once: it adds up what all open nodes hold
+            until = earliest(end, Deadline.after(ALONE / 4))
+            search.run(lambda until=until: until.over, lambda end=end: end.over)  # type: ignore[misc]
             if self._judge(group):
                 return True
             due = self.attacks is not None and self.attacks.due and not self.deadline().over
-            if due and self._judge_attack(group, *_timed(self._next_attack(group))):
+            if due and self._judge_attack(group, *timed(self._next_attack(group))):
                 return True
         if search.open and not self.deadline().over:
             return self._run_parallel(group)
@@ -124,7 +121,7 @@ class Driver:
             if not running:
                 return False
             if self.attacks is not None and not attacking and self.attacks.due:
-                attacking.add(pool.submit(_timed, self._next_attack(group)))
+                attacking.add(pool.submit(timed, self._next_attack(group)))
             left = max(0.0, self.deadline().remaining)
             done, _ = wait([*running, *attacking], timeout=left, return_when=FIRST_COMPLETED)
             for future in done & attacking:
@@ -150,18 +147,13 @@ class Driver:
         seen = sorted(group.search.seen.worst.items(), key=lambda entry: entry[1][0])[:BEGINNINGS]
         begin = [(position, point) for position, (_, point) in seen]
         count = min(FIRST_STARTS * 2**self._rounds, MOST_STARTS)
-        until = earliest(self.deadline(), Deadline.after(LONGEST))
-        return attack_on(cases, count, self._rounds, until, attained, begin)
+        return attack_on(cases, count, self._rounds, self.deadline(), attained, begin)
 
     def _judge_attack(self, group: Group, found: list[tuple[int, Attempt]], seconds: float) -> bool:
         """Whether an attack has found a confirmed violation."""
         assert self.attacks is not None
         self.attacks.spent += seconds
-        for position, attempt in found:
-            k = group.cases[position]
-            if self.cases[k].judge(attempt.value, attempt.point) and self.found(k, attempt.point):
-                return True
-        return False
+        return confirmed(found, self.cases, group.cases, self.found)
 
     def _judge(self, group: Group) -> bool:
         """Pass on what the search has seen; whether one of its points is a confirmed violation."""
@@ -175,12 +167,6 @@ class Driver:
         attained = min(self.cases[k].attained for k in group.cases)
         self.report(Progress(attained, min(bounds, default=np.inf), len(search.open), search.count))
         return False
-
-
-def _timed(attack: GroupAttack) -> tuple[list[tuple[int, Attempt]], float]:
-    """What an attack found, and the seconds it took."""
-    started = time.monotonic()
-    return attack.run(), time.monotonic() - started
 
 
 def _explore(part: PhaseSearch, slice_ends: Deadline, budget: Budget) -> PhaseSearch:

@@ -9,8 +9,9 @@ import pytest
 
 from tests.unit.verifier.engine.made import made
 from verifier.engine import attacks as attacks_module
-from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, SHARE, Schedule
+from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, SHARE, Schedule, timed
 from verifier.engine.deadline import Deadline
+from verifier.engine.scheduler import attack_on
 
 
 class Clock:
@@ -61,7 +62,7 @@ def test_an_attack_stays_in_the_box_and_reports_what_it_found(tmp_path: Path) ->
     found = 0
     for seed in range(200, 215):
         one = made(seed, tmp_path)
-        best, seconds = one.case().attack(48, 0, Deadline.after(5)).run()
+        [(_, best)], seconds = timed(attack_on([one.case()], 48, 0, Deadline.after(5)))
         assert (one.lower <= best.point).all()
         assert (best.point <= one.upper).all()
         assert best.value == pytest.approx(one.explorer.values(best.point[None])[0])
@@ -74,5 +75,5 @@ def test_an_attack_stays_in_the_box_and_reports_what_it_found(tmp_path: Path) ->
 
 def test_an_attack_that_has_no_time_still_reports_a_point(tmp_path: Path) -> None:
     one = made(200, tmp_path)
-    best, _ = one.case().attack(48, 0, Deadline.after(-1)).run()
+    [(_, best)], _ = timed(attack_on([one.case()], 48, 0, Deadline.after(-1)))
     assert np.isfinite(best.value)
