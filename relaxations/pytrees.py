@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from relaxations.maps import Chain, Convolution, Diagonal, Gather, Identity, Matrix, Sum, Transposed
+from relaxations.maps.chain import Composite
 from relaxations.maps.linear import is_sparse
 from relaxations.network import Layer, ReluNetwork
 
@@ -63,12 +64,12 @@ def to_jax(network: ReluNetwork, dtype: Any = np.float32) -> ReluNetwork | None:
 
 
 def _sparse_cells(weight: Matrix) -> int:
-    if isinstance(weight, (Chain, Sum)):
+    if isinstance(weight, Composite):
         return max(map(_sparse_cells, weight.maps))
     return weight.shape[0] * weight.shape[1] if is_sparse(weight) else 0
 
 
 def _dense_parts(weight: Matrix) -> Matrix:
-    if isinstance(weight, (Chain, Sum)):
+    if isinstance(weight, Composite):
         return type(weight)(tuple(map(_dense_parts, weight.maps)))
     return weight.toarray() if is_sparse(weight) else weight

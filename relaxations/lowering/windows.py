@@ -19,17 +19,7 @@ def convolution(node: Node, parents: list[Form]) -> Form | None:
     assert isinstance(op, ops.Conv)
     if x.shape[0] != 1 or not weight.constant or not _constant(bias):
         return None
-    geometry = Geometry(
-        x.shape[1],
-        weight.shape[0],
-        op.group,
-        x.shape[2:],
-        node.shape[2:],
-        weight.shape[2:],
-        op.strides,
-        op.pads[: len(op.pads) // 2],
-        op.dilations,
-    )
+    geometry = _geometry(op, weight, x.shape, node.shape)
     return _biased(_windowed(x, Convolution(weight.value.astype(float), geometry), node), bias)
 
 
@@ -38,17 +28,7 @@ def transposed_convolution(node: Node, parents: list[Form]) -> Form | None:
     assert isinstance(op, ops.ConvTranspose)
     if x.shape[0] != 1 or not weight.constant or not _constant(bias):
         return None
-    geometry = Geometry(
-        node.shape[1],
-        x.shape[1],
-        op.group,
-        node.shape[2:],
-        x.shape[2:],
-        weight.shape[2:],
-        op.strides,
-        op.pads[: len(op.pads) // 2],
-        op.dilations,
-    )
+    geometry = _geometry(op, weight, node.shape, x.shape)
     adjoint = Transposed(Convolution(weight.value.astype(float), geometry))
     return _biased(mapped(x, adjoint, node.shape), bias)
 
@@ -90,6 +70,23 @@ def batch_normalization(node: Node, parents: list[Form]) -> Form | None:
         for p in (factor, bias - mean * factor)
     )
     return shifted(scaled(x, factors), offsets)
+
+
+def _geometry(
+    op: ops.Conv | ops.ConvTranspose, weight: Form, read: tuple[int, ...], written: tuple[int, ...]
+) -> Geometry:
+    """Of a convolution that reads and writes images (1, channels, *space) of these shapes."""
+    return Geometry(
+        read[1],
+        written[1],
+        op.group,
+        read[2:],
+        written[2:],
+        weight.shape[2:],
+        op.strides,
+        op.pads[: len(op.pads) // 2],
+        op.dilations,
+    )
 
 
 def _constant(forms: list[Form]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -11,10 +11,29 @@ from relaxations.maps.linear import Array, LinearMap, Matrix, largest, nonzeros,
 
 
 @dataclass(frozen=True, eq=False)
-class Chain(LinearMap):
-    """The maps applied in order, the first one first."""
+class Composite(LinearMap):
+    """A map made of ``maps``: what its parts decide each for itself."""
 
     maps: tuple[Matrix, ...]
+
+    def __abs__(self) -> Self:
+        return type(self)(tuple(abs(part) for part in self.maps))
+
+    def astype(self, dtype: Any) -> Self:
+        return type(self)(tuple(part.astype(dtype) for part in self.maps))
+
+    @property
+    def largest(self) -> float:
+        return max(largest(part) for part in self.maps)
+
+    @property
+    def nonzeros(self) -> int:
+        return sum(nonzeros(part) for part in self.maps)
+
+
+@dataclass(frozen=True, eq=False)
+class Chain(Composite):
+    """The maps applied in order, the first one first."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -30,30 +49,14 @@ class Chain(LinearMap):
             coefs = pull(part, coefs)
         return coefs
 
-    def __abs__(self) -> Chain:
-        return Chain(tuple(abs(part) for part in self.maps))
-
-    def astype(self, dtype: Any) -> Chain:
-        return Chain(tuple(part.astype(dtype) for part in self.maps))
-
-    @property
-    def largest(self) -> float:
-        return max(largest(part) for part in self.maps)
-
-    @property
-    def nonzeros(self) -> int:
-        return sum(nonzeros(part) for part in self.maps)
-
     def rows(self, index: np.ndarray) -> np.ndarray:
         *earlier, last = self.maps
         return np.asarray(Chain(tuple(earlier)).pull(rows_of(last, index)))
 
 
 @dataclass(frozen=True, eq=False)
-class Sum(LinearMap):
+class Sum(Composite):
     """The sum of maps of one shape."""
-
-    maps: tuple[Matrix, ...]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -64,20 +67,6 @@ class Sum(LinearMap):
 
     def pull(self, coefs: Array) -> Array:
         return sum((pull(part, coefs) for part in self.maps[1:]), start=pull(self.maps[0], coefs))
-
-    def __abs__(self) -> Sum:
-        return Sum(tuple(abs(part) for part in self.maps))
-
-    def astype(self, dtype: Any) -> Sum:
-        return Sum(tuple(part.astype(dtype) for part in self.maps))
-
-    @property
-    def largest(self) -> float:
-        return max(largest(part) for part in self.maps)
-
-    @property
-    def nonzeros(self) -> int:
-        return sum(nonzeros(part) for part in self.maps)
 
     def rows(self, index: np.ndarray) -> np.ndarray:
         return sum((rows_of(part, index) for part in self.maps[1:]), start=rows_of(self.maps[0], index))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relaxations.maps.chain import Chain, Sum, Transposed
+from relaxations.maps.chain import Chain, Composite, Sum, Transposed
 from relaxations.maps.convolution import Convolution
 from relaxations.maps.elementwise import Diagonal, Gather, Identity, gather
 from relaxations.maps.linear import LinearMap, Matrix, dense, is_sparse, nonzeros, pull
@@ -116,7 +116,7 @@ def _mostly_zero(matrix: np.ndarray) -> bool:
 
 
 def _convolves(weight: Matrix) -> bool:
-    if isinstance(weight, (Chain, Sum)):
+    if isinstance(weight, Composite):
         return any(map(_convolves, weight.maps))
     return isinstance(weight, (Convolution, Transposed))
 

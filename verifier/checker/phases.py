@@ -98,7 +98,7 @@ class PhaseProver:
                     region = region.half(self.relus[split[0]], split)
                 for number, item in enumerate(node.items):
                     if isinstance(item, Frame):
-                        if at or number or not self._is_root(item):
+                        if at or number:  # the one at the very root is part of the region already
                             region = self._framed(region, item)
                     else:
                         if node.first_end >= first_end:
@@ -112,10 +112,6 @@ class PhaseProver:
                     self.refused.append(node.position)
             self._settle()
         return self.refused
-
-    def _is_root(self, frame: Frame) -> bool:
-        items = self.tree.nodes[0].items
-        return bool(items) and items[0] is frame
 
     def _root(self) -> _Region:
         """The whole box. A frame at the very root refines layer by layer, before later layers are looked at."""

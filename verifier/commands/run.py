@@ -98,7 +98,7 @@ def _certify(
 ) -> Report:
     gc.disable()  # importing allocates so much that a sixth of the start-up time would go into collections
     from verifier.api import certify
-    from verifier.engine.phases.compiler import environment
+    from verifier.engine.phases.surroundings import environment
     from verifier.report.progress import ProgressLine
 
     gc.freeze()

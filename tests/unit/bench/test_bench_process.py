@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.process import Execution, Processes, Stopped
+from tests.unit.bench.alive import alive
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -28,19 +29,6 @@ def elsewhere(code: str) -> str:
     """What the code prints in a fresh process, which has no other children and next to no memory."""
     code = f"import os, sys; from bench.process import Processes; {code}"
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
-
-def alive(pid: int) -> bool:
-    """Whether the process still runs; the dead need a moment to be reaped by their new parent."""
-    for _ in range(200):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-                if stat.read().rsplit(")", 1)[1].split()[0] == "Z":
-                    return False
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def test_reports_exit_code_and_both_streams() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from tests.unit.bench.alive import alive
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -164,7 +165,7 @@ def test_a_hanging_command_is_ended_with_its_children(tmp_path: Path, capsys: py
     assert comparison.rows["p", "b"]["verdict"] == "certified"
     assert cells(capsys.readouterr().out, "a")[2] == "1"
     child = next(call["child"] for call in comparison.calls if call["side"] == "a")
-    assert not _alive(int(str(child)))
+    assert not alive(int(str(child)))
 
 
 def test_an_answer_beyond_the_limit_does_not_solve(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,16 +229,3 @@ def test_memory_is_that_of_the_command(tmp_path: Path) -> None:
     a, b = (float(comparison.rows["p", side]["peak_memory_mb"]) for side in "ab")
     assert 300 <= a < 350
     assert 100 <= b < 150
-
-
-def _alive(pid: int) -> bool:
-    """Whether the process still runs; the dead need a moment to be reaped by their new parent."""
-    for _ in range(200):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-                if stat.read().rsplit(")", 1)[1].split()[0] == "Z":
-                    return False
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        time.sleep(0.01)
-    return True

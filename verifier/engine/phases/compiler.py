@@ -6,8 +6,6 @@ import atexit
 import os
 import sys
 import time
-from hashlib import sha256
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -18,12 +16,12 @@ from relaxations.bounds.ascent import Rates
 from relaxations.bounds.compiled import Arguments, compile_step, padded
 from relaxations.bounds.dual import Duals, Frame, lines
 from relaxations.network import Layer, ReluNetwork
+from verifier.engine.phases.surroundings import environment
 
 if TYPE_CHECKING:
     from verifier.engine.phases.tier import Shape, Tier
 
 PATIENCE = 30  # seconds the interpreter waits at its end for a program that is being compiled
-CPUINFO_BYTES = 4096  # the first processor; describing all of a large machine takes long
 
 
 class Compiler:
@@ -85,36 +83,3 @@ def try_out() -> None:
     arguments = padded(frame, lines(frame, (None,), np), duals)
     program = compile_step(network, arguments, Rates(), find_device("auto"))
     program.ascend(program.place(network), arguments, 1, Rates(), np.inf)
-
-
-def environment(device: str) -> dict[str, str]:
-    """Variables for a process of our own in which JAX will be imported: programs are kept, memory is shared.
-
-    Programs are kept apart by processor, because they use whatever instructions it has.
-    """
-    kept = {
-        "JAX_COMPILATION_CACHE_DIR": str(cache_folder() / "jax" / _processor()),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # several processes share an accelerator's memory
-        "TF_CPP_MIN_LOG_LEVEL": "3",  # the search goes on without JAX: its complaints are for `certify doctor`
-    }
-    return kept | ({"JAX_PLATFORMS": "cpu"} if device == "cpu" else {})
-
-
-def cache_folder() -> Path:
-    """The user's folder for files that can be made again."""
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "certify"
-    stated = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    return (stated if stated.is_absolute() else Path.home() / ".cache") / "certify"
-
-
-def _processor() -> str:
-    """A name for the instructions of this machine's processor."""
-    described = Path("/proc/cpuinfo")
-    if not described.exists():
-        return "any"
-    with described.open("rb", buffering=0) as file:
-        lines = file.read(CPUINFO_BYTES).splitlines()
-    named = [line for line in lines if line.startswith((b"model name", b"flags", b"Features", b"CPU part"))]
-    return sha256(b"\n".join(named[:2])).hexdigest()[:16]
