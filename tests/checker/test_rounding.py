@@ -13,21 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import (
-    AffineBound,
-    Bounder,
-    Boxes,
-    Rows,
-    U,
-    _Forward,
-    _output_size,
-    _range,
-    _through,
-    lines_on,
-)
+from verifier.checker.bounds import AffineBound, Bounder, Boxes, Rows
 from verifier.checker.clip import clip
 from verifier.checker.convolution import Convolution, Transposed
 from verifier.checker.exact import evaluate
+from verifier.checker.forward import Forward, output_size, range_of, through
+from verifier.checker.lines import U, lines_on
 from verifier.checker.network import Affine, Dense, Gather, Input, Network, Normalize, Relu, Scale, Sparse
 
 Floats = NDArray[np.float64]
@@ -41,7 +32,7 @@ class Recorder(Bounder):
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
-        self.forms: dict[int, _Forward] = {}
+        self.forms: dict[int, Forward] = {}
         self.refined: dict[int, tuple[Floats, Floats]] = {}
 
     def _push_affine(self, k, *rest):
@@ -218,10 +209,10 @@ def test_the_forward_form_of_a_relu_encloses_it(seed: int) -> None:
     generators, center = numbers(rng, 1, 2, n, spread=spread), numbers(rng, 1, n, spread=spread)
     rad, remainder = np.abs(numbers(rng, 1, 2, spread=1)), np.abs(numbers(rng, 1, n, spread=spread)) * 1e-3 + 1e-200
     size = (np.abs(center) + np.einsum("bi,bin->bn", rad, np.abs(generators)) + remainder) * (1 + 64 * U)
-    form = _Forward(generators, center, remainder, size)
-    l, u = _range(form, rad, 64 * U)
+    form = Forward(generators, center, remainder, size)
+    l, u = range_of(form, rad, 64 * U)
     lines = lines_on(l, u)
-    after = _through(form, lines, _output_size(form, lines, u))
+    after = through(form, lines, output_size(form, lines, u))
     assert ((l < 0) & (u > 0)).any()
     for i in range(n):
         for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
@@ -242,10 +233,10 @@ def test_the_forward_form_of_a_relu_encloses_its_kink(seed: int) -> None:
     n = 400
     generators, center = rng.uniform(0.5, 2, (1, 1, n)), rng.uniform(0.1, 0.49, (1, n))
     rad, remainder = np.ones((1, 1)), np.full((1, n), 1e-200)
-    form = _Forward(generators, center, remainder, (np.abs(center) + generators[:, 0]) * (1 + 64 * U))
-    l, u = _range(form, rad, 64 * U)
+    form = Forward(generators, center, remainder, (np.abs(center) + generators[:, 0]) * (1 + 64 * U))
+    l, u = range_of(form, rad, 64 * U)
     lines = lines_on(l, u)
-    after = _through(form, lines, _output_size(form, lines, u))
+    after = through(form, lines, output_size(form, lines, u))
     for i, (c, g) in enumerate(zip(exact(center[0]), exact(generators[0, 0]), strict=True)):
         t = -c / g
         linear = Fraction(after.generators[0, 0, i].item()) * t + Fraction(after.center[0, i].item())

@@ -26,14 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
+from verifier.checker.forward import Forward, clipped, output_size, range_of, through
 from verifier.checker.linear import magnitude, pull, push, terms, weights
+from verifier.checker.lines import TINY, Lines, U, lines_on
 from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Relu
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-U = 2.0**-52
-TINY = 1e-200
 MAX_MAGNITUDE = 1e80
 MAX_NODES = 1000
 MAX_SIZE = 10**8
@@ -89,35 +89,6 @@ class AffineBound:
 
     def __getitem__(self, where: NDArray[np.bool_]) -> AffineBound:
         return AffineBound(self.form[where], self.constant[where], self.error[where], self.lower[where])
-
-
-@dataclass(frozen=True)
-class _Forward:
-    """``|v - (generators . (x - mid) + center)| <= remainder``: shapes (B or 1, in, n), then (B, n) each.
-
-    Where ``in`` is 0 there are no generators: the form is then an interval, center +- remainder.
-
-    ``size`` bounds both |v| and ``|generators| . rad + |center| + remainder``, the quantities rounding is charged to.
-    """
-
-    generators: Floats
-    center: Floats
-    remainder: Floats
-    size: Floats
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Lines of one ReLU node per box, each (B, n): lower slope, upper slope, upper offset, bound on |z|.
-
-    ``shift`` is added to the coefficient of z: minus a multiplier >= 0 where z >= 0 is assumed, plus one where z <= 0.
-    """
-
-    below: Floats
-    slope: Floats
-    offset: Floats
-    size: Floats
-    shift: Floats | None = None
 
 
 # refine(relu, lower, upper, lines of earlier ReLUs, sizes of earlier nodes): intersects lower and upper in place
@@ -204,7 +175,7 @@ class Bounder:
         """
         with_generators = self._with_generators and not callable(refine)
         relaxed: dict[int, Lines] = {}
-        forward: dict[int, _Forward] = {}
+        forward: dict[int, Forward] = {}
         sizes: dict[int, Floats] = {}
         ranges: dict[int, tuple[Floats, Floats]] = {}
         for k, node in enumerate(self.network.nodes):
@@ -212,27 +183,27 @@ class Bounder:
                 case Input(size):
                     sizes[k] = (np.abs(boxes.mid) + boxes.rad) * (1 + 2 * U)
                     if with_generators:  # up to the first ReLU all boxes share them
-                        forward[k] = _Forward(np.eye(size)[None], boxes.mid, np.zeros_like(boxes.mid), sizes[k])
+                        forward[k] = Forward(np.eye(size)[None], boxes.mid, np.zeros_like(boxes.mid), sizes[k])
                     else:
-                        forward[k] = _Forward(np.zeros((1, 0, size)), boxes.mid, boxes.rad, sizes[k])
+                        forward[k] = Forward(np.zeros((1, 0, size)), boxes.mid, boxes.rad, sizes[k])
                 case Affine() if not self._feeds_relu[k]:
                     sizes[k] = self._push_size(k, node, sizes)
                 case Affine():
                     forward[k] = self._push_affine(k, node, forward, sizes)
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
                 case Relu(parent):
-                    l, u = _range(forward[parent], boxes.rad, self.gamma)
+                    l, u = range_of(forward[parent], boxes.rad, self.gamma)
                     if callable(refine):
                         refine(k, l, u, relaxed, sizes)
                     elif refine and self._below_relu[parent]:
                         self._refine(parent, l, u, relaxed, sizes, boxes)
                     ranges[k] = (l, u)
                     relaxed[k] = lines_on(l, u)
-                    sizes[k] = _output_size(forward[parent], relaxed[k], u)
+                    sizes[k] = output_size(forward[parent], relaxed[k], u)
                     if self._feeds_relu[k] and with_generators:
-                        forward[k] = _through(forward[parent], relaxed[k], sizes[k])
+                        forward[k] = through(forward[parent], relaxed[k], sizes[k])
                     elif self._feeds_relu[k]:
-                        forward[k] = _clipped(l, u, sizes[k])
+                        forward[k] = clipped(l, u, sizes[k])
                         sizes[k] = forward[k].size
             for unread in [j for j in forward if self._last_reader.get(j, k) <= k]:  # generators are the large part
                 del forward[unread]
@@ -244,18 +215,15 @@ class Bounder:
         size = _total([push(absolute, sizes[parent]) for (parent, _), absolute in parents])
         return (size + np.abs(node.bias)) * (1 + 4 * self.gamma) + TINY  # products may underflow, coefficients be huge
 
-    def _push_affine(self, k: int, node: Affine, forward: dict[int, _Forward], sizes: dict[int, Floats]) -> _Forward:
+    def _push_affine(self, k: int, node: Affine, forward: dict[int, Forward], sizes: dict[int, Floats]) -> Forward:
         """L1 for the forward form: the remainder carries the rounding of this node."""
         values = [(forward[parent], m) for parent, m in node.terms]
-        if values[0][0].generators.shape[1]:
-            generators = _total([push(m, value.generators) for value, m in values])
-        else:
-            generators = np.zeros((1, 0, self.network.sizes[k]))
+        generators = _total([push(m, value.generators) for value, m in values])
         center = _total([push(m, value.center) for value, m in values]) + node.bias
         absolute = self._magnitudes[k]
         carried = _total([push(m, value.remainder) for (value, _), m in zip(values, absolute, strict=True)])
         size = self._push_size(k, node, sizes)
-        return _Forward(generators, center, carried * (1 + 4 * self.gamma) + 4 * self.gamma * size + TINY, size)
+        return Forward(generators, center, carried * (1 + 4 * self.gamma) + 4 * self.gamma * size + TINY, size)
 
     def _refine(
         self, parent: int, l: Floats, u: Floats, relaxed: dict[int, Lines], sizes: dict[int, Floats], boxes: Boxes
@@ -412,52 +380,6 @@ def _feeds_relu(network: Network) -> list[bool]:
         for parent in _parents(node):
             feeds[parent] = feeds[parent] or feeds[k] or isinstance(node, Relu)
     return feeds
-
-
-def _range(form: _Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
-    """Interval of a forward form, rounded outward."""
-    widths = np.abs(form.generators)
-    rad = rad[:, : widths.shape[1]]  # nothing, for an interval
-    swing = rad @ widths[0] if len(widths) == 1 else np.matmul(rad[:, None, :], widths)[:, 0]
-    radius = (swing + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
-    return form.center - radius, form.center + radius
-
-
-def lines_on(l: Floats, u: Floats) -> Lines:
-    """Lines by L5, with the default slopes. The offset is 0 where the ReLU is stable and only there."""
-    unstable = (l < 0) & (u > 0)
-    width = np.where(unstable, u - l, 1.0)
-    slope = np.clip(np.where(unstable, u / width, (l >= 0).astype(np.float64)), 0.0, 1.0)
-    chord = np.maximum(-slope * l, (1.0 - slope) * u)
-    offset = np.where(unstable, chord * (1 + 16 * U) + TINY, 0.0)
-    below = np.where(unstable, (u > -l).astype(np.float64), slope)
-    return Lines(below, slope, offset, np.maximum(np.abs(l), np.abs(u)))
-
-
-def _output_size(form: _Forward, lines: Lines, u: Floats) -> Floats:
-    """Bound on a ReLU's value and on the parts of its forward form."""
-    return np.maximum(np.maximum(u, 0.0), (form.size * lines.slope + 0.5 * lines.offset) * (1 + 4 * U))
-
-
-def _through(form: _Forward, lines: Lines, size: Floats) -> _Forward:
-    """The forward form ``s z + t/2 +- t/2`` of a ReLU."""
-    half = 0.5 * lines.offset
-    # Slopes 0 and 1 multiply exactly, and then the offset is 0.
-    rounding = np.where(lines.offset > 0, 16 * U * (form.size + lines.size), 0.0)
-    return _Forward(
-        form.generators * lines.slope[:, None, :],
-        form.center * lines.slope + half,
-        (form.remainder * lines.slope + half) * (1 + 4 * U) + rounding,
-        size,
-    )
-
-
-def _clipped(l: Floats, u: Floats, size: Floats) -> _Forward:
-    """The interval [max(l, 0), max(u, 0)] as a form without generators, rounded outward."""
-    low, up = np.maximum(l, 0.0), np.maximum(u, 0.0)
-    center = low + 0.5 * (up - low)
-    remainder = np.maximum(up - center, center - low) * (1 + 4 * U) + TINY
-    return _Forward(np.zeros((1, 0, l.shape[1])), center, remainder, size * (1 + 8 * U) + 2 * TINY)
 
 
 def _concretise(form: Floats, constant: Floats, error: Floats, rad: Floats, gamma: float) -> Floats:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import TINY, AffineBound, Boxes, U
+from verifier.checker.bounds import AffineBound, Boxes
+from verifier.checker.lines import TINY, U
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

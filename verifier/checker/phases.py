@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import Bounder, Boxes, Lines, Relaxation, Rows, U, lines_on
+from verifier.checker.bounds import Bounder, Boxes, Relaxation, Rows
+from verifier.checker.lines import Lines, U, lines_on
 from verifier.checker.network import Relu
 from verifier.checker.phase_tree import Frame, PhaseTree, Proof, Refined, Split
 

@@ -19,7 +19,7 @@ from tests.conftest import REPOSITORY
 from tests.unit.relaxations.ascents import bounds, dense_network, image_network, question
 from verifier.api import known_device
 from verifier.engine.phases import compiler, tier
-from verifier.engine.phases.compiler import cache_folder, environment
+from verifier.engine.phases.surroundings import cache_folder, environment
 from verifier.engine.phases.tier import Place, Shape, Tier
 
 jax = pytest.importorskip("jax")

@@ -1,0 +1,59 @@
+"""Forward forms: every value as an affine function of the input, plus or minus a remainder that pays for rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from verifier.checker.lines import TINY, Floats, Lines, U
+
+
+@dataclass(frozen=True)
+class Forward:
+    """``|v - (generators . (x - mid) + center)| <= remainder``: shapes (B or 1, in, n), then (B, n) each.
+
+    Where ``in`` is 0 there are no generators: the form is then an interval, center +- remainder.
+
+    ``size`` bounds both |v| and ``|generators| . rad + |center| + remainder``, the quantities rounding is charged to.
+    """
+
+    generators: Floats
+    center: Floats
+    remainder: Floats
+    size: Floats
+
+
+def range_of(form: Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
+    """Interval of a forward form, rounded outward."""
+    widths = np.abs(form.generators)
+    rad = rad[:, : widths.shape[1]]  # nothing, for an interval
+    swing = rad @ widths[0] if len(widths) == 1 else np.matmul(rad[:, None, :], widths)[:, 0]
+    radius = (swing + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
+    return form.center - radius, form.center + radius
+
+
+def output_size(form: Forward, lines: Lines, u: Floats) -> Floats:
+    """Bound on a ReLU's value and on the parts of its forward form."""
+    return np.maximum(np.maximum(u, 0.0), (form.size * lines.slope + 0.5 * lines.offset) * (1 + 4 * U))
+
+
+def through(form: Forward, lines: Lines, size: Floats) -> Forward:
+    """The forward form ``s z + t/2 +- t/2`` of a ReLU."""
+    half = 0.5 * lines.offset
+    # Slopes 0 and 1 multiply exactly, and then the offset is 0.
+    rounding = np.where(lines.offset > 0, 16 * U * (form.size + lines.size), 0.0)
+    return Forward(
+        form.generators * lines.slope[:, None, :],
+        form.center * lines.slope + half,
+        (form.remainder * lines.slope + half) * (1 + 4 * U) + rounding,
+        size,
+    )
+
+
+def clipped(l: Floats, u: Floats, size: Floats) -> Forward:
+    """The interval [max(l, 0), max(u, 0)] as a form without generators, rounded outward."""
+    low, up = np.maximum(l, 0.0), np.maximum(u, 0.0)
+    center = low + 0.5 * (up - low)
+    remainder = np.maximum(up - center, center - low) * (1 + 4 * U) + TINY
+    return Forward(np.zeros((1, 0, l.shape[1])), center, remainder, size * (1 + 8 * U) + 2 * TINY)

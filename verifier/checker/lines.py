@@ -1,0 +1,38 @@
+"""The two lines between which a ReLU lies, rounded outward (lemma L5), and what rounding is measured in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+U = 2.0**-52  # twice the unit roundoff, so that bounds hold in every IEEE rounding mode
+TINY = 1e-200  # more than underflow loses in all (lemma L4)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines of one ReLU node per box, each (B, n): lower slope, upper slope, upper offset, bound on |z|.
+
+    ``shift`` is added to the coefficient of z: minus a multiplier >= 0 where z >= 0 is assumed, plus one where z <= 0.
+    """
+
+    below: Floats
+    slope: Floats
+    offset: Floats
+    size: Floats
+    shift: Floats | None = None
+
+
+def lines_on(l: Floats, u: Floats) -> Lines:
+    """Lines by L5, with the default slopes. The offset is 0 where the ReLU is stable and only there."""
+    unstable = (l < 0) & (u > 0)
+    width = np.where(unstable, u - l, 1.0)
+    slope = np.clip(np.where(unstable, u / width, (l >= 0).astype(np.float64)), 0.0, 1.0)
+    chord = np.maximum(-slope * l, (1.0 - slope) * u)
+    offset = np.where(unstable, chord * (1 + 16 * U) + TINY, 0.0)
+    below = np.where(unstable, (u > -l).astype(np.float64), slope)
+    return Lines(below, slope, offset, np.maximum(np.abs(l), np.abs(u)))
