@@ -31,11 +31,13 @@ def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
     if not candidates:
         return None
     node, group = min(candidates, key=lambda entry: entry[0].bound)
-    network = group.search.bounding.exact
-    preactivations, _ = network.preactivations(node.point[None])
-    gaps = _gaps([z[0] for z in preactivations], list(zip(node.lower, node.upper, strict=True)))
+    names = group.search.tree.names
+    preactivations, _ = group.search.question.network.preactivations(node.point[None])
+    seen = [z[0][kept] for z, kept in zip(preactivations, names, strict=True)]
+    gaps = _gaps(seen, list(zip(node.lower, node.upper, strict=True)))
+    exploits = [(layer, int(names[layer][neuron]), gap) for layer, neuron, gap in gaps]
     value = group.search.values(node.point[None], [node.worst])[0]
-    return RelaxedAttack(group.cases[node.worst], node.point.tolist(), node.bound, value, gaps)
+    return RelaxedAttack(group.cases[node.worst], node.point.tolist(), node.bound, value, exploits)
 
 
 def _minimise(case: CaseSearch, place: Place) -> tuple[float, np.ndarray, list[tuple[int, int, float]]]:

@@ -18,6 +18,7 @@ from relaxations.bounds.ascent import Rates, ascend
 from relaxations.bounds.dual import Duals, Frame, Lines, backward, evaluate, lines
 from relaxations.maps.linear import nonzeros
 from relaxations.network import Layer, ReluNetwork, push
+from relaxations.slimming import slimmed
 from verifier.engine.phases.batch import Batch, as_stored, halved, padded
 from verifier.engine.phases.branching import candidates
 from verifier.engine.phases.node import COARSE, FINE, FinalDuals, Node, RowDuals
@@ -107,6 +108,15 @@ class Bounding:
         size = sum((push(abs(w), magnitude[s]) for s, w in self.target.layer.terms), np.abs(self.target.layer.bias))
         self.least = 1e-9 * self.caution * float(np.max(size, initial=0.0))
         return node
+
+    def slimmed(self, root: Node) -> tuple[Bounding, tuple[np.ndarray, ...]]:
+        """The same without the neurons that are idle on the whole box, and those that are kept, by layer."""
+        idle = [u <= 0 for u in root.upper]
+        network, layer, kept = slimmed(self.exact, self.target.layer, idle)
+        target = Target(layer, self.target.first)
+        slim = Bounding(network, target, self.lower, self.upper, self.caution, self.ascend)
+        slim.map, slim.over, slim.least, slim.deep = self.map, self.over, self.least, self.deep
+        return slim, kept
 
     def heavy(self, node: Node) -> bool:
         """Whether refreshing a child of the node takes long."""

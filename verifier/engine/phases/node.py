@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +31,14 @@ class RowDuals:
         """Whether all rows share their slopes, which are then the default ones."""
         return self.gap is None
 
+    def slimmed(self, kept: Sequence[np.ndarray], k: int) -> RowDuals:
+        """The same rows of layer k among the neurons kept on each layer; the rows of the others are gone."""
+        at = np.flatnonzero(np.isin(self.neurons, kept[k]))
+        rows = np.zeros(1, dtype=int) if self.shared else np.concatenate([at, len(self.neurons) + at])
+        slopes = tuple(s[np.ix_(rows, keep)] for s, keep in zip(self.slopes, kept))
+        gap = None if self.gap is None else tuple(g[np.ix_(rows, keep)] for g, keep in zip(self.gap, kept))
+        return RowDuals(np.searchsorted(kept[k], self.neurons[at]), slopes, self.multipliers[rows], gap)
+
     def select(self, neurons: np.ndarray) -> RowDuals:
         """The rows of some of the neurons (a sorted subset)."""
         at = np.searchsorted(self.neurons, neurons)
@@ -49,6 +58,10 @@ class FinalDuals:
 
     def __getitem__(self, where: np.ndarray) -> FinalDuals:
         return FinalDuals(tuple(s[where] for s in self.slopes), self.multipliers[where], self.weights[where])
+
+    def slimmed(self, kept: Sequence[np.ndarray]) -> FinalDuals:
+        """The same duals among the neurons kept on each layer."""
+        return replace(self, slopes=tuple(s[:, keep] for s, keep in zip(self.slopes, kept)))
 
 
 @dataclass
@@ -80,6 +93,18 @@ class Node:
     def changed(self) -> int:
         """The layer of the last split: bounds of later layers can be improved. -1 at the root."""
         return self.splits[-1][0] if self.splits else -1
+
+    def slimmed(self, kept: Sequence[np.ndarray]) -> Node:
+        """The root among the neurons kept on each layer, all others being idle: what is known of it is the same."""
+        assert not self.splits
+        return replace(
+            self,
+            lower=[l[keep] for l, keep in zip(self.lower, kept)],
+            upper=[u[keep] for u, keep in zip(self.upper, kept)],
+            rows={k: rows.slimmed(kept, k) for k, rows in self.rows.items()},
+            final=self.final.slimmed(kept),
+            candidates=tuple((k, int(np.searchsorted(kept[k], neuron))) for k, neuron in self.candidates),
+        )
 
     def phase(self, layer: int) -> np.ndarray | None:
         """Signs (n,) of the splits on a layer, None when there are none."""

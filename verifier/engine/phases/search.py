@@ -33,14 +33,24 @@ class Seen:
             self.add(case, value, point)
 
 
+@dataclass(frozen=True)
+class Question:
+    """A network and the rows of all cases over its sources."""
+
+    network: ReluNetwork
+    target: Target
+
+
 @dataclass
 class PhaseSearch:
     """A part of the tree: ``open`` nodes, and everything found below those it began with.
 
+    ``question`` is as it was asked, ``bounding`` may have left out neurons that are idle on the whole box.
     ``stuck`` nodes have no neuron left to split and are still not proved. ``done`` is the share of the whole tree that
     is closed here, a node counting half of its parent.
     """
 
+    question: Question
     bounding: Bounding
     tree: PhaseTree
     open: list[Node] = field(default_factory=list)
@@ -62,7 +72,8 @@ class PhaseSearch:
     ) -> PhaseSearch:
         """The search over a whole box, with nothing done yet; see Bounding for ``caution`` and ``ascend``."""
         bounding = Bounding(network, target, lower, upper, caution, ascend)
-        return PhaseSearch(bounding, PhaseTree(np.diff(target.first)))
+        names = [np.arange(len(layer.bias)) for layer in network.layers]
+        return PhaseSearch(Question(network, target), bounding, PhaseTree(np.diff(target.first), names))
 
     @property
     def closed(self) -> bool:
@@ -95,15 +106,30 @@ class PhaseSearch:
     def deepen(self) -> None:
         """Bound the root thoroughly, as far as there is time, where the cheap bounds have left something open."""
         if self.open:
-            [root] = self.open
+            [root] = self._slim()
             self.bounding.deepen(root)
             self.open = []
             self._settle([root], [self.columns.pop(root.number)], FINAL_ROOT_STEPS)
+            self._slim()
+
+    def _slim(self) -> list[Node]:
+        """Go on without the neurons that the root's bounds show to be idle; returns the root where it is open."""
+        if self.open:
+            [root] = self.open
+            self.bounding, kept = self.bounding.slimmed(root)
+            self.open = [root.slimmed(kept)]
+            columns = self.columns[root.number].copy()
+            for k, neurons in enumerate(kept):
+                here = columns[:, 0] == k
+                columns[here, 1] = np.searchsorted(neurons, columns[here, 1])
+            self.columns[root.number] = columns
+            self.tree.names = [names[keep] for names, keep in zip(self.tree.names, kept)]
+        return self.open
 
     def again(self, caution: float, over: Callable[[], bool]) -> PhaseSearch:
         """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not."""
-        old = self.bounding
-        search = PhaseSearch.over_box(old.exact, old.target, old.lower, old.upper, caution, old.ascend)
+        old, asked = self.bounding, self.question
+        search = PhaseSearch.over_box(asked.network, asked.target, old.lower, old.upper, caution, old.ascend)
         search.start(over)
         search.deepen()
         search.run(over, over)
@@ -114,7 +140,8 @@ class PhaseSearch:
         taken = {node.number for node in nodes}
         self.open = [node for node in self.open if node.number not in taken]
         columns = {number: self.columns.pop(number) for number in taken}
-        return PhaseSearch(self.bounding, PhaseTree(self.tree.rows), list(nodes), columns=columns, next=first_number)
+        tree = PhaseTree(self.tree.rows, self.tree.names)
+        return PhaseSearch(self.question, self.bounding, tree, list(nodes), columns=columns, next=first_number)
 
     def merge(self, part: PhaseSearch) -> None:
         """Take back what a part has found."""
@@ -184,7 +211,7 @@ class PhaseSearch:
 
     def values(self, points: np.ndarray, cases: list[int]) -> list[float]:
         """The real network's value of each case's best row at its point (or at the one point), in float64."""
-        network, target = self.bounding.exact, self.bounding.target
+        network, target = self.question.network, self.question.target
         seen, _ = network.preactivations(points)
         values = [points, *(np.maximum(z, 0) for z in seen)]
         rows = target.layer.apply(values)

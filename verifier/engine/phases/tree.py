@@ -16,10 +16,12 @@ from verifier.engine.phases.node import FinalDuals, Node, RowDuals
 class PhaseTree:
     """What is known of every node by number: the packed words of its items, and how it ends.
 
-    ``rows`` is the number of rows of each case. ``split`` holds the neuron and the number of the first child.
+    ``rows`` is the number of rows of each case, ``names`` the network's number of each neuron of a layer, where nodes
+    count but some of them. ``split`` holds the neuron, by this number, and the number of the first child.
     """
 
     rows: np.ndarray
+    names: list[np.ndarray]
     items: dict[int, list[bytes]] = field(default_factory=dict)
     split: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     ended: dict[int, int] = field(default_factory=dict)
@@ -34,9 +36,10 @@ class PhaseTree:
             return inherited
         unstable = [np.flatnonzero((l < 0) & (u > 0)) for l, u in zip(node.lower, node.upper)]
         columns = np.concatenate([np.stack([np.full(len(n), k), n], axis=1) for k, n in enumerate(unstable)])
-        parts = [np.array([FRAME, len(columns)]), columns.reshape(-1), np.array([len(node.refreshed)])]
+        named = np.concatenate([np.stack([np.full(len(n), k), self.names[k][n]], 1) for k, n in enumerate(unstable)])
+        parts = [np.array([FRAME, len(columns)]), named.reshape(-1), np.array([len(node.refreshed)])]
         for k in node.refreshed:
-            parts += _refined(k, node.rows[k], unstable, node.splits)
+            parts += _refined(k, node.rows[k], self.names[k], unstable, node.splits)
         self._add(node.number, parts)
         return columns
 
@@ -56,7 +59,8 @@ class PhaseTree:
 
     def branch(self, node: Node, neuron: tuple[int, int], first_child: int) -> None:
         """A neuron is split; the node's children are ``first_child`` (inactive) and the next number."""
-        self.split[node.number] = (*neuron, first_child)
+        layer, place = neuron
+        self.split[node.number] = layer, int(self.names[layer][place]), first_child
 
     def merge(self, other: PhaseTree) -> None:
         """Take over what another part of the same tree has recorded."""
@@ -87,16 +91,16 @@ class PhaseTree:
 
 
 def _refined(
-    k: int, rows: RowDuals, unstable: list[np.ndarray], splits: tuple[tuple[int, int, int], ...]
+    k: int, rows: RowDuals, names: np.ndarray, unstable: list[np.ndarray], splits: tuple[tuple[int, int, int], ...]
 ) -> list[np.ndarray]:
-    """Layer k of a frame: neurons, then slopes four to a word, then multipliers of the splits on earlier layers."""
+    """Layer k of a frame: neurons by their ``names``, then slopes four to a word, then multipliers of earlier splits."""
     steps = np.concatenate([np.zeros((len(rows.slopes[0]), 0)), *(s[:, n] for s, n in zip(rows.slopes, unstable))], 1)
     steps = np.pad(steps, ((0, 0), (0, -steps.shape[1] % 4))).astype(np.uint16).reshape(len(steps), -1, 4)
     packed = steps[:, :, 0] << 12 | steps[:, :, 1] << 8 | steps[:, :, 2] << 4 | steps[:, :, 3]
     above = [s for s, (layer, _, _) in enumerate(splits) if layer < k]
     multipliers = np.ascontiguousarray(rows.multipliers[:, above], dtype="<f4").view("<u4") >> 16
     head = np.array([k, len(rows.neurons), int(rows.shared)])
-    return [head, rows.neurons, packed.reshape(-1), multipliers.reshape(-1)]
+    return [head, names[rows.neurons], packed.reshape(-1), multipliers.reshape(-1)]
 
 
 def _floats(values: np.ndarray) -> np.ndarray:

@@ -74,6 +74,30 @@ def test_what_closes_is_true_and_the_checker_accepts_it(cases: int, tmp_path: Pa
     assert splits >= 2
 
 
+def test_idle_neurons_are_left_out_and_the_others_keep_their_names(tmp_path: Path) -> None:
+    """What the root shows to be idle is gone from its nodes, and the checker, which has them all, takes the tree."""
+    proved_without = 0
+    for seed in SEEDS:
+        one = asked(seed, tmp_path, cases=3)
+        cheap = one.search()
+        cheap.start(never)
+        if not cheap.open:
+            continue
+        uppers = [u.copy() for u in cheap.open[0].upper]
+        cheap.deepen()
+        names, left_out = cheap.tree.names, 0
+        for k, (u, kept) in enumerate(zip(uppers, names, strict=True)):
+            assert set(np.flatnonzero(u <= 0)) & set(kept) <= {0}  # one is kept where all are idle
+            assert all(len(node.lower[k]) == len(kept) for node in cheap.open)
+            left_out += len(u) - len(kept)
+        go_on(cheap)
+        split = [(layer, neuron) for layer, neuron, _ in cheap.tree.split.values()]
+        assert all(neuron in names[layer] for layer, neuron in split)
+        if judge(one, cheap) == "closed" and split:
+            proved_without += left_out > 0
+    assert proved_without >= 2
+
+
 def test_clear_questions_are_decided(tmp_path: Path) -> None:
     """Far from the threshold: true ones are closed, and the others show a point that fails, with few exceptions.
 
