@@ -19,8 +19,8 @@ def slimmed(
     """The network and a further layer over its sources without neurons, and those that are kept, by layer.
 
     ``idle[k]`` (n,) marks the neurons of layer k whose ReLU is 0. A layer keeps them where a structured map, such as a
-    convolution, leads to it or reads it, and no layer loses all. On inputs where the marked ReLUs are 0, all values kept
-    are the same.
+    convolution, leads to it or reads it, and no layer loses all. On inputs where the marked ReLUs are 0, all values
+    kept are the same.
     """
     layers = (*network.layers, network.output, target)
     structured = {s - 1 for layer in layers for s, weight in layer.terms if isinstance(weight, LinearMap)}
