@@ -76,7 +76,7 @@ def push(weight: Matrix, value: Array) -> Array:
     if isinstance(weight, LinearMap):
         out = weight.push(flat)
     elif is_sparse(weight):
-        out = np.asarray((weight @ flat.T).T)
+        out = np.ascontiguousarray((weight @ flat.T).T)
     else:
         out = flat @ weight.T
     return out.reshape(*value.shape[:-1], weight.shape[0])
@@ -86,7 +86,7 @@ def pull(weight: Matrix, coefs: Array) -> Array:
     """``a @ weight`` for rows of coefficients (N, out) to (N, in)."""
     if isinstance(weight, LinearMap):
         return weight.pull(coefs)
-    return np.asarray((weight.T @ coefs.T).T) if is_sparse(weight) else coefs @ weight
+    return np.ascontiguousarray((weight.T @ coefs.T).T) if is_sparse(weight) else coefs @ weight
 
 
 def rows_of(weight: Matrix, index: np.ndarray) -> np.ndarray:

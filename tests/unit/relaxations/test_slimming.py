@@ -1,4 +1,4 @@
-"""Networks without the neurons that are idle: the same function wherever they are, and structured maps untouched."""
+"""Networks without idle neurons: the same function wherever they are idle, and structured maps cut where it pays."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from relaxations.lowering import lower
 from relaxations.maps.linear import LinearMap
 from relaxations.network import Layer, ReluNetwork
 from relaxations.slimming import slimmed
-from specs.graph.ops import Conv, MatMul, Relu, Reshape
-from tests.unit.relaxations.graphs import chain
+from specs.graph.ops import Add, Conv, MatMul, Relu, Reshape
+from specs.loading.graph_builder import GraphBuilder
 
 INPUTS, WIDTHS = 4, (7, 6, 5)
 
@@ -61,13 +61,33 @@ def test_a_layer_all_of_whose_neurons_are_idle_keeps_one() -> None:
     assert [keep.tolist() for keep in kept] == [[0], [0], [0]]
 
 
-def test_neurons_of_convolutions_and_before_them_stay() -> None:
-    """Only the last layer, which is dense and which only the dense output reads, loses its neurons."""
-    conv, kernel = Conv((1, 1), (0, 0, 0, 0), (1, 1)), np.ones((2, 2, 3, 3), dtype=np.float32)
-    dense = MatMul(), np.ones((288, 5), dtype=np.float32)
-    steps = (conv, kernel), (Relu(),), (conv, kernel), (Relu(),), (Reshape((1, 288)),), dense, (Relu(),)
-    whole = lower(chain((1, 2, 16, 16), *steps, (MatMul(), np.ones((5, 3), dtype=np.float32))))
-    assert all(isinstance(weight, LinearMap) for layer in whole.layers[:2] for _, weight in layer.terms)
-    slim, _, kept = slimmed(whole, whole.output, [np.ones(n, dtype=bool) for n in whole.widths[1:]])
-    assert slim.widths == (512, 392, 288, 1)
-    assert [len(keep) for keep in kept] == [392, 288, 1]
+def images() -> ReluNetwork:
+    """Two convolutions and a dense layer, with skips around the second one; biases decide which neurons are idle."""
+    rng = np.random.default_rng(7)
+    conv, same = Conv((1, 1), (0, 0, 0, 0), (1, 1)), Conv((1, 1), (1, 1, 1, 1), (1, 1))
+    first, second, last = (rng.normal(size=s).astype(np.float32) for s in ((3, 2, 3, 3), (3, 3, 3, 3), (588, 5)))
+    builder = GraphBuilder()
+    value = builder.add(Relu(), builder.add(conv, builder.input("x", (1, 2, 16, 16)), builder.constant(first)))
+    added = builder.add(Add(), value, builder.add(same, value, builder.constant(second)))
+    flat = builder.add(Reshape((1, 588)), builder.add(Relu(), added))
+    hidden = builder.add(Relu(), builder.add(MatMul(), flat, builder.constant(last)))
+    out = builder.add(MatMul(), hidden, builder.constant(np.ones((5, 2), dtype=np.float32)))
+    return lower(builder.build(("x",), (out,)))
+
+
+@pytest.mark.parametrize(("share", "cut"), [(0.6, True), (0.1, False)])
+def test_structured_maps_are_cut_where_many_neurons_are_idle(share: float, cut: bool) -> None:
+    network = images()
+    assert any(isinstance(weight, LinearMap) for layer in network.layers for _, weight in layer.terms)
+    rng = np.random.default_rng(1)
+    idle = [rng.random(n) < share for n in network.widths[1:]]
+    layers = (Layer(z.terms, np.where(mask, -1e4, z.bias)) for z, mask in zip(network.layers, idle, strict=True))
+    whole = ReluNetwork(network.input_size, tuple(layers), network.output)
+    slim, _, kept = slimmed(whole, whole.output, idle)
+    assert [len(keep) < n for keep, n in zip(kept, whole.widths[1:], strict=True)][:2] == [cut, cut]
+    structured = any(isinstance(weight, LinearMap) for layer in slim.layers for _, weight in layer.terms)
+    assert structured != cut
+    points = rng.normal(size=(20, whole.input_size))
+    assert slim.evaluate(points) == pytest.approx(whole.evaluate(points), abs=1e-9)
+    for seen, z, keep in zip(slim.preactivations(points)[0], whole.preactivations(points)[0], kept, strict=True):
+        assert seen == pytest.approx(z[:, keep], abs=1e-9)

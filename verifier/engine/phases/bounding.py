@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,8 +33,12 @@ HEAVY = 1e9  # multiply-adds of refreshing a node, from which on few are tried
 CELLS_AT_ONCE = 1 << 19  # rows times neurons of one batch; bounds memory, not results
 ROOT_OPERATIONS = 2e10  # multiply-adds the root may spend on the ascent of one layer's bounds
 NODE_OPERATIONS = 2e10  # and a later node
+MOVED = 0.01  # of its range: a bound that has moved by less moves no later ones
+DEPENDS = 1e-30  # what a relaxed neuron costs a bound at least, if the bound depends on it
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
 Ascend = Callable[..., Duals]
+Moved = dict[int, np.ndarray]  # by layer, the neurons whose bounds a node has changed
+Behind = tuple[Node, Moved, np.ndarray]  # and some of a later layer's whose bounds rest on these
 
 EASY = 1e4  # times the least bound: rows this far above it need no more steps
 
@@ -104,7 +109,7 @@ class Bounding:
             l, u = node.lower[k].astype(float), node.upper[k].astype(float)
             ranges.append((np.maximum(l, 0), np.maximum(u, 0)))
             magnitude.append(np.maximum(u, 0))
-        node.refreshed = tuple(sorted(node.rows))
+        node.refreshed = {k: rows.neurons for k, rows in node.rows.items()}
         size = sum((push(abs(w), magnitude[s]) for s, w in self.target.layer.terms), np.abs(self.target.layer.bias))
         self.least = 1e-9 * self.caution * float(np.max(size, initial=0.0))
         return node
@@ -140,14 +145,14 @@ class Bounding:
 
     def deepen(self, root: Node) -> None:
         """Improve the root's bounds, each neuron with slopes of its own, on every layer where that pays."""
-        root.refreshed = ()
+        root.refreshed = {}
         for k in sorted(root.rows):
             unstable = _unstable(root, k)
             operations = len(unstable) * 2.0 * float(self.work[k])
             if not len(unstable) or 3 * operations > ROOT_OPERATIONS:
                 continue
             self.deep.add(k)
-            root.refreshed = (*root.refreshed, k)
+            root.refreshed[k] = unstable
             count = 2 * len(unstable)
             slopes = _default_slopes(root, k, count, COARSE)
             gap = tuple(np.zeros(s.shape, dtype=np.uint16) for s in slopes)
@@ -156,22 +161,21 @@ class Bounding:
             self._ascend_rows([root], [unstable], k, steps, ROOT_RATES)
 
     def refresh(self, nodes: Sequence[Node]) -> None:
-        """Improve the intermediate bounds behind each node's last split; marks nodes found to hold no input."""
+        """Improve the intermediate bounds that each node's last split reaches; marks nodes found to hold no input."""
+        moved = [_split_alone(node) for node in nodes]
         for k in sorted(self.deep):
             affordable = NODE_OPERATIONS / (2.0 * float(self.work[k]) * STEPS)
-            behind = [(node, unstable) for node, unstable in _behind(nodes, k) if len(unstable) <= affordable]
-            for node, unstable in behind:
-                node.rows[k] = node.rows[k].select(unstable)
-                node.refreshed = (*node.refreshed, k)
-            if behind:
-                self._ascend_rows(*map(list, zip(*behind)), k, STEPS, RATES)
+            behind = [(node, m, u) for node, m, u in _behind(nodes, moved, k) if len(u) <= affordable]
+            for node, _, neurons in behind:
+                node.rows[k] = node.rows[k].select(_unstable(node, k))
+                node.refreshed = {**node.refreshed, k: neurons}
+            self._move(behind, k, partial(self._ascend_rows, steps=STEPS, rates=RATES))
 
     def glance(self, nodes: Sequence[Node]) -> list[float]:
         """What the open rows of each node lack to be proved (<= 0), by the duals it has taken over and no ascent."""
+        moved = [_split_alone(node) for node in nodes]
         for k in sorted(self.deep):
-            behind = _behind(nodes, k)
-            if behind:
-                self._bound_rows(*map(list, zip(*behind)), k)
+            self._move(_behind(nodes, moved, k), k, self._bound_rows)
         alive = [node for node in nodes if not node.empty]
         missing = {id(node): 0.0 for node in nodes}
         if alive:
@@ -182,6 +186,18 @@ class Bounding:
                 for i, value in zip(o, bound):
                     missing[id(alive[i])] += min(0.0, float(value))
         return [missing[id(node)] for node in nodes]
+
+    def _move(
+        self, behind: Sequence[Behind], k: int, bound: Callable[[list[Node], list[np.ndarray], int], None]
+    ) -> None:
+        """Bound neurons of layer k and note in each node's ``moved`` which of them this has moved by much."""
+        if not behind:
+            return
+        before = [(node.lower[k], node.upper[k]) for node, _, _ in behind]
+        bound([node for node, _, _ in behind], [neurons for _, _, neurons in behind], k)
+        for (node, moved, neurons), (lower, upper) in zip(behind, before):
+            less = (node.lower[k] - lower + upper - node.upper[k])[neurons]
+            moved[k] = neurons[less > MOVED * (upper - lower)[neurons]]
 
     def _rows_of(self, nodes: Sequence[Node], k: int, neurons: Sequence[np.ndarray]) -> np.ndarray:
         """Rows of layer k, lower bounds before upper ones: node, place among its stored rows, neuron, sign (4, N)."""
@@ -367,7 +383,12 @@ def _ascended(
     climb, question, steps, rates = job
     duals = as_stored(climb(*question, steps, rates), COARSE)
     seen = evaluate(*question[:-1], duals, np, with_cost=True)
-    return duals, seen.bound, [halved(cost) for cost in seen.cost]
+    _, _, _, drawn, _ = question
+    marked = (
+        np.where(free & (coefs != 0), np.maximum(cost, DEPENDS), 0)
+        for free, coefs, cost in zip(drawn.free, seen.coefs, seen.cost)
+    )
+    return duals, seen.bound, [halved(cost) for cost in marked]
 
 
 def _parts(count: int, at_once: int) -> Iterator[slice]:
@@ -381,10 +402,21 @@ def _signed_units(neurons: np.ndarray, signs: np.ndarray, size: int) -> np.ndarr
     return out
 
 
-def _behind(nodes: Sequence[Node], k: int) -> list[tuple[Node, np.ndarray]]:
-    """The nodes whose last split may improve bounds of layer k, with its unstable neurons there."""
-    reached = (node for node in nodes if node.changed < k and not node.empty and k in node.rows)
-    return [(node, unstable) for node in reached if len(unstable := _unstable(node, k))]
+def _split_alone(node: Node) -> Moved:
+    """What has moved in a node whose split is all that is known of it yet."""
+    layer, neuron, _ = node.splits[-1]
+    return {layer: np.array([neuron])}
+
+
+def _behind(nodes: Sequence[Node], moved: Sequence[Moved], k: int) -> list[Behind]:
+    """The nodes where bounds of layer k rest on what has moved, and its unstable neurons for which this is so."""
+    found = []
+    for node, here in zip(nodes, moved):
+        if not node.empty and k in node.rows:
+            reached = np.intersect1d(node.rows[k].reached(here), _unstable(node, k), assume_unique=True)
+            if len(reached):
+                found.append((node, here, reached))
+    return found
 
 
 def _default_slopes(node: Node, depth: int, rows: int, levels: int) -> tuple[np.ndarray, ...]:

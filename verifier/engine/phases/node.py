@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
+Neuron = tuple[int, int]  # ReLU layer, place in it
 Split = tuple[int, int, int]  # ReLU layer, neuron, sign
 
 COARSE, FINE = 15, 255  # steps of the slopes that a certificate stores: of intermediate rows, of final rows
@@ -18,7 +20,7 @@ class RowDuals:
 
     ``slopes[j]`` (2 m, n_j), or (1, n_j) where all rows share them, in steps of 1/COARSE; ``multipliers`` (2 m, S) of
     the first S splits of the path. ``gap[j]`` (2 m, n_j) is what each relaxed neuron costs each bound, as the upper
-    half of a float32; None when shared.
+    half of a float32, and 0 only where the bound does not depend on its relaxation; None when shared.
     """
 
     neurons: np.ndarray
@@ -38,6 +40,15 @@ class RowDuals:
         slopes = tuple(s[np.ix_(rows, keep)] for s, keep in zip(self.slopes, kept))
         gap = None if self.gap is None else tuple(g[np.ix_(rows, keep)] for g, keep in zip(self.gap, kept))
         return RowDuals(np.searchsorted(kept[k], self.neurons[at]), slopes, self.multipliers[rows], gap)
+
+    def reached(self, moved: Mapping[int, np.ndarray]) -> np.ndarray:
+        """The neurons with a bound that depends on the relaxation of one of ``moved[j]`` on an earlier layer j."""
+        assert self.gap is not None
+        rows = np.zeros(2 * len(self.neurons), dtype=bool)
+        for j, neurons in moved.items():
+            if j < len(self.gap):
+                rows |= self.gap[j][:, neurons].any(axis=1)
+        return self.neurons[rows.reshape(2, -1).any(axis=0)]
 
     def select(self, neurons: np.ndarray) -> RowDuals:
         """The rows of some of the neurons (a sorted subset)."""
@@ -64,11 +75,18 @@ class FinalDuals:
         return replace(self, slopes=tuple(s[:, keep] for s, keep in zip(self.slopes, kept)))
 
 
+class Candidate(NamedTuple):
+    """A neuron that may be split, and what its relaxation costs the open rows, directly and through later bounds."""
+
+    neuron: Neuron
+    cost: float
+
+
 @dataclass
 class Node:
     """A region: the box where the splits hold. ``lower[k]``, ``upper[k]`` (n,) bound layer k's pre-activations on it.
 
-    ``rows[k]`` tells how layer k's were found, here or above; ``refreshed`` the layers for which it was here.
+    ``rows[k]`` tells how layer k's were found, here or above; ``refreshed`` the neurons for which it was here.
     ``pending`` lists the cases not proved above or here. ``bound`` is the least bound of their final rows, ``point``
     the relaxed minimiser's input that attains it, ``missing`` what all open rows together lack to be proved (<= 0), and
     ``candidates`` neurons worth splitting, the most promising first (none: all are fixed).
@@ -81,18 +99,13 @@ class Node:
     rows: dict[int, RowDuals]
     pending: np.ndarray
     final: FinalDuals
-    refreshed: tuple[int, ...] = ()
+    refreshed: dict[int, np.ndarray] = field(default_factory=dict)
     empty: bool = False
     bound: float = -np.inf
     worst: int = 0
     point: np.ndarray = field(default_factory=lambda: np.zeros(0))
     missing: float = -np.inf
-    candidates: tuple[tuple[int, int], ...] = ()
-
-    @property
-    def changed(self) -> int:
-        """The layer of the last split: bounds of later layers can be improved. -1 at the root."""
-        return self.splits[-1][0] if self.splits else -1
+    candidates: tuple[Candidate, ...] = ()
 
     def slimmed(self, kept: Sequence[np.ndarray]) -> Node:
         """The root among the neurons kept on each layer, all others being idle: what is known of it is the same."""
@@ -103,7 +116,9 @@ class Node:
             upper=[u[keep] for u, keep in zip(self.upper, kept)],
             rows={k: rows.slimmed(kept, k) for k, rows in self.rows.items()},
             final=self.final.slimmed(kept),
-            candidates=tuple((k, int(np.searchsorted(kept[k], neuron))) for k, neuron in self.candidates),
+            candidates=tuple(
+                Candidate((k, int(np.searchsorted(kept[k], i))), cost) for (k, i), cost in self.candidates
+            ),
         )
 
     def phase(self, layer: int) -> np.ndarray | None:

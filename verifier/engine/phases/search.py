@@ -11,8 +11,8 @@ from relaxations.bounds.ascent import ascend
 from relaxations.bounds.boxes import Rows, composed
 from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Ascend, Bounding, OutOfTime, Target
-from verifier.engine.phases.branching import best
-from verifier.engine.phases.node import Node
+from verifier.engine.phases.branching import Experience, best
+from verifier.engine.phases.node import Neuron, Node
 from verifier.engine.phases.tree import PhaseTree
 
 AT_ONCE = 4  # nodes split together, where none is heavy
@@ -60,6 +60,7 @@ class PhaseSearch:
     next: int = 0
     done: float = 0.0
     seen: Seen = field(default_factory=Seen)
+    experience: Experience = field(default_factory=Experience)
 
     @staticmethod
     def over_box(
@@ -141,7 +142,9 @@ class PhaseSearch:
         self.open = [node for node in self.open if node.number not in taken]
         columns = {number: self.columns.pop(number) for number in taken}
         tree = PhaseTree(self.tree.rows, self.tree.names)
-        return PhaseSearch(self.question, self.bounding, tree, list(nodes), columns=columns, next=first_number)
+        part = PhaseSearch(self.question, self.bounding, tree, list(nodes), columns=columns, next=first_number)
+        part.experience = self.experience.copy()
+        return part
 
     def merge(self, part: PhaseSearch) -> None:
         """Take back what a part has found."""
@@ -152,6 +155,7 @@ class PhaseSearch:
         self.count += part.count
         self.done += part.done
         self.seen.merge(part.seen)
+        self.experience.merge(part.experience)
 
     def run(self, over: Callable[[], bool], out_of_time: Callable[[], bool]) -> None:
         """Split nodes until none is open or ``over()``; ``out_of_time()`` ends it in the midst of a split, too."""
@@ -180,14 +184,20 @@ class PhaseSearch:
         for node in nodes:
             del self.columns[node.number]
 
-    def _choose(self, nodes: list[Node]) -> list[tuple[int, int]]:
-        """The neuron to split of each node: its candidates are tried, with no step of ascent."""
-        halves = [node.child(0, (*neuron, sign)) for node in nodes for neuron in node.candidates for sign in (-1, 1)]
-        missing = iter(np.array(self.bounding.glance(halves)).reshape(-1, 2))
+    def _choose(self, nodes: list[Node]) -> list[Neuron]:
+        """The neuron to split of each node: its candidates are tried, with no step of ascent, or known well enough."""
+        unknown = [(n, c) for n in nodes for c in n.candidates if not self.experience.suffices(c.neuron)]
+        halves = [node.child(0, (*candidate.neuron, sign)) for node, candidate in unknown for sign in (-1, 1)]
+        missing = np.array(self.bounding.glance(halves)).reshape(-1, 2)
+        tried = {(node.number, c.neuron): after for (node, c), after in zip(unknown, missing)}
+        for node, candidate in unknown:
+            self.experience.learn(candidate, node.missing, tried[node.number, candidate.neuron])
         chosen = []
         for node in nodes:
-            tried = np.array([next(missing) for _ in node.candidates])
-            chosen.append(node.candidates[best(node.missing, tried)])
+            after = [
+                tried.get((node.number, c.neuron), self.experience.predicted(c, node.missing)) for c in node.candidates
+            ]
+            chosen.append(node.candidates[best(node.missing, np.stack(after))].neuron)
         return chosen
 
     def _settle(self, nodes: list[Node], inherited: list[np.ndarray], steps: int) -> None:

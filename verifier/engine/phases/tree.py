@@ -38,8 +38,9 @@ class PhaseTree:
         columns = np.concatenate([np.stack([np.full(len(n), k), n], axis=1) for k, n in enumerate(unstable)])
         named = np.concatenate([np.stack([np.full(len(n), k), self.names[k][n]], 1) for k, n in enumerate(unstable)])
         parts = [np.array([FRAME, len(columns)]), named.reshape(-1), np.array([len(node.refreshed)])]
-        for k in node.refreshed:
-            parts += _refined(k, node.rows[k], self.names[k], unstable, node.splits)
+        for k, neurons in sorted(node.refreshed.items()):
+            rows = node.rows[k] if len(neurons) == len(node.rows[k].neurons) else node.rows[k].select(neurons)
+            parts += _refined(k, rows, self.names[k], unstable, node.splits)
         self._add(node.number, parts)
         return columns
 

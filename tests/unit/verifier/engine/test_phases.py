@@ -318,7 +318,10 @@ def test_what_is_written_is_what_was_meant(seed: int, tmp_path: Path) -> None:
 
     def keep_frame(node, inherited):
         if node.refreshed:
-            kept.append((node.number, [(k, node.rows[k], node.splits) for k in node.refreshed]))
+            names = search.tree.names
+            rows = {k: node.rows[k] for k in sorted(node.refreshed)}
+            some = {k: duals if duals.shared else duals.select(node.refreshed[k]) for k, duals in rows.items()}
+            kept.append((node.number, [(k, duals, node.splits, names) for k, duals in some.items()]))
         return frame(node, inherited)
 
     def keep_proof(node, case, final, first_row, columns):
@@ -353,11 +356,11 @@ def test_what_is_written_is_what_was_meant(seed: int, tmp_path: Path) -> None:
                 assert (item.weights == final.weights[first_row : first_row + 1]).all()
                 compared += 1
                 continue
-            for refined, (k, duals, path) in zip(item.refined, meant, strict=True):
-                columns = item.columns[refined.columns]
+            for refined, (k, duals, path, names) in zip(item.refined, meant, strict=True):
+                columns = [(j, np.searchsorted(names[j], i)) for j, i in item.columns[refined.columns].tolist()]
                 assert (refined.layer, refined.shared) == (k, duals.shared)
-                assert (refined.neurons == duals.neurons).all()
-                slopes = np.stack([duals.slopes[j][:, i] for j, i in columns.tolist()], axis=1)
+                assert (refined.neurons == names[k][duals.neurons]).all()
+                slopes = np.stack([duals.slopes[j][:, i] for j, i in columns], axis=1)
                 assert (refined.slopes == slopes / 15).all()
                 earlier = [s for s, (layer, _, _) in enumerate(path) if layer < k]
                 assert (refined.multipliers == duals.multipliers[:, earlier]).all()
