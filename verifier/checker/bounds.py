@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from verifier.checker.errors import CheckError
 from verifier.checker.forward import Forward, clipped, output_size, range_of, through
 from verifier.checker.linear import magnitude, pull, push, terms, weights
-from verifier.checker.lines import TINY, Lines, U, lines_on
+from verifier.checker.lines import TINY, Lines, U, lines_on, of_rows
 from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Relu
 
 Floats = NDArray[np.float64]
@@ -251,10 +251,10 @@ class Bounder:
         The boxes are as many as the lines, or one that all rows share.
         """
         coefs, constant = _neuron_rows(node, self.network.nodes[node], self.network.sizes[node], neurons)
-        where = index if len(boxes.mid) > 1 else np.zeros_like(index)
-        shared = Boxes(*(part[where] for part in (boxes.lower, boxes.upper, boxes.mid, boxes.rad)))
-        form, constant, error = self._backward(coefs, constant, np.zeros(len(index)), index, lines, sizes, shared.mid)
-        return _concretise(form, constant, error, shared.rad, self.gamma)
+        shape = len(index), boxes.mid.shape[1]
+        mid, rad = (np.broadcast_to(of_rows(part, index), shape) for part in (boxes.mid, boxes.rad))
+        form, constant, error = self._backward(coefs, constant, np.zeros(len(index)), index, lines, sizes, mid)
+        return _concretise(form, constant, error, rad, self.gamma)
 
     def _backward(
         self,
@@ -289,12 +289,13 @@ class Bounder:
                     lines = relaxed[k]
                     error = error + 4 * gamma * (np.abs(a) @ lines.size.max(axis=0))
                     negative = np.minimum(a, 0.0)
-                    constant = constant + np.einsum("ij,ij->i", negative, lines.offset[index])
-                    a = (a - negative) * lines.below[index]
-                    negative *= lines.slope[index]
+                    offset = np.broadcast_to(of_rows(lines.offset, index), negative.shape)
+                    constant = constant + np.einsum("ij,ij->i", negative, offset)
+                    a = (a - negative) * of_rows(lines.below, index)
+                    negative *= of_rows(lines.slope, index)
                     a += negative
                     if lines.shift is not None:
-                        a += lines.shift[index]
+                        a += of_rows(lines.shift, index)
                     self._add(coefs, parent, a)
                 case Input():
                     raise CheckError("the input is node 0 and only node 0")

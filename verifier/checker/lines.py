@@ -15,7 +15,7 @@ TINY = 1e-200  # more than underflow loses in all (lemma L4)
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of one ReLU node per box, each (B, n): lower slope, upper slope, upper offset, bound on |z|.
+    """Lines of one ReLU node per box, (B, n), or (1, n) for all: lower slope, upper slope and offset, bound on |z|.
 
     ``shift`` is added to the coefficient of z: minus a multiplier >= 0 where z >= 0 is assumed, plus one where z <= 0.
     """
@@ -25,6 +25,11 @@ class Lines:
     offset: Floats
     size: Floats
     shift: Floats | None = None
+
+
+def of_rows(part: Floats, index: NDArray[np.int64]) -> Floats:
+    """The boxes ``index`` (N,) of something there is for each box: (N, n), or (1, n) where all share it."""
+    return part if len(part) == 1 else part[index]
 
 
 def lines_on(l: Floats, u: Floats) -> Lines:

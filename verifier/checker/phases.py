@@ -184,8 +184,7 @@ class PhaseProver:
                 shift = np.zeros_like(below)
                 for s, neuron, sign in here:
                     shift[:, neuron] -= sign * multipliers[:, s]
-            slope, offset, size = (np.broadcast_to(part, below.shape) for part in (line.slope, line.offset, line.size))
-            out[relu] = Lines(below, slope, offset, size, shift)
+            out[relu] = replace(line, below=below, shift=shift)
         return out
 
     def _claim(self, region: _Region, proof: Proof) -> None:
