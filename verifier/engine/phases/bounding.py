@@ -34,6 +34,7 @@ CELLS_AT_ONCE = 1 << 19  # rows times neurons of one batch; bounds memory, not r
 ROOT_OPERATIONS = 2e10  # multiply-adds the root may spend on the ascent of one layer's bounds
 NODE_OPERATIONS = 2e10  # and a later node
 MOVED = 0.01  # of its range: a bound that has moved by less moves no later ones
+NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to be hoped to make it so
 DEPENDS = 1e-30  # what a relaxed neuron costs a bound at least, if the bound depends on it
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
 Ascend = Callable[..., Duals]
@@ -165,11 +166,23 @@ class Bounding:
         moved = [_split_alone(node) for node in nodes]
         for k in sorted(self.deep):
             affordable = NODE_OPERATIONS / (2.0 * float(self.work[k]) * STEPS)
-            behind = [(node, m, u) for node, m, u in _behind(nodes, moved, k) if len(u) <= affordable]
+            behind = [(node, m, self._read(node, k, u)) for node, m, u in _behind(nodes, moved, k)]
+            behind = [(node, m, u) for node, m, u in behind if 0 < len(u) <= affordable]
             for node, _, neurons in behind:
                 node.rows[k] = node.rows[k].select(_unstable(node, k))
                 node.refreshed = {**node.refreshed, k: neurons}
             self._move(behind, k, partial(self._ascend_rows, steps=STEPS, rates=RATES))
+
+    def _read(self, node: Node, k: int, neurons: np.ndarray) -> np.ndarray:
+        """Those of some unstable neurons of layer k whose bounds matter to a layer behind or to an open row.
+
+        A row takes a neuron of the last layer by its lower line or by its upper one, and only the upper line is drawn
+        through the bounds; otherwise they matter but where they may soon make the neuron stable.
+        """
+        if k < len(self.network.layers) - 1:
+            return neurons
+        l, u = node.lower[k][neurons], node.upper[k][neurons]
+        return neurons[node.by_upper[neurons] | (np.minimum(-l, u) < NEARLY * (u - l))]
 
     def glance(self, nodes: Sequence[Node]) -> list[float]:
         """What the open rows of each node lack to be proved (<= 0), by the duals it has taken over and no ascent."""
@@ -318,13 +331,15 @@ class Bounding:
                 if sure[r]:
                     proved[id(alive[i])].append((int(alive[i].pending[q]), finals[i][q]))
                 else:
-                    views[i].add(int(q), float(seen.bound[r]), seen.point[r], [c[r] for c in seen.cost])
+                    last = seen.coefs[-1][r] if seen.coefs else np.zeros(0)
+                    views[i].add(int(q), float(seen.bound[r]), seen.point[r], [c[r] for c in seen.cost], last)
         for node, final, view in zip(alive, finals, views):
             left = np.array(view.places, dtype=int)
             if len(left):
                 node.bound, node.missing = view.bound, view.missing
                 node.point = np.where(np.isfinite(view.point), view.point, self.mid)  # float32 may have overflowed
                 node.worst = int(node.pending[view.worst])
+                node.by_upper = view.by_upper
                 node.candidates = candidates(node, view.cost, *(FEW if self.heavy(node) else MANY))
             node.final, node.pending = final[left], node.pending[left]
         return list(proved.values())
@@ -357,12 +372,15 @@ class _View:
         self.bound, self.missing, self.worst = np.inf, 0.0, 0
         self.point = np.zeros(0)
         self.cost: list[np.ndarray] = [np.zeros(1)] * depth
+        self.by_upper = np.zeros(1, dtype=bool)
 
-    def add(self, place: int, bound: float, point: np.ndarray, cost: list[np.ndarray]) -> None:
+    def add(self, place: int, bound: float, point: np.ndarray, cost: list[np.ndarray], last: np.ndarray) -> None:
+        """One row: ``last`` (n,) are its coefficients on the last layer."""
         bound = -np.inf if np.isnan(bound) else bound
         self.places.append(place)
         self.missing += min(0.0, bound)
         self.cost = [total + part for total, part in zip(self.cost, cost)]
+        self.by_upper = self.by_upper | (last < 0)
         if len(self.places) == 1 or bound < self.bound:
             self.bound, self.point, self.worst = bound, point.astype(float), place
 

@@ -89,7 +89,8 @@ class Node:
     ``rows[k]`` tells how layer k's were found, here or above; ``refreshed`` the neurons for which it was here.
     ``pending`` lists the cases not proved above or here. ``bound`` is the least bound of their final rows, ``point``
     the relaxed minimiser's input that attains it, ``missing`` what all open rows together lack to be proved (<= 0), and
-    ``candidates`` neurons worth splitting, the most promising first (none: all are fixed).
+    ``candidates`` neurons worth splitting, the most promising first (none: all are fixed). ``by_upper`` (n,) marks the
+    neurons of the last layer that an open row, here or at the parent, bounds by their upper line.
     """
 
     number: int
@@ -106,6 +107,7 @@ class Node:
     point: np.ndarray = field(default_factory=lambda: np.zeros(0))
     missing: float = -np.inf
     candidates: tuple[Candidate, ...] = ()
+    by_upper: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def slimmed(self, kept: Sequence[np.ndarray]) -> Node:
         """The root among the neurons kept on each layer, all others being idle: what is known of it is the same."""
@@ -139,4 +141,5 @@ class Node:
         changed[neuron] = 0
         (lower if sign > 0 else upper)[layer] = changed
         splits = (*self.splits, split)
-        return Node(number, splits, lower, upper, dict(self.rows), self.pending, self.final)
+        rows = dict(self.rows)
+        return Node(number, splits, lower, upper, rows, self.pending, self.final, by_upper=self.by_upper)
