@@ -11,7 +11,7 @@ from relaxations.maps.chain import Composite
 from relaxations.maps.linear import is_sparse
 from relaxations.network import Layer, ReluNetwork
 
-LARGEST_DENSE = 4_000_000  # entries of a sparse matrix that is still worth a dense array
+LARGEST_DENSE = 16_000_000  # entries of a sparse matrix that is still worth a dense array
 
 FIELDS: dict[type, tuple[tuple[str, ...], tuple[str, ...]]] = {  # that hold arrays, that are static
     ReluNetwork: (("layers", "output"), ("input_size",)),
