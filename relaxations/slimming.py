@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import scipy.sparse
 
 from relaxations.maps.linear import LinearMap, Matrix, rows_of
 from relaxations.network import Layer, ReluNetwork
@@ -59,6 +58,8 @@ def _part(weight: Matrix, rows: np.ndarray, columns: np.ndarray) -> Matrix:
     if weight.shape == (len(rows), len(columns)):
         return weight
     if isinstance(weight, LinearMap):
+        import scipy.sparse  # it takes long to load, and most questions do without
+
         step = max(1, CELLS_AT_ONCE // weight.shape[1])
         parts = (rows_of(weight, rows[at : at + step])[:, columns] for at in range(0, len(rows), step))
         return scipy.sparse.vstack([scipy.sparse.csr_matrix(part) for part in parts], format="csr")

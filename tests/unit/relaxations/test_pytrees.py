@@ -111,5 +111,5 @@ def test_sparse_matrices_become_dense_or_keep_the_network_out() -> None:
     small = csr_array(([2.0, 3.0], ([0, 1], [1, 0])), shape=(2, 4))
     network = ReluNetwork(4, (), Layer(((0, Chain((small, np.ones((1, 2))))),), np.zeros(1)))
     assert np.asarray(to_jax(network).evaluate(jax.numpy.ones((1, 4)))).item() == 5
-    large = csr_array(([2.0], ([0], [1])), shape=(3000, 3000))
-    assert to_jax(ReluNetwork(3000, (), Layer(((0, large),), np.zeros(3000)))) is None
+    large = csr_array(([2.0], ([0], [1])), shape=(5000, 5000))
+    assert to_jax(ReluNetwork(5000, (), Layer(((0, large),), np.zeros(5000)))) is None
