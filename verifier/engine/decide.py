@@ -25,6 +25,7 @@ from verifier.engine.deadline import Deadline
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Attack, Outcome, Verdict
+from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver, Group
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.phases.tier import tier
@@ -191,7 +192,7 @@ class _Decision:
         target = target_of(network, Rows(x, y, constant), np.cumsum([0, *(len(r.constant) for r in rows)]))
         root = self.cases[members[0]].root
         here = tier(self.options.device, forks=self.options.workers > 1)
-        return PhaseSearch.over_box(network, target, root.lower, root.upper, ascend=here.ascend)
+        return PhaseSearch.over_box(Bounding(network, target, root.lower, root.upper, ascend=here.ascend))
 
     def _search_deadline(self) -> Deadline:
         """The deadline less what checking the proof found so far would take; past once memory is used up."""

@@ -23,6 +23,8 @@ from relaxations.slimming import slimmed
 from verifier.engine.phases.batch import Batch, as_stored, halved, padded
 from verifier.engine.phases.branching import candidates
 from verifier.engine.phases.node import COARSE, FINE, FinalDuals, Node, RowDuals
+from verifier.engine.phases.reach import Behind, behind_split, split_alone
+from verifier.engine.phases.view import View
 
 ROOT_STEPS, STEPS = 15, 3  # of ascent on intermediate bounds, at the root and at every other node
 FINAL_ROOT_STEPS, FINAL_STEPS = 40, 12
@@ -38,8 +40,6 @@ NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to b
 DEPENDS = 1e-30  # what a relaxed neuron costs a bound at least, if the bound depends on it
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
 Ascend = Callable[..., Duals]
-Moved = dict[int, np.ndarray]  # by layer, the neurons whose bounds a node has changed
-Behind = tuple[Node, Moved, np.ndarray]  # and some of a later layer's whose bounds rest on these
 
 EASY = 1e4  # times the least bound: rows this far above it need no more steps
 
@@ -120,13 +120,13 @@ class Bounding:
         idle = [u <= 0 for u in root.upper]
         network, layer, kept = slimmed(self.exact, self.target.layer, idle)
         target = Target(layer, self.target.first)
-        slim = Bounding(network, target, self.lower, self.upper, self.caution, self.ascend)
+        slim = type(self)(network, target, self.lower, self.upper, self.caution, self.ascend)
         slim.map, slim.over, slim.least, slim.deep = self.map, self.over, self.least, self.deep
         return slim, kept
 
     def heavy(self, node: Node) -> bool:
         """Whether refreshing a child of the node takes long."""
-        return sum(2.0 * len(_unstable(node, k)) * float(self.work[k]) for k in self.deep) > HEAVY
+        return sum(2.0 * len(node.unstable(k)) * float(self.work[k]) for k in self.deep) > HEAVY
 
     def _fresh_final(self) -> FinalDuals:
         first, cases = self.target.first, self.target.cases
@@ -137,7 +137,7 @@ class Bounding:
 
     def _refine_root(self, node: Node, k: int) -> None:
         """Bounds of layer k by one pass with the default slopes, which all rows share."""
-        unstable = _unstable(node, k)
+        unstable = node.unstable(k)
         if not len(unstable):
             return
         slopes = _default_slopes(node, k, 1, COARSE)
@@ -148,7 +148,7 @@ class Bounding:
         """Improve the root's bounds, each neuron with slopes of its own, on every layer where that pays."""
         root.refreshed = {}
         for k in sorted(root.rows):
-            unstable = _unstable(root, k)
+            unstable = root.unstable(k)
             operations = len(unstable) * 2.0 * float(self.work[k])
             if not len(unstable) or 3 * operations > ROOT_OPERATIONS:
                 continue
@@ -163,14 +163,14 @@ class Bounding:
 
     def refresh(self, nodes: Sequence[Node]) -> None:
         """Improve the intermediate bounds that each node's last split reaches; marks nodes found to hold no input."""
-        moved = [_split_alone(node) for node in nodes]
+        moved = [split_alone(node) for node in nodes]
         for k in sorted(self.deep):
             affordable = NODE_OPERATIONS / (2.0 * float(self.work[k]) * STEPS)
-            behind = [(node, m, self._read(node, k, u)) for node, m, u in _behind(nodes, moved, k)]
+            behind = [(node, m, self._read(node, k, u)) for node, m, u in behind_split(nodes, moved, k)]
             behind = [(node, m, u) for node, m, u in behind if 0 < len(u) <= affordable]
             for node, _, neurons in behind:
-                node.rows[k] = node.rows[k].select(_unstable(node, k))
-                node.refreshed = {**node.refreshed, k: neurons}
+                node.rows[k] = node.rows[k].select(node.unstable(k))
+                node.refreshed[k] = neurons
             self._move(behind, k, partial(self._ascend_rows, steps=STEPS, rates=RATES))
 
     def _read(self, node: Node, k: int, neurons: np.ndarray) -> np.ndarray:
@@ -186,9 +186,9 @@ class Bounding:
 
     def glance(self, nodes: Sequence[Node]) -> list[float]:
         """What the open rows of each node lack to be proved (<= 0), by the duals it has taken over and no ascent."""
-        moved = [_split_alone(node) for node in nodes]
+        moved = [split_alone(node) for node in nodes]
         for k in sorted(self.deep):
-            self._move(_behind(nodes, moved, k), k, self._bound_rows)
+            self._move(behind_split(nodes, moved, k), k, self._bound_rows)
         alive = [node for node in nodes if not node.empty]
         missing = {id(node): 0.0 for node in nodes}
         if alive:
@@ -313,7 +313,7 @@ class Bounding:
         if not alive:
             return list(proved.values())
         finals = [self._opened(node) for node in alive]
-        views: list[_View] = [_View(len(self.network.layers)) for _ in alive]
+        views: list[View] = [View(len(self.network.layers)) for _ in alive]
         single = np.diff(self.target.first).max(initial=1) == 1
         rates = RATES if single else RATES._replace(weights=WEIGHT_RATE)
         for batch, o, p, duals in self._final_rows(alive, finals):
@@ -364,27 +364,6 @@ class Bounding:
         return backward(self.exact, self.target.layer, wide, lines(wide, pick(phases), np), chosen, np)[0]
 
 
-class _View:
-    """What the unproved rows of one node show: their places, the worst of them, and the neurons' costs together."""
-
-    def __init__(self, depth: int) -> None:
-        self.places: list[int] = []
-        self.bound, self.missing, self.worst = np.inf, 0.0, 0
-        self.point = np.zeros(0)
-        self.cost: list[np.ndarray] = [np.zeros(1)] * depth
-        self.by_upper = np.zeros(1, dtype=bool)
-
-    def add(self, place: int, bound: float, point: np.ndarray, cost: list[np.ndarray], last: np.ndarray) -> None:
-        """One row: ``last`` (n,) are its coefficients on the last layer."""
-        bound = -np.inf if np.isnan(bound) else bound
-        self.places.append(place)
-        self.missing += min(0.0, bound)
-        self.cost = [total + part for total, part in zip(self.cost, cost)]
-        self.by_upper = self.by_upper | (last < 0)
-        if len(self.places) == 1 or bound < self.bound:
-            self.bound, self.point, self.worst = bound, point.astype(float), place
-
-
 def _never() -> bool:
     return False
 
@@ -398,10 +377,9 @@ def _ascended(
     job: tuple[Ascend, tuple[ReluNetwork, Layer, Frame, Lines, Duals], int, Rates],
 ) -> tuple[Duals, np.ndarray, list[np.ndarray]]:
     """Better duals of some rows, as they are stored; their bounds; and what each neuron costs them."""
-    climb, question, steps, rates = job
-    duals = as_stored(climb(*question, steps, rates), COARSE)
-    seen = evaluate(*question[:-1], duals, np, with_cost=True)
-    _, _, _, drawn, _ = question
+    climb, (network, target, frame, drawn, duals), steps, rates = job
+    duals = as_stored(climb(network, target, frame, drawn, duals, steps, rates), COARSE)
+    seen = evaluate(network, target, frame, drawn, duals, np, with_cost=True)
     marked = (
         np.where(free & (coefs != 0), np.maximum(cost, DEPENDS), 0)
         for free, coefs, cost in zip(drawn.free, seen.coefs, seen.cost)
@@ -420,31 +398,10 @@ def _signed_units(neurons: np.ndarray, signs: np.ndarray, size: int) -> np.ndarr
     return out
 
 
-def _split_alone(node: Node) -> Moved:
-    """What has moved in a node whose split is all that is known of it yet."""
-    layer, neuron, _ = node.splits[-1]
-    return {layer: np.array([neuron])}
-
-
-def _behind(nodes: Sequence[Node], moved: Sequence[Moved], k: int) -> list[Behind]:
-    """The nodes where bounds of layer k rest on what has moved, and its unstable neurons for which this is so."""
-    found = []
-    for node, here in zip(nodes, moved):
-        if not node.empty and k in node.rows:
-            reached = np.intersect1d(node.rows[k].reached(here), _unstable(node, k), assume_unique=True)
-            if len(reached):
-                found.append((node, here, reached))
-    return found
-
-
 def _default_slopes(node: Node, depth: int, rows: int, levels: int) -> tuple[np.ndarray, ...]:
     """CROWN's slopes of the first ``depth`` layers (rows, n), in steps of 1 / levels."""
     bounds = zip(node.lower[:depth], node.upper[:depth])
     return tuple(np.repeat(levels * (u > -l)[None].astype(np.uint8), rows, axis=0) for l, u in bounds)
-
-
-def _unstable(node: Node, k: int) -> np.ndarray:
-    return np.flatnonzero((node.lower[k] < 0) & (node.upper[k] > 0))
 
 
 def _interval(layer: Layer, ranges: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -33,14 +33,6 @@ class RowDuals:
         """Whether all rows share their slopes, which are then the default ones."""
         return self.gap is None
 
-    def slimmed(self, kept: Sequence[np.ndarray], k: int) -> RowDuals:
-        """The same rows of layer k among the neurons kept on each layer; the rows of the others are gone."""
-        at = np.flatnonzero(np.isin(self.neurons, kept[k]))
-        rows = np.zeros(1, dtype=int) if self.shared else np.concatenate([at, len(self.neurons) + at])
-        slopes = tuple(s[np.ix_(rows, keep)] for s, keep in zip(self.slopes, kept))
-        gap = None if self.gap is None else tuple(g[np.ix_(rows, keep)] for g, keep in zip(self.gap, kept))
-        return RowDuals(np.searchsorted(kept[k], self.neurons[at]), slopes, self.multipliers[rows], gap)
-
     def reached(self, moved: Mapping[int, np.ndarray]) -> np.ndarray:
         """The neurons with a bound that depends on the relaxation of one of ``moved[j]`` on an earlier layer j."""
         assert self.gap is not None
@@ -53,10 +45,16 @@ class RowDuals:
     def select(self, neurons: np.ndarray) -> RowDuals:
         """The rows of some of the neurons (a sorted subset)."""
         at = np.searchsorted(self.neurons, neurons)
-        rows = np.concatenate([at, len(self.neurons) + at])
-        assert self.gap is not None
-        gap = tuple(g[rows] for g in self.gap)
+        rows = np.zeros(1, dtype=int) if self.shared else np.concatenate([at, len(self.neurons) + at])
+        gap = None if self.gap is None else tuple(g[rows] for g in self.gap)
         return RowDuals(neurons, tuple(s[rows] for s in self.slopes), self.multipliers[rows], gap)
+
+    def slimmed(self, kept: Sequence[np.ndarray], k: int) -> RowDuals:
+        """The same rows of layer k among the neurons kept on each layer; the rows of the others are gone."""
+        some = self.select(np.intersect1d(self.neurons, kept[k], assume_unique=True))
+        slopes = tuple(s[:, keep] for s, keep in zip(some.slopes, kept))
+        gap = None if some.gap is None else tuple(g[:, keep] for g, keep in zip(some.gap, kept))
+        return RowDuals(np.searchsorted(kept[k], some.neurons), slopes, some.multipliers, gap)
 
 
 @dataclass(frozen=True)
@@ -108,6 +106,10 @@ class Node:
     missing: float = -np.inf
     candidates: tuple[Candidate, ...] = ()
     by_upper: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+
+    def unstable(self, layer: int) -> np.ndarray:
+        """The neurons of a layer that may be active or not."""
+        return np.flatnonzero((self.lower[layer] < 0) & (self.upper[layer] > 0))
 
     def slimmed(self, kept: Sequence[np.ndarray]) -> Node:
         """The root among the neurons kept on each layer, all others being idle: what is known of it is the same."""

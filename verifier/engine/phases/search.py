@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from relaxations.bounds.ascent import ascend
 from relaxations.bounds.boxes import Rows, composed
 from relaxations.network import Layer, ReluNetwork
-from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Ascend, Bounding, OutOfTime, Target
+from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, OutOfTime, Target
 from verifier.engine.phases.branching import Experience, best
 from verifier.engine.phases.node import Neuron, Node
 from verifier.engine.phases.tree import PhaseTree
@@ -63,16 +62,9 @@ class PhaseSearch:
     experience: Experience = field(default_factory=Experience)
 
     @staticmethod
-    def over_box(
-        network: ReluNetwork,
-        target: Target,
-        lower: np.ndarray,
-        upper: np.ndarray,
-        caution: float = 1.0,
-        ascend: Ascend = ascend,
-    ) -> PhaseSearch:
-        """The search over a whole box, with nothing done yet; see Bounding for ``caution`` and ``ascend``."""
-        bounding = Bounding(network, target, lower, upper, caution, ascend)
+    def over_box(bounding: Bounding) -> PhaseSearch:
+        """The search over the whole box that is bounded, with nothing done yet."""
+        network, target = bounding.exact, bounding.target
         names = [np.arange(len(layer.bias)) for layer in network.layers]
         return PhaseSearch(Question(network, target), bounding, PhaseTree(np.diff(target.first), names))
 
@@ -107,30 +99,31 @@ class PhaseSearch:
     def deepen(self) -> None:
         """Bound the root thoroughly, as far as there is time, where the cheap bounds have left something open."""
         if self.open:
-            [root] = self._slim()
+            self._slim()
+            [root] = self.open
             self.bounding.deepen(root)
             self.open = []
             self._settle([root], [self.columns.pop(root.number)], FINAL_ROOT_STEPS)
+        if self.open:
             self._slim()
 
-    def _slim(self) -> list[Node]:
-        """Go on without the neurons that the root's bounds show to be idle; returns the root where it is open."""
-        if self.open:
-            [root] = self.open
-            self.bounding, kept = self.bounding.slimmed(root)
-            self.open = [root.slimmed(kept)]
-            columns = self.columns[root.number].copy()
-            for k, neurons in enumerate(kept):
-                here = columns[:, 0] == k
-                columns[here, 1] = np.searchsorted(neurons, columns[here, 1])
-            self.columns[root.number] = columns
-            self.tree.names = [names[keep] for names, keep in zip(self.tree.names, kept)]
-        return self.open
+    def _slim(self) -> None:
+        """Go on without the neurons that the bounds of the open root show to be idle."""
+        [root] = self.open
+        self.bounding, kept = self.bounding.slimmed(root)
+        self.open = [root.slimmed(kept)]
+        columns = self.columns[root.number].copy()
+        for k, neurons in enumerate(kept):
+            here = columns[:, 0] == k
+            columns[here, 1] = np.searchsorted(neurons, columns[here, 1])
+        self.columns[root.number] = columns
+        self.tree.names = [names[keep] for names, keep in zip(self.tree.names, kept)]
 
     def again(self, caution: float, over: Callable[[], bool]) -> PhaseSearch:
         """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not."""
         old, asked = self.bounding, self.question
-        search = PhaseSearch.over_box(asked.network, asked.target, old.lower, old.upper, caution, old.ascend)
+        bounding = type(old)(asked.network, asked.target, old.lower, old.upper, caution, old.ascend)
+        search = PhaseSearch.over_box(bounding)
         search.start(over)
         search.deepen()
         search.run(over, over)
@@ -189,13 +182,17 @@ class PhaseSearch:
         unknown = [(n, c) for n in nodes for c in n.candidates if not self.experience.suffices(c.neuron)]
         halves = [node.child(0, (*candidate.neuron, sign)) for node, candidate in unknown for sign in (-1, 1)]
         missing = np.array(self.bounding.glance(halves)).reshape(-1, 2)
-        tried = {(node.number, c.neuron): after for (node, c), after in zip(unknown, missing)}
-        for node, candidate in unknown:
-            self.experience.learn(candidate, node.missing, tried[node.number, candidate.neuron])
+        tried = {}
+        for (node, candidate), after in zip(unknown, missing):
+            tried[node.number, candidate.neuron] = after
+            self.experience.learn(candidate, node.missing, after)
         chosen = []
         for node in nodes:
             after = [
-                tried.get((node.number, c.neuron), self.experience.predicted(c, node.missing)) for c in node.candidates
+                tried[node.number, c.neuron]
+                if (node.number, c.neuron) in tried
+                else self.experience.predicted(c, node.missing)
+                for c in node.candidates
             ]
             chosen.append(node.candidates[best(node.missing, np.stack(after))].neuron)
         return chosen

@@ -34,13 +34,12 @@ class PhaseTree:
         """
         if not node.refreshed and (node.splits or len(inherited) or not node.lower):
             return inherited
-        unstable = [np.flatnonzero((l < 0) & (u > 0)) for l, u in zip(node.lower, node.upper)]
+        unstable = [node.unstable(k) for k in range(len(node.lower))]
         columns = np.concatenate([np.stack([np.full(len(n), k), n], axis=1) for k, n in enumerate(unstable)])
         named = np.concatenate([np.stack([np.full(len(n), k), self.names[k][n]], 1) for k, n in enumerate(unstable)])
         parts = [np.array([FRAME, len(columns)]), named.reshape(-1), np.array([len(node.refreshed)])]
         for k, neurons in sorted(node.refreshed.items()):
-            rows = node.rows[k] if len(neurons) == len(node.rows[k].neurons) else node.rows[k].select(neurons)
-            parts += _refined(k, rows, self.names[k], unstable, node.splits)
+            parts += _refined(k, node.rows[k].select(neurons), self.names[k], unstable, node.splits)
         self._add(node.number, parts)
         return columns
 

@@ -20,6 +20,7 @@ from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate
 from verifier.checker.exact_tree import audit
 from verifier.checker.vnnlib import QueryCase, QueryRow
+from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.search import PhaseSearch, target_of
 
 NODES = 300  # before a search is given up
@@ -60,9 +61,8 @@ class Asked:
         constant = np.array([float(row.constant) for row in rows])
         first = np.cumsum([0, *map(len, self.cases)])
         low, up = (np.array([float(v) for v in side]) for side in (self.lower, self.upper))
-        return PhaseSearch.over_box(
-            self.lowered, target_of(self.lowered, Rows(x, y, constant), first), low, up, caution
-        )
+        target = target_of(self.lowered, Rows(x, y, constant), first)
+        return PhaseSearch.over_box(Bounding(self.lowered, target, low, up, caution))
 
     def float_verdict(self, search: PhaseSearch, parts: int = 1) -> Verdict:
         return self.checker().check(self.certificate(search), None, parts)

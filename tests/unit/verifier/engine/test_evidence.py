@@ -17,7 +17,6 @@ from verifier.engine import decide as decide_module
 from verifier.engine import evidence as evidence_module
 from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Outcome
-from verifier.engine.phases import search as search_module
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.node import Node
 
@@ -36,8 +35,8 @@ class OptimisticBounding(Bounding):
 
     optimism = 0.5
 
-    def __init__(self, *of: Any) -> None:
-        super().__init__(*of)
+    def __init__(self, *of: Any, **named: Any) -> None:
+        super().__init__(*of, **named)
         if self.caution == 1.0:
             self.layer = Layer(self.layer.terms, self.layer.bias + np.float32(self.optimism))
 
@@ -67,7 +66,7 @@ def decided(
     model, query = asked.write(folder)
     with (
         mock.patch.object(decide_module, "Explorer", OptimisticExplorer),
-        mock.patch.object(search_module, "Bounding", bounding),
+        mock.patch.object(decide_module, "Bounding", bounding),
         mock.patch.object(evidence_module, "_mend", wraps=evidence_module._mend) as mending,
     ):
         return decide_files(model, query, folder / "p.nncert", 0.7, by_phases, attack=False), mending

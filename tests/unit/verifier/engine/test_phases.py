@@ -345,7 +345,7 @@ def test_what_is_written_is_what_was_meant(seed: int, tmp_path: Path) -> None:
         if node.refreshed:
             names = search.tree.names
             rows = {k: node.rows[k] for k in sorted(node.refreshed)}
-            some = {k: duals if duals.shared else duals.select(node.refreshed[k]) for k, duals in rows.items()}
+            some = {k: duals.select(node.refreshed[k]) for k, duals in rows.items()}
             kept.append((node.number, [(k, duals, node.splits, names) for k, duals in some.items()]))
         return frame(node, inherited)
 
