@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from verifier.checker.exact import ExactLines, ExactRelaxation, lines_on, round_down
+from verifier.checker.exact_zonotope import ExactZonotope
 from verifier.checker.network import Network, Relu
-from verifier.checker.phase_tree import Frame, PhaseTree, Proof, Refined, Split
+from verifier.checker.phase_tree import Cuts, Frame, PhaseTree, Proof, Refined, Split
 from verifier.checker.rational import Exact
 from verifier.checker.vnnlib import QueryRow
 
@@ -55,7 +56,8 @@ class _Walk:
                         ranges = self._framed(ranges, item, splits)
                     frame = item
                 else:
-                    if not self._holds(ranges, frame, item, splits):
+                    holds = self._cut if isinstance(item, Cuts) else self._holds
+                    if not holds(ranges, frame, item, splits):  # type: ignore[arg-type]
                         refused.append(item.position)
                     pending = pending - {item.case}
             if node.split is not None:
@@ -113,6 +115,13 @@ class _Walk:
         self._draw(ranges, slopes, list(splits), proof.multipliers.tolist())
         combined = _combination(self.cases[proof.case], [Fraction(weight) for weight in proof.weights.tolist()])
         return self.relaxation.bounds([combined])[0] > 0
+
+    def _cut(self, ranges: dict[int, Range], frame: Frame | None, cuts: Cuts, splits: tuple[Split, ...]) -> bool:
+        """Whether the offered combination of the case's rows is > 0 on the region, by splits in its zonotope."""
+        columns = [(k, n) for k, n in frame.columns.tolist()] if frame is not None else []
+        combined = _combination(self.cases[cuts.case], [Fraction(weight) for weight in cuts.weights.tolist()])
+        zonotope = ExactZonotope(self.relaxation, ranges, columns, cuts.slopes.tolist())
+        return zonotope.proves(combined, columns, splits, cuts)
 
     def _draw(
         self,

@@ -10,6 +10,11 @@ The chunk is ``count, case...`` and then, in preorder, nodes. A node is any numb
   (the upper half of a float32).
 * ``PROOF`` (item): one case is proved here and for everything below: the index of the case, a float32 weight per row,
   slopes of all columns (two to a word, in steps of 1/255), a float32 multiplier per split on the path.
+* ``ZONOTOPE`` (item): one case is proved here and for everything below, by more splits in one zonotope: the index of
+  the case, a float32 weight per row, a slope per column (a word, in steps of 1/65535), a float32 multiplier per split
+  on the path; then the number of nodes of its tree (high word first), for each node in preorder 0 if it is a leaf or 1
+  + the column that is split, and for each split in the same order two multipliers (the upper half of a float32 each),
+  for the side <= 0 and the side >= 0.
 * ``RELU layer neuron`` (ending): two nodes follow, for the neuron's argument <= 0 and >= 0.
 * ``END``: nothing is left to prove. ``EMPTY``: the bounds show that the region holds no input.
 
@@ -32,7 +37,7 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint16]
 Split = tuple[int, int, int]  # ReLU layer, neuron, sign
 
-FRAME, PROOF, RELU, END, EMPTY = 1, 2, 3, 4, 5
+FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE = 1, 2, 3, 4, 5, 6
 MOST_SPLITS = 2000  # on one path
 MOST_NODES = 1 << 21  # of one tree, together with their items; bounds memory
 LARGEST_MULTIPLIER = 1e30
@@ -64,8 +69,7 @@ class Refined:
     @cached_property
     def multipliers(self) -> Floats:
         """(hint rows, splits), each >= 0."""
-        values = (self.packed_multipliers.astype("<u4") << 16).view("<f4").astype(np.float64)
-        return _not_negative(values).reshape(self.hint_rows, len(self.splits))
+        return _high_halves(self.packed_multipliers).reshape(self.hint_rows, len(self.splits))
 
 
 @dataclass(frozen=True)
@@ -87,15 +91,41 @@ class Proof:
     multipliers: Floats
 
 
+@dataclass(frozen=True)
+class Cuts:
+    """Hints that prove case ``case`` by further splits.
+
+    Node t of the tree is a leaf (``column[t]`` is -1) or split at a column; its children are t + 1, with multiplier
+    ``below[t]``, and ``second[t]``, with multiplier ``above[t]``.
+
+    ``number`` is its place among the endings, which are counted with these proofs.
+    """
+
+    position: int
+    number: int
+    case: int
+    weights: Floats
+    slopes: Floats
+    multipliers: Floats
+    column: Ints
+    second: Ints
+    below: Floats
+    above: Floats
+
+
+Item = Frame | Proof | Cuts
+
+
 @dataclass(slots=True)
 class Node:
     """``split`` and ``second`` (position of the second child in the list of nodes; the first comes next) or an ending.
 
-    ``first_end`` counts the endings before the node, ``last_end`` those up to and including it and all below it.
+    ``first_end`` counts the endings, and the items ``Cuts``, before the node, ``last_end`` those up to and including it
+    and all below it.
     """
 
     position: int
-    items: tuple[Frame | Proof, ...]
+    items: tuple[Item, ...]
     split: tuple[int, int] | None
     empty: bool
     first_end: int
@@ -140,6 +170,11 @@ def _not_negative(values: Floats) -> Floats:
     return values
 
 
+def _high_halves(words: Words) -> Floats:
+    """Multipliers whose words are the upper halves of float32 numbers."""
+    return _not_negative((words.astype("<u4") << 16).view("<f4").astype(np.float64))
+
+
 def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTree:
     """Parse a chunk; raises CheckError unless it is exactly one tree about existing neurons and cases.
 
@@ -159,20 +194,25 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
         path[max(0, depth - 1) :] = last
         if parent >= 0:
             nodes[parent].second = len(nodes)
-        position = reader.at
-        items: list[Frame | Proof] = []
-        while (word := reader.one()) in (FRAME, PROOF):
+        position, first_end = reader.at, ends
+        items: list[Item] = []
+        while (word := reader.one()) in (FRAME, PROOF, ZONOTOPE):
             if word == FRAME:
                 frame = _frame(reader, widths, path)
                 items.append(frame)
                 columns = frame.columns
-            else:
+            elif word == PROOF:
                 items.append(_proof(reader, cases, rows, len(columns), depth))
+            else:
+                cuts = _cuts(reader, cases, rows, len(columns), depth, ends)
+                items.append(cuts)
+                ends += 1
+                held += len(cuts.column)
             held += 1
             _check_size(held)
         held += 1
         _check_size(held)
-        node = Node(position, tuple(items), None, word == EMPTY, ends)
+        node = Node(position, tuple(items), None, word == EMPTY, first_end)
         nodes.append(node)
         if word == RELU:
             if depth == MOST_SPLITS:
@@ -202,6 +242,8 @@ def _check_size(held: int) -> None:
 def _frame(reader: _Reader, widths: list[int], splits: list[Split]) -> Frame:
     columns = reader.take(2 * reader.one()).reshape(-1, 2).astype(np.int64)
     _check(columns, widths)
+    if len(np.unique(columns, axis=0)) != len(columns):
+        raise CheckError("a frame of a phase tree has a column twice")
     refined: list[Refined] = []
     for _ in range(reader.one()):
         layer, count, shared = reader.one(), reader.one(), reader.one()
@@ -219,14 +261,54 @@ def _frame(reader: _Reader, widths: list[int], splits: list[Split]) -> Frame:
     return Frame(columns, tuple(refined))
 
 
-def _proof(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int) -> Proof:
+def _case(reader: _Reader, cases: tuple[int, ...]) -> int:
     position, case = reader.at - 1, reader.one()
     if case >= len(cases):
         raise CheckError(f"word {position} proves case {case} of {len(cases)} in a phase tree")
+    return case
+
+
+def _proof(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int) -> Proof:
+    position, case = reader.at - 1, _case(reader, cases)
     weights = reader.floats(rows[cases[case]])
     packed = reader.take((columns + 1) // 2)
     slopes = np.stack([packed >> 8, packed & 255], axis=1).reshape(-1)[:columns] / 255.0
     return Proof(position, case, weights, slopes, reader.floats(splits))
+
+
+def _cuts(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int, number: int) -> Cuts:
+    position, case = reader.at - 1, _case(reader, cases)
+    weights = reader.floats(rows[cases[case]])
+    slopes, multipliers = reader.take(columns) / 65535.0, reader.floats(splits)
+    count = reader.one() << 16 | reader.one()
+    column = reader.take(count).astype(np.int64) - 1
+    inner = np.flatnonzero(column >= 0)
+    hints = np.zeros((count, 2))
+    hints[inner] = _high_halves(reader.take(2 * len(inner))).reshape(-1, 2)
+    if column.max(initial=-1) >= columns:
+        raise CheckError(f"word {position} splits a column that the frame does not have")
+    return Cuts(
+        position, number, case, weights, slopes, multipliers, column, _seconds(column, position), *hints.T.copy()
+    )
+
+
+def _seconds(column: Ints, position: int) -> Ints:
+    """Where the second child of each node of a binary tree in preorder stands; leaves have column -1."""
+    second = np.zeros(len(column), dtype=np.int64)
+    waiting = [(-1, 0)]  # parents of the nodes to come (of a second child only; -1 otherwise), their depths
+    for node, split in enumerate((column >= 0).tolist()):
+        if not waiting:
+            raise CheckError(f"the tree at word {position} goes on after its end")
+        parent, depth = waiting.pop()
+        if parent >= 0:
+            second[parent] = node
+        if depth > MOST_SPLITS:
+            raise CheckError(f"more than {MOST_SPLITS} splits above a leaf of the tree at word {position}")
+        if split:
+            waiting += [(node, depth + 1), (-1, depth + 1)]
+    if waiting:
+        raise CheckError(f"the tree at word {position} ends too early")
+    return second
 
 
 def _check(neurons: Ints, widths: list[int]) -> None:

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from verifier.checker.bounds import Bounder, Boxes, Relaxation, Rows
 from verifier.checker.lines import Lines, U, lines_on
 from verifier.checker.network import Relu
-from verifier.checker.phase_tree import Frame, PhaseTree, Proof, Refined, Split
+from verifier.checker.phase_tree import Cuts, Frame, PhaseTree, Proof, Refined, Split
+from verifier.checker.zonotope import Walk, Zonotope
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -86,7 +87,7 @@ class PhaseProver:
     def prove(self, first_end: int, last_end: int) -> list[int]:
         """Positions of what is not proved among the endings ``first_end <= e < last_end`` and the proofs above them.
 
-        A proof above several endings belongs to the first of them.
+        ``Cuts`` count as endings; another proof above several endings belongs to the first of them.
         """
         with np.errstate(all="ignore"):  # overflow and NaN end in bounds of -inf, never in a proof
             stack: list[tuple[int, _Region, Split | None]] = [(0, self._root(), None)]
@@ -102,7 +103,10 @@ class PhaseProver:
                         if at or number:  # the one at the very root is part of the region already
                             region = self._framed(region, item)
                     else:
-                        if node.first_end >= first_end:
+                        if isinstance(item, Cuts):
+                            if first_end <= item.number < last_end and not self._cut(region, item):
+                                self.refused.append(item.position)
+                        elif node.first_end >= first_end:
                             self._claim(region, item)
                         region = replace(region, pending=region.pending - {item.case})
                 if node.split is not None:
@@ -186,6 +190,13 @@ class PhaseProver:
                     shift[:, neuron] -= sign * multipliers[:, s]
             out[relu] = replace(line, below=below, shift=shift)
         return out
+
+    def _cut(self, region: _Region, cuts: Cuts) -> bool:
+        """Lemma R3."""
+        first, last = self.first_row[cuts.case], self.first_row[cuts.case + 1]
+        rows = Rows(*(part[first:last] for part in (self.rows.x, self.rows.y, self.rows.constant)))
+        zonotope = Zonotope(self.bounder, self.box, region.ranges, self.sizes, region.columns, cuts.slopes)
+        return self.within_caps and Walk(zonotope, region.splits, cuts).proves(rows)
 
     def _claim(self, region: _Region, proof: Proof) -> None:
         weights = np.zeros(len(self.rows.constant))

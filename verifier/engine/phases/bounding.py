@@ -17,11 +17,13 @@ import numpy as np
 
 from relaxations.bounds.ascent import Rates, ascend
 from relaxations.bounds.dual import Duals, Frame, Lines, backward, evaluate, lines
+from relaxations.bounds.zonotope import zonotope
 from relaxations.maps.linear import nonzeros
 from relaxations.network import Layer, ReluNetwork, push
 from relaxations.slimming import slimmed
 from verifier.engine.phases.batch import Batch, as_stored, halved, padded
 from verifier.engine.phases.branching import candidates
+from verifier.engine.phases.cutting import BAND, Cut, CutSearch
 from verifier.engine.phases.node import COARSE, FINE, FinalDuals, Node, RowDuals
 from verifier.engine.phases.reach import Behind, behind_split, split_alone
 from verifier.engine.phases.view import View
@@ -39,6 +41,7 @@ MOVED = 0.01  # of its range: a bound that has moved by less moves no later ones
 NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to be hoped to make it so
 DEPENDS = 1e-30  # what a relaxed neuron costs a bound at least, if the bound depends on it
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
+PRECISION = 4e-6  # of a row's size in a zonotope: what float32 may have made of it
 Ascend = Callable[..., Duals]
 
 EASY = 1e4  # times the least bound: rows this far above it need no more steps
@@ -162,7 +165,7 @@ class Bounding:
             self._ascend_rows([root], [unstable], k, steps, ROOT_RATES)
 
     def refresh(self, nodes: Sequence[Node]) -> None:
-        """Improve the intermediate bounds that each node's last split reaches; marks nodes found to hold no input."""
+        """Improve the intermediate bounds that each node's new splits reach; marks nodes found to hold no input."""
         moved = [split_alone(node) for node in nodes]
         for k in sorted(self.deep):
             affordable = NODE_OPERATIONS / (2.0 * float(self.work[k]) * STEPS)
@@ -172,6 +175,8 @@ class Bounding:
                 node.rows[k] = node.rows[k].select(node.unstable(k))
                 node.refreshed[k] = neurons
             self._move(behind, k, partial(self._ascend_rows, steps=STEPS, rates=RATES))
+        for node in nodes:
+            node.fresh = 0
 
     def _read(self, node: Node, k: int, neurons: np.ndarray) -> np.ndarray:
         """Those of some unstable neurons of layer k whose bounds matter to a layer behind or to an open row.
@@ -210,7 +215,8 @@ class Bounding:
         bound([node for node, _, _ in behind], [neurons for _, _, neurons in behind], k)
         for (node, moved, neurons), (lower, upper) in zip(behind, before):
             less = (node.lower[k] - lower + upper - node.upper[k])[neurons]
-            moved[k] = neurons[less > MOVED * (upper - lower)[neurons]]
+            much = neurons[less > MOVED * (upper - lower)[neurons]]
+            moved[k] = np.union1d(moved[k], much) if k in moved else much
 
     def _rows_of(self, nodes: Sequence[Node], k: int, neurons: Sequence[np.ndarray]) -> np.ndarray:
         """Rows of layer k, lower bounds before upper ones: node, place among its stored rows, neuron, sign (4, N)."""
@@ -343,6 +349,32 @@ class Bounding:
                 node.candidates = candidates(node, view.cost, *(FEW if self.heavy(node) else MANY))
             node.final, node.pending = final[left], node.pending[left]
         return list(proved.values())
+
+    def cuts(self, node: Node) -> Iterator[tuple[int, Cut]]:
+        """For each open case of a node its place and the search by splits in the node's zonotope, not begun yet.
+
+        The case that is farthest from a proof comes first.
+        """
+        for batch, o, p, duals in self._final_rows([node], [node.final]):
+            frame, drawn = batch.lines(o)
+            bound, _, chosen = backward(self.network, self.layer, frame, drawn, duals, np)
+            for r in np.argsort(bound, kind="stable"):
+                place = int(p[r])
+                slopes = tuple(np.rint(BAND * slope[r]).astype(np.uint16) for _, slope, _ in chosen)
+                shifts = [
+                    (k, i, -sign * float(m)) for (k, i, sign), m in zip(node.splits, node.final.multipliers[place])
+                ]
+                here = zonotope(
+                    self.network,
+                    self.layer,
+                    duals.weights[r],
+                    (self.mid32, self.rad32),
+                    (node.lower, node.upper),
+                    [s / np.float32(BAND) for s in slopes],
+                    shifts,
+                )
+                least = self.least + PRECISION * self.caution * (abs(here.offset) + float(np.abs(here.form).sum()))
+                yield place, Cut(CutSearch.of(here, least), slopes, node.final.multipliers[place], duals.weights[r])
 
     def _opened(self, node: Node) -> FinalDuals:
         """A copy of the node's final duals, default slopes where there are none yet, multipliers for new splits."""

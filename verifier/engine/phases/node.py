@@ -88,7 +88,9 @@ class Node:
     ``pending`` lists the cases not proved above or here. ``bound`` is the least bound of their final rows, ``point``
     the relaxed minimiser's input that attains it, ``missing`` what all open rows together lack to be proved (<= 0), and
     ``candidates`` neurons worth splitting, the most promising first (none: all are fixed). ``by_upper`` (n,) marks the
-    neurons of the last layer that an open row, here or at the parent, bounds by their upper line.
+    neurons of the last layer that an open row, here or at the parent, bounds by their upper line. ``fresh`` counts the
+    splits made since intermediate bounds were last refreshed, ``share`` is the part of the whole tree that lies below.
+    A node that is ``begun`` has not been bounded yet; splits in its zonotope are tried from ``cut_from`` splits on.
     """
 
     number: int
@@ -105,6 +107,10 @@ class Node:
     point: np.ndarray = field(default_factory=lambda: np.zeros(0))
     missing: float = -np.inf
     candidates: tuple[Candidate, ...] = ()
+    begun: bool = False
+    cut_from: int = 0
+    fresh: int = 0
+    share: float = 1.0
     by_upper: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
 
     def unstable(self, layer: int) -> np.ndarray:
@@ -135,13 +141,15 @@ class Node:
             signs[neuron] = sign
         return signs
 
-    def child(self, number: int, split: Split) -> Node:
-        """The part of the region where a neuron is active (sign +1) or inactive (-1)."""
-        layer, neuron, sign = split
+    def child(self, number: int, splits: Sequence[Split]) -> Node:
+        """The part of the region where neurons are active (sign +1) or inactive (-1)."""
         lower, upper = list(self.lower), list(self.upper)
-        changed = (lower if sign > 0 else upper)[layer].copy()
-        changed[neuron] = 0
-        (lower if sign > 0 else upper)[layer] = changed
-        splits = (*self.splits, split)
-        rows = dict(self.rows)
-        return Node(number, splits, lower, upper, rows, self.pending, self.final, by_upper=self.by_upper)
+        for layer, neuron, sign in splits:
+            side = lower if sign > 0 else upper
+            side[layer] = side[layer].copy()
+            side[layer][neuron] = 0
+        path = (*self.splits, *splits)
+        node = Node(number, path, lower, upper, dict(self.rows), self.pending, self.final, by_upper=self.by_upper)
+        node.fresh, node.share = self.fresh + len(splits), self.share * 2.0 ** -len(splits)
+        node.cut_from = self.cut_from
+        return node

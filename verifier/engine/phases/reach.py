@@ -13,9 +13,9 @@ Behind = tuple[Node, Moved, np.ndarray]  # and some of a later layer's whose bou
 
 
 def split_alone(node: Node) -> Moved:
-    """What has moved in a node whose split is all that is known of it yet."""
-    layer, neuron, _ = node.splits[-1]
-    return {layer: np.array([neuron])}
+    """What has moved in a node whose new splits are all that is known of it yet."""
+    new = node.splits[len(node.splits) - node.fresh :]
+    return {layer: np.unique([n for k, n, _ in new if k == layer]) for layer in {k for k, _, _ in new}}
 
 
 def behind_split(nodes: Sequence[Node], moved: Sequence[Moved], k: int) -> list[Behind]:

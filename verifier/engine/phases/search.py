@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from relaxations.bounds.boxes import Rows, composed
 from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, OutOfTime, Target
 from verifier.engine.phases.branching import Experience, best
+from verifier.engine.phases.cutting import Path
 from verifier.engine.phases.node import Neuron, Node
 from verifier.engine.phases.tree import PhaseTree
 
+CUT_AGAIN = 3  # splits after which a zonotope is tried again where it was hopeless; never, if it was at the root
 AT_ONCE = 4  # nodes split together, where none is heavy
 
 
@@ -56,6 +59,7 @@ class PhaseSearch:
     stuck: list[Node] = field(default_factory=list)
     columns: dict[int, np.ndarray] = field(default_factory=dict)
     count: int = 0
+    cuts: int = 0
     next: int = 0
     done: float = 0.0
     seen: Seen = field(default_factory=Seen)
@@ -146,6 +150,7 @@ class PhaseSearch:
         self.stuck += part.stuck
         self.columns.update(part.columns)
         self.count += part.count
+        self.cuts += part.cuts
         self.done += part.done
         self.seen.merge(part.seen)
         self.experience.merge(part.experience)
@@ -157,9 +162,73 @@ class PhaseSearch:
             count = 1 if self.bounding.heavy(self.open[-1]) else AT_ONCE
             taken, self.open = self.open[-count:], self.open[:-count]
             try:
-                self._split(taken)
+                new, taken = [n for n in taken if n.begun], [n for n in taken if not n.begun]
+                if new:
+                    self._bound(new)
+                    new = []
+                taken = [node for node in taken if not self._cut(node)]
+                if taken:
+                    self._split(taken)
             except OutOfTime:
-                self.open += taken
+                self.open += [*taken, *new]
+
+    def _bound(self, nodes: list[Node]) -> None:
+        """Bound nodes that have been begun in a zonotope."""
+        for node in nodes:
+            node.begun = False
+        self._settle(nodes, [self.columns.pop(node.number) for node in nodes], FINAL_STEPS)
+        self.count += len(nodes)
+
+    def _cut(self, node: Node) -> bool:
+        """Prove cases of a node by splits in its zonotope where that takes few; whether the node is closed now."""
+        if len(node.splits) < node.cut_from:
+            return False
+        columns, done, taken = self.columns[node.number], [], 0.0
+        node.cut_from = len(node.splits) + 1
+        for place, cut in self.bounding.cuts(node):
+            closed = cut.search.close(self.bounding.over)
+            self.cuts += cut.search.count
+            if not closed:
+                if cut.search.hopeless:  # the others come along when this one is split
+                    node.cut_from = len(node.splits) + CUT_AGAIN if node.splits else sys.maxsize
+                    break
+                continue
+            done.append(place)
+            share = node.share / len(node.pending)
+            begun = [self._begin(node, place, path, share) for path in cut.search.hard_paths()]
+            self.done += share - sum(child.share for child in begun)
+            taken += share
+            case, first = int(node.pending[place]), int(self.bounding.target.first[node.pending[place]])
+            self.tree.cuts(node, case, cut, first, columns, [child.number for child in begun])
+            self.open += begun
+        if done:
+            left = np.setdiff1d(np.arange(len(node.pending)), done)
+            node.final, node.pending = node.final[left], node.pending[left]
+            node.share -= taken
+            self.bounding.conclude([node], 0)  # what it shows now
+        if len(node.pending):
+            return False
+        self._close(node)
+        del self.columns[node.number]
+        return True
+
+    def _begin(self, node: Node, place: int, path: Path, share: float) -> Node:
+        """A leaf of the zonotope's tree as a node of its own, for one case, still to be bounded."""
+        layers = [(k, i) for k in range(len(node.lower)) for i in node.unstable(k).tolist()]
+        child = node.child(self.next, [(*layers[relu], sign) for relu, sign, _ in path])
+        self.next += 1
+        child.pending, child.share = node.pending[[place]], share * 2.0 ** -len(path)
+        final = node.final[np.array([place])]
+        multipliers = np.concatenate([final.multipliers[0], [multiplier for _, _, multiplier in path]])
+        child.final = replace(final, multipliers=multipliers[None].astype(np.float32))
+        child.begun = True
+        child.bound, child.point, child.worst = node.bound, node.point, int(child.pending[0])
+        self.columns[child.number] = self.columns[node.number]
+        return child
+
+    def _close(self, node: Node) -> None:
+        self.tree.close(node)
+        self.done += node.share
 
     def _split(self, nodes: list[Node]) -> None:
         """Replace nodes by their children; raises OutOfTime with nothing changed that matters."""
@@ -168,7 +237,7 @@ class PhaseSearch:
         for node, neuron in zip(nodes, self._choose(nodes)):
             self.tree.branch(node, neuron, self.next)
             for sign in (-1, 1):
-                children.append(node.child(self.next, (*neuron, sign)))
+                children.append(node.child(self.next, [(*neuron, sign)]))
                 inherited.append(self.columns[node.number])
                 self.next += 1
         self.bounding.refresh(children)
@@ -180,7 +249,7 @@ class PhaseSearch:
     def _choose(self, nodes: list[Node]) -> list[Neuron]:
         """The neuron to split of each node: its candidates are tried, with no step of ascent, or known well enough."""
         unknown = [(n, c) for n in nodes for c in n.candidates if not self.experience.suffices(c.neuron)]
-        halves = [node.child(0, (*candidate.neuron, sign)) for node, candidate in unknown for sign in (-1, 1)]
+        halves = [node.child(0, [(*candidate.neuron, sign)]) for node, candidate in unknown for sign in (-1, 1)]
         missing = np.array(self.bounding.glance(halves)).reshape(-1, 2)
         tried = {}
         for (node, candidate), after in zip(unknown, missing):
@@ -205,8 +274,7 @@ class PhaseSearch:
             for case, final in proofs:
                 self.tree.proof(node, case, final, int(target.first[case]), columns)
             if node.empty or not len(node.pending):
-                self.tree.close(node)
-                self.done += 2.0 ** -len(node.splits)
+                self._close(node)
                 continue
             self.columns[node.number] = columns
             (left if node.candidates else self.stuck).append(node)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from verifier.certificate.words import EMPTY, END, FRAME, PROOF, RELU
+from verifier.certificate.words import EMPTY, END, FRAME, PROOF, RELU, ZONOTOPE
+from verifier.engine.phases.cutting import Cut
 from verifier.engine.phases.node import FinalDuals, Node, RowDuals
 
 
@@ -17,7 +18,8 @@ class PhaseTree:
     """What is known of every node by number: the packed words of its items, and how it ends.
 
     ``rows`` is the number of rows of each case, ``names`` the network's number of each neuron of a layer, where nodes
-    count but some of them. ``split`` holds the neuron, by this number, and the number of the first child.
+    count but some of them. ``split`` holds the neuron, by this number, and the number of the first child; ``below`` the
+    nodes that prove what splits in the node's zonotope have left.
     """
 
     rows: np.ndarray
@@ -25,6 +27,7 @@ class PhaseTree:
     items: dict[int, list[bytes]] = field(default_factory=dict)
     split: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     ended: dict[int, int] = field(default_factory=dict)
+    below: dict[int, list[int]] = field(default_factory=dict)
     held: int = 0  # bytes
 
     def frame(self, node: Node, inherited: np.ndarray) -> np.ndarray:
@@ -53,6 +56,20 @@ class PhaseTree:
         parts = [np.array([PROOF, case]), _floats(weights), steps[::2] << 8 | steps[1::2], _floats(final.multipliers)]
         self._add(node.number, parts)
 
+    def cuts(self, node: Node, case: int, cut: Cut, first_row: int, columns: np.ndarray, left: Sequence[int]) -> None:
+        """Record that a case is proved at the node by splits in its zonotope; ``left`` numbers the leaves not proved."""
+        slopes = np.zeros(len(columns), dtype=np.uint16)
+        place = [np.zeros(len(lower), dtype=np.int64) for lower in node.lower]
+        for k in np.unique(columns[:, 0]):
+            on = np.flatnonzero(columns[:, 0] == k)
+            slopes[on] = cut.slopes[k][columns[on, 1]]
+            place[k][columns[on, 1]] = on
+        column = np.concatenate([at[node.unstable(k)] for k, at in enumerate(place)])
+        weights = cut.weights[first_row : first_row + self.rows[case]]
+        parts = [np.array([ZONOTOPE, case]), _floats(weights), slopes, _floats(cut.multipliers)]
+        self._add(node.number, parts + cut.search.words(column))
+        self.below.setdefault(node.number, []).extend(left)
+
     def close(self, node: Node) -> None:
         """The node has no case left, or no input."""
         self.ended[node.number] = EMPTY if node.empty else END
@@ -67,6 +84,7 @@ class PhaseTree:
         self.items.update(other.items)
         self.split.update(other.split)
         self.ended.update(other.ended)
+        self.below.update(other.below)
         self.held += other.held
 
     def words(self, cases: Sequence[int]) -> np.ndarray:
@@ -82,6 +100,7 @@ class PhaseTree:
                 stack += [child + 1, child]
             else:
                 parts.append(np.array([self.ended[number]], dtype="<u2"))
+            stack += reversed(self.below.get(number, []))
         return np.concatenate(parts)
 
     def _add(self, number: int, parts: list[np.ndarray]) -> None:
