@@ -50,21 +50,28 @@ class _Walk:
         while stack:
             at, splits, ranges, frame, pending = stack.pop()
             node = self.tree.nodes[at]
-            for item in node.items:
+            within: dict[int | None, tuple[dict[int, Range], Frame | None, frozenset[int]]] = {}
+            for number, item in enumerate(node.items):
                 if isinstance(item, Frame):
                     if item is not self.root_frame:
                         ranges = self._framed(ranges, item, splits)
                     frame = item
+                    continue
+                if isinstance(item, Cuts):
+                    within[number] = ranges, frame, frozenset([item.case])
+                    holds = self._cut(ranges, frame, item, splits)
                 else:
-                    holds = self._cut if isinstance(item, Cuts) else self._holds
-                    if not holds(ranges, frame, item, splits):  # type: ignore[arg-type]
-                        refused.append(item.position)
-                    pending = pending - {item.case}
-            if node.split is not None:
-                for child, sign in ((node.second, 1), (at + 1, -1)):
-                    path = (*splits, (*node.split, sign))
-                    stack.append((child, path, self._half(ranges, *node.split, sign), frame, pending))
-            elif not _is_empty(ranges) if node.empty else pending:
+                    holds = self._holds(ranges, frame, item, splits)
+                if not holds:
+                    refused.append(item.position)
+                pending = pending - {item.case}
+            within[None] = ranges, frame, pending
+            for child in reversed(node.children):
+                below, its_frame, left = within[child.item]
+                for split in child.splits:
+                    below = self._half(below, *split)
+                stack.append((child.at, (*splits, *child.splits), below, its_frame, left))
+            if node.ended and (not _is_empty(ranges) if node.empty else pending):
                 refused.append(node.position)
         return refused
 

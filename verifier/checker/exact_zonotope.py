@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from verifier.checker.exact import ExactRelaxation, lines_on
 from verifier.checker.network import Affine, Relu
-from verifier.checker.phase_tree import Cuts, Split
+from verifier.checker.phase_tree import LEAF, Cuts, Split
 from verifier.checker.rational import Exact, zeros
 from verifier.checker.vnnlib import QueryRow
 
@@ -85,7 +85,7 @@ class ExactZonotope:
         self.arguments = [nodes[k].parent for k in self.relus]  # type: ignore[union-attr]
 
     def proves(self, row: QueryRow, columns: Columns, splits: Sequence[Split], cuts: Cuts) -> bool:
-        """Whether the row is > 0 at every leaf of the tree of ``cuts``, in the region that has these splits."""
+        """Whether the row is > 0 at every leaf but open ones, in the region that has these splits."""
         form = _Form([Fraction(0)] * self.symbols, row.constant, Fraction(0))
         last = len(self.coefs) - 1
         for node, terms in ((0, row.x), (last, row.y)):
@@ -98,7 +98,7 @@ class ExactZonotope:
             node, form = waiting.pop()
             at = int(cuts.column[node])
             if at < 0:
-                if not form.least > 0:
+                if at == LEAF and not form.least > 0:
                     return False
                 continue
             if columns[at] not in self.slope:

@@ -12,9 +12,10 @@ The chunk is ``count, case...`` and then, in preorder, nodes. A node is any numb
   slopes of all columns (two to a word, in steps of 1/255), a float32 multiplier per split on the path.
 * ``ZONOTOPE`` (item): one case is proved here and for everything below, by more splits in one zonotope: the index of
   the case, a float32 weight per row, a slope per column (a word, in steps of 1/65535), a float32 multiplier per split
-  on the path; then the number of nodes of its tree (high word first), for each node in preorder 0 if it is a leaf or 1
-  + the column that is split, and for each split in the same order two multipliers (the upper half of a float32 each),
-  for the side <= 0 and the side >= 0.
+  on the path; then the number of nodes of its tree (high word first), for each node in preorder 0 if it is a leaf,
+  65535 if it is an open one, or 1 + the column that is split; and for each split in the same order two multipliers (the
+  upper half of a float32 each), for the side <= 0 and the side >= 0. For every open leaf of a node's items there follows,
+  after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case.
 * ``RELU layer neuron`` (ending): two nodes follow, for the neuron's argument <= 0 and >= 0.
 * ``END``: nothing is left to prove. ``EMPTY``: the bounds show that the region holds no input.
 
@@ -24,8 +25,9 @@ coverage follows from the grammar.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +40,8 @@ Words = NDArray[np.uint16]
 Split = tuple[int, int, int]  # ReLU layer, neuron, sign
 
 FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE = 1, 2, 3, 4, 5, 6
+CUT_OPEN = 65535  # the word of an open leaf
+LEAF, OPEN = -1, -2
 MOST_SPLITS = 2000  # on one path
 MOST_NODES = 1 << 21  # of one tree, together with their items; bounds memory
 LARGEST_MULTIPLIER = 1e30
@@ -95,8 +99,8 @@ class Proof:
 class Cuts:
     """Hints that prove case ``case`` by further splits.
 
-    Node t of the tree is a leaf (``column[t]`` is -1) or split at a column; its children are t + 1, with multiplier
-    ``below[t]``, and ``second[t]``, with multiplier ``above[t]``.
+    Node t of the tree is a leaf (``column[t]`` is LEAF), an open one (OPEN), or split at a column; its children are
+    t + 1, with multiplier ``below[t]``, and ``second[t]``, with multiplier ``above[t]``.
 
     ``number`` is its place among the endings, which are counted with these proofs.
     """
@@ -116,9 +120,20 @@ class Cuts:
 Item = Frame | Proof | Cuts
 
 
+class Child(NamedTuple):
+    """A node below another: its position in the list of nodes, the splits in between.
+
+    ``item`` is the place among the node's items of the ``Cuts`` whose open leaf it is, None below a split ReLU.
+    """
+
+    at: int
+    splits: tuple[Split, ...]
+    item: int | None
+
+
 @dataclass(slots=True)
 class Node:
-    """``split`` and ``second`` (position of the second child in the list of nodes; the first comes next) or an ending.
+    """``ended`` unless a ReLU is split; then the two sides are the last of ``children``.
 
     ``first_end`` counts the endings, and the items ``Cuts``, before the node, ``last_end`` those up to and including it
     and all below it.
@@ -126,11 +141,11 @@ class Node:
 
     position: int
     items: tuple[Item, ...]
-    split: tuple[int, int] | None
+    ended: bool
     empty: bool
     first_end: int
     last_end: int = 0
-    second: int = 0
+    children: list[Child] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -187,24 +202,29 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
     nodes: list[Node] = []
     ends = held = 0
     path: list[Split] = []
-    # Waiting: the length of the path, its last split, columns, the parent whose second child it is (-1: the first).
-    waiting: list[tuple[int, list[Split], Ints, int]] = [(0, [], np.zeros((0, 2), dtype=np.int64), -1)]
+    # Waiting: how much of the path is the parent's, the parent, the splits below it, columns, the parent's item.
+    waiting: list[tuple[int, int, tuple[Split, ...], Ints, int | None]] = []
+    waiting.append((0, -1, (), np.zeros((0, 2), dtype=np.int64), None))
     while waiting:
-        depth, last, columns, parent = waiting.pop()
-        path[max(0, depth - 1) :] = last
+        above, parent, last, columns, of = waiting.pop()
+        path[above:] = last
+        if len(path) > MOST_SPLITS:
+            raise CheckError(f"more than {MOST_SPLITS} ReLU splits above word {reader.at}")
         if parent >= 0:
-            nodes[parent].second = len(nodes)
+            nodes[parent].children.append(Child(len(nodes), last, of))
         position, first_end = reader.at, ends
         items: list[Item] = []
+        below: list[tuple[tuple[Split, ...], Ints, int | None]] = []
         while (word := reader.one()) in (FRAME, PROOF, ZONOTOPE):
             if word == FRAME:
                 frame = _frame(reader, widths, path)
                 items.append(frame)
                 columns = frame.columns
             elif word == PROOF:
-                items.append(_proof(reader, cases, rows, len(columns), depth))
+                items.append(_proof(reader, cases, rows, len(columns), len(path)))
             else:
-                cuts = _cuts(reader, cases, rows, len(columns), depth, ends)
+                cuts = _cuts(reader, cases, rows, len(columns), len(path), ends)
+                below += [(splits, columns, len(items)) for splits in _open_paths(cuts, columns)]
                 items.append(cuts)
                 ends += 1
                 held += len(cuts.column)
@@ -212,25 +232,23 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
             _check_size(held)
         held += 1
         _check_size(held)
-        node = Node(position, tuple(items), None, word == EMPTY, first_end)
+        node = Node(position, tuple(items), word != RELU, word == EMPTY, first_end)
         nodes.append(node)
         if word == RELU:
-            if depth == MOST_SPLITS:
-                raise CheckError(f"more than {MOST_SPLITS} ReLU splits above word {position}")
-            node.split = layer, neuron = reader.one(), reader.one()
+            layer, neuron = reader.one(), reader.one()
             _check(np.array([[layer, neuron]]), widths)
-            waiting.append((depth + 1, [(layer, neuron, 1)], columns, len(nodes) - 1))
-            waiting.append((depth + 1, [(layer, neuron, -1)], columns, -1))
+            below += [(((layer, neuron, sign),), columns, None) for sign in (-1, 1)]
         elif word in (END, EMPTY):
             ends += 1
             node.last_end = ends
         else:
             raise CheckError(f"unknown word {word} at {reader.at - 1} of a phase tree")
+        waiting += [(len(path), len(nodes) - 1, *rest) for rest in reversed(below)]
     if reader.at != len(words):
         raise CheckError("a phase tree goes on after its end")
     for node in reversed(nodes):
-        if node.split is not None:
-            node.last_end = nodes[node.second].last_end
+        if node.children:
+            node.last_end = nodes[node.children[-1].at].last_end
     return PhaseTree(cases, tuple(nodes))
 
 
@@ -282,6 +300,7 @@ def _cuts(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int
     slopes, multipliers = reader.take(columns) / 65535.0, reader.floats(splits)
     count = reader.one() << 16 | reader.one()
     column = reader.take(count).astype(np.int64) - 1
+    column[column == CUT_OPEN - 1] = OPEN
     inner = np.flatnonzero(column >= 0)
     hints = np.zeros((count, 2))
     hints[inner] = _high_halves(reader.take(2 * len(inner))).reshape(-1, 2)
@@ -293,7 +312,7 @@ def _cuts(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int
 
 
 def _seconds(column: Ints, position: int) -> Ints:
-    """Where the second child of each node of a binary tree in preorder stands; leaves have column -1."""
+    """Where the second child of each node of a binary tree in preorder stands; leaves have a negative column."""
     second = np.zeros(len(column), dtype=np.int64)
     waiting = [(-1, 0)]  # parents of the nodes to come (of a second child only; -1 otherwise), their depths
     for node, split in enumerate((column >= 0).tolist()):
@@ -309,6 +328,24 @@ def _seconds(column: Ints, position: int) -> Ints:
     if waiting:
         raise CheckError(f"the tree at word {position} ends too early")
     return second
+
+
+def _open_paths(cuts: Cuts, columns: Ints) -> list[tuple[Split, ...]]:
+    """The splits above each open leaf, in preorder."""
+    if not (cuts.column == OPEN).any():
+        return []
+    found: list[tuple[Split, ...]] = []
+    waiting: list[tuple[int, tuple[Split, ...]]] = [(0, ())]
+    while waiting:
+        node, path = waiting.pop()
+        column = int(cuts.column[node])
+        if column == OPEN:
+            found.append(path)
+        elif column >= 0:
+            layer, neuron = columns[column].tolist()
+            waiting.append((int(cuts.second[node]), (*path, (layer, neuron, 1))))
+            waiting.append((node + 1, (*path, (layer, neuron, -1))))
+    return found
 
 
 def _check(neurons: Ints, widths: list[int]) -> None:

@@ -90,30 +90,30 @@ class PhaseProver:
         ``Cuts`` count as endings; another proof above several endings belongs to the first of them.
         """
         with np.errstate(all="ignore"):  # overflow and NaN end in bounds of -inf, never in a proof
-            stack: list[tuple[int, _Region, Split | None]] = [(0, self._root(), None)]
+            stack: list[tuple[int, _Region, tuple[Split, ...]]] = [(0, self._root(), ())]
             while stack:
-                at, region, split = stack.pop()
+                at, region, splits = stack.pop()
                 node = self.tree.nodes[at]
                 if node.last_end <= first_end or node.first_end >= last_end:
                     continue
-                if split is not None:  # not before the node's turn: waiting nodes then share their ranges
+                for split in splits:  # not before the node's turn: waiting nodes then share their ranges
                     region = region.half(self.relus[split[0]], split)
+                within: dict[int | None, _Region] = {}  # by item, where splits in a zonotope were made
                 for number, item in enumerate(node.items):
                     if isinstance(item, Frame):
                         if at or number:  # the one at the very root is part of the region already
                             region = self._framed(region, item)
-                    else:
-                        if isinstance(item, Cuts):
-                            if first_end <= item.number < last_end and not self._cut(region, item):
-                                self.refused.append(item.position)
-                        elif node.first_end >= first_end:
-                            self._claim(region, item)
-                        region = replace(region, pending=region.pending - {item.case})
-                if node.split is not None:
-                    layer, neuron = node.split
-                    stack.append((node.second, region, (layer, neuron, 1)))
-                    stack.append((at + 1, region, (layer, neuron, -1)))
-                elif region.pending if not node.empty else not (region.empty and self.within_caps):
+                        continue
+                    if isinstance(item, Cuts):
+                        within[number] = replace(region, pending=frozenset([item.case]))
+                        if first_end <= item.number < last_end and not self._cut(region, item):
+                            self.refused.append(item.position)
+                    elif node.first_end >= first_end:
+                        self._claim(region, item)
+                    region = replace(region, pending=region.pending - {item.case})
+                within[None] = region
+                stack += [(child.at, within[child.item], child.splits) for child in reversed(node.children)]
+                if node.ended and (region.pending if not node.empty else not (region.empty and self.within_caps)):
                     self.refused.append(node.position)
             self._settle()
         return self.refused

@@ -23,7 +23,7 @@ from verifier.checker.errors import CheckError
 from verifier.checker.linear import pull
 from verifier.checker.lines import TINY, U, lines_on
 from verifier.checker.network import Affine, Relu
-from verifier.checker.phase_tree import Cuts, Split
+from verifier.checker.phase_tree import LEAF, Cuts, Split
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -173,7 +173,7 @@ class Walk:
         self.used = np.unique(cuts.column[cuts.column >= 0])
 
     def proves(self, rows: Rows) -> bool:
-        """Whether the combination of the rows that ``cuts`` offers is > 0 on the region: at every leaf.
+        """Whether the combination of the rows that ``cuts`` offers is > 0 on the region, at every leaf but open ones.
 
         Callers silence NumPy's warnings; overflow and NaN never prove anything.
         """
@@ -210,10 +210,10 @@ class Walk:
             g = np.stack([form for _, form, _, _ in taken])
             k, e = np.array([k for _, _, k, _ in taken]), np.array([e for _, _, _, e in taken])
             total = np.abs(g).sum(axis=1)
-            leaf = cuts.column[node] < 0
+            leaf, inner = cuts.column[node] == LEAF, cuts.column[node] >= 0
             if not _positive(k[leaf], total[leaf], e[leaf], zonotope.gamma).all():
                 return False
-            node, g, k, e, total = node[~leaf], g[~leaf], k[~leaf], e[~leaf], total[~leaf]
+            node, g, k, e, total = node[inner], g[inner], k[inner], e[inner], total[inner]
             column, rows = cuts.column[node], np.arange(len(node))
             at, symbol = np.searchsorted(self.used, column), zonotope.inputs + column
             slope, half = zonotope.slope[column], zonotope.half[column]

@@ -312,7 +312,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Nodes stacked: forms (B, N), their absolute values added up, offsets, bounds (B,); ReLUs that are split (B, n)."""
+    """Nodes stacked: forms (B, N), sums of their absolute values, offsets, bounds (B,); ReLUs that are split (B, n)."""
 
     forms: np.ndarray
     totals: np.ndarray

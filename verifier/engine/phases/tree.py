@@ -57,7 +57,7 @@ class PhaseTree:
         self._add(node.number, parts)
 
     def cuts(self, node: Node, case: int, cut: Cut, first_row: int, columns: np.ndarray, left: Sequence[int]) -> None:
-        """Record that a case is proved at the node by splits in its zonotope; ``left`` numbers the leaves not proved."""
+        """Record that a case is proved at the node by splits in its zonotope but for leaves, the nodes ``left``."""
         slopes = np.zeros(len(columns), dtype=np.uint16)
         place = [np.zeros(len(lower), dtype=np.int64) for lower in node.lower]
         for k in np.unique(columns[:, 0]):
