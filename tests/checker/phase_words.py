@@ -12,7 +12,8 @@ from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source
 from verifier.checker.network import Network, Relu
 
-FRAME, PROOF, RELU, END, EMPTY = 1, 2, 3, 4, 5
+FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE = 1, 2, 3, 4, 5, 6
+CLOSED, OPEN = 0, 65535  # words of a tree in a zonotope
 BOX_TO_PHASES = 3  # the word in a tree over boxes
 NOWHERE = Source("", "", None)
 Pairs = Sequence[tuple[int, int]]
@@ -71,6 +72,53 @@ def proof(
     ]
 
 
+@dataclass(frozen=True)
+class Cut:
+    """A node of a tree in a zonotope: a column is split, with a multiplier for either side."""
+
+    column: int
+    multipliers: tuple[float, float]
+    below: Cut | int = CLOSED
+    above: Cut | int = CLOSED
+
+    @property
+    def columns(self) -> list[int]:
+        """The words of the nodes from here on, in preorder."""
+        return [1 + self.column, *(w for side in (self.below, self.above) for w in of_cut(side))]
+
+    @property
+    def hints(self) -> list[float]:
+        """The multipliers of the splits from here on, in preorder."""
+        sides = [side.hints for side in (self.below, self.above) if isinstance(side, Cut)]
+        return [*self.multipliers, *(hint for side in sides for hint in side)]
+
+
+def of_cut(tree: Cut | int) -> list[int]:
+    return tree.columns if isinstance(tree, Cut) else [tree]
+
+
+def zonotope(
+    case: int,
+    weights: Sequence[float],
+    slopes: Sequence[int],
+    tree: Cut | int,
+    multipliers: Sequence[float] = (),
+) -> list[int]:
+    """``slopes`` are steps of 1/65535, one for every column of the frame."""
+    nodes, hints = of_cut(tree), tree.hints if isinstance(tree, Cut) else []
+    return [
+        ZONOTOPE,
+        case,
+        *(w for v in weights for w in float32(v)),
+        *slopes,
+        *(w for v in multipliers for w in float32(v)),
+        len(nodes) >> 16,
+        len(nodes) & 0xFFFF,
+        *nodes,
+        *map(half, hints),
+    ]
+
+
 def split(layer: int, neuron: int) -> list[int]:
     return [RELU, layer, neuron]
 
@@ -116,6 +164,23 @@ def random_proof(rng: random.Random, case: int, rows: int, columns: int, splits:
     return proof(case, weights, slopes, magnitudes(rng, splits))
 
 
+def random_cuts(rng: random.Random, columns: int, depth: int, leaf: float) -> Cut | int:
+    """A random tree in a zonotope; its leaves are open but for a share ``leaf``."""
+    if not columns or not depth or rng.random() < 0.2:
+        return CLOSED if rng.random() < leaf else OPEN
+    sides = [random_cuts(rng, columns, depth - 1, leaf) for _ in range(2)]
+    below, above = magnitudes(rng, 2)
+    return Cut(rng.randrange(columns), (below, above), *sides)
+
+
+def open_leaves(tree: Cut | int, columns: Pairs) -> list[list[tuple[int, int]]]:
+    """The splits (layer, neuron) above each open leaf, in preorder."""
+    if not isinstance(tree, Cut):
+        return [[]] if tree == OPEN else []
+    own = columns[tree.column]
+    return [[own, *path] for side in (tree.below, tree.above) for path in open_leaves(side, columns)]
+
+
 def magnitudes(rng: random.Random, count: int) -> list[float]:
     """Numbers >= 0 of many sizes."""
     return [rng.choice((0.0, rng.random(), 10.0 ** rng.randint(-9, 9))) for _ in range(count)]
@@ -132,14 +197,23 @@ def random_tree(rng: random.Random, checker: Checker, depth: int, empties: float
         if not path or rng.random() < 0.4:
             columns, found = random_frame(rng, widths, path)
         proved = [case for case in pending if levels == 0 or rng.random() < 0.2]
+        begun: list[int] = []  # nodes that go on where a tree in a zonotope is open
         for case in proved:
-            found += random_proof(rng, case, rows[case], len(columns), len(path))
+            if rng.random() < 0.5:
+                found += random_proof(rng, case, rows[case], len(columns), len(path))
+                continue
+            tree = random_cuts(rng, len(columns), 2 if levels else 1, 1.0 if levels == 0 else 0.6)
+            weights = [rng.choice((0.0, 1.0, rng.random() * 100)) for _ in range(rows[case])]
+            slopes = [rng.choice((0, 65535, rng.randrange(65536))) for _ in columns]
+            found += zonotope(case, weights, slopes, tree, magnitudes(rng, len(path)))
+            for above in open_leaves(tree, columns):
+                begun += node(0, (*path, *above), columns, [case])
         left = [case for case in pending if case not in proved]
         if not left or not neurons:
-            return [*found, EMPTY if rng.random() < empties else END]
+            return [*found, EMPTY if rng.random() < empties else END, *begun]
         below = rng.choice(neurons)
         halves = (node(levels - 1, (*path, below), columns, left) for _ in range(2))
-        return [*found, *split(*below), *(word for half_words in halves for word in half_words)]
+        return [*found, *split(*below), *begun, *(word for half_words in halves for word in half_words)]
 
     everything = range(len(rows))
     return chunk(everything, node(depth, (), (), everything))

@@ -15,7 +15,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.checker.phase_words import EMPTY, END, FRAME, PROOF, RELU, Refined, chunk, frame, proof, split
+from tests.checker.phase_words import (
+    CLOSED,
+    EMPTY,
+    END,
+    FRAME,
+    OPEN,
+    PROOF,
+    RELU,
+    ZONOTOPE,
+    Cut,
+    Refined,
+    chunk,
+    float32,
+    frame,
+    proof,
+    split,
+    zonotope,
+)
 from verifier.checker.__main__ import exact_verdict_on, main
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source, Witness, read_evidence, read_source
@@ -39,7 +56,7 @@ def check(query: str, *chunks: Sequence[int]):
 
 def archive(words: Sequence[int] = (LEAF,), **changes: object) -> bytes:
     manifest = {
-        "format": "nncert", "version": 2, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
+        "format": "nncert", "version": 3, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
         "model": {"sha256": "0", "path": "a"}, "query": {"sha256": "0", "path": "b"}, "producer": "p", **changes,
     }  # fmt: skip
     file = io.BytesIO()
@@ -96,7 +113,22 @@ BROKEN_TREES = {
     "no ending": (chunk([0], proof(0, [1])), "too early"),
     "one half": (chunk([0], split(0, 0), [END]), "too early"),
     "a word more": (chunk([0], [END, END]), "goes on"),
-    "a word with no meaning": (chunk([0], [6]), "unknown word 6"),
+    "a word with no meaning": (chunk([0], [7]), "unknown word 7"),
+    "a column twice": (chunk([0], frame([(0, 1), (1, 0), (0, 1)]), [END]), "column twice"),
+    "a tree in a zonotope without nodes": (chunk([0], [ZONOTOPE, 0, *float32(1), 0, 0], [END]), "ends too early"),
+    "one side of a split in a zonotope": (
+        chunk([0], frame([(0, 1)]), [ZONOTOPE, 0, *float32(1), 0, 0, 2, 1, 0, 0, 0], [END]),
+        "ends too early",
+    ),
+    "two trees in a zonotope": (chunk([0], [ZONOTOPE, 0, *float32(1), 0, 2, 0, 0], [END]), "goes on"),
+    "a split of no column": (chunk([0], frame([(0, 1)]), zonotope(0, [1], [0], Cut(1, (0, 0))), [END]), "column"),
+    "a negative multiplier in a zonotope": (
+        chunk([0], frame([(0, 1)]), zonotope(0, [1], [0], Cut(0, (0, -1))), [END]),
+        "negative",
+    ),
+    "an open leaf without a node": (chunk([0], zonotope(0, [1], [], OPEN), [END]), "too early"),
+    "a node for no open leaf": (chunk([0], zonotope(0, [1], [], CLOSED), [END, END]), "goes on"),
+    "more nodes in a zonotope than words": (chunk([0], [ZONOTOPE, 0, *float32(1), 9, 9, 0], [END]), "too early"),
     "zero": (chunk([0], [0]), "unknown word 0"),
     "a split of no layer": (chunk([0], split(2, 0), [END], [END]), "neuron"),
     "a split of no neuron": (chunk([0], split(1, 2), [END], [END]), "neuron"),

@@ -16,6 +16,8 @@ from tests.checker.phase_words import (
     EMPTY,
     END,
     NOWHERE,
+    OPEN,
+    Cut,
     Refined,
     certificate,
     chunk,
@@ -26,6 +28,7 @@ from tests.checker.phase_words import (
     proof,
     split,
     words,
+    zonotope,
 )
 from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate
@@ -200,10 +203,104 @@ def test_parts_prove_the_whole_together(parts: int) -> None:
         bad = list(good)
         bad[at + 2 : at + 4] = float32(0.0)
         assert positions(checker_of(*cases).check(certificate(3, bad), None, parts)) == [at]
-    for node in (node for node in tree.nodes if node.split is None):
+    for node in (node for node in tree.nodes if node.ended):
         end = node.items[-1].position + len(leaf([0, 0], 0)) - 1
         bad = [*good[:end], EMPTY, *good[end + 1 :]]
         assert positions(checker_of(*cases).check(certificate(3, bad), None, parts)) == [node.position]
+
+
+# --- splits in a zonotope ---------------------------------------------------------------------------------------------
+
+NEURONS = [(0, 0), (0, 1)]
+MIDDLE = [32768, 32768]  # slopes of about 1/2
+
+
+def in_zonotope(below: tuple[float, float] = (1.0, 0.0), above: tuple[float, float] = (0.0, 1.0)) -> Cut:
+    """Both neurons split, relu(-x) first; y - x is then x or -x, and where the signs exclude x != 0 they say so."""
+    return Cut(1, (0.0, 0.0), Cut(0, below), Cut(0, above))
+
+
+@pytest.mark.parametrize("slopes", [[0, 0], [65535, 65535], MIDDLE, [0, 65535]])
+def test_splits_in_a_zonotope_prove_what_it_does_not(judge: Judge, slopes: list[int]) -> None:
+    checker = checker_of(case(row(-QUARTER)))
+    alone = chunk([0], frame(NEURONS), zonotope(0, [1], slopes, 0), [END])
+    assert not judge(checker, certificate(1, alone)).accepted
+    verdict = judge(checker, certificate(1, chunk([0], frame(NEURONS), zonotope(0, [1], slopes, in_zonotope()), [END])))
+    assert verdict.accepted
+
+
+def test_the_form_of_a_zonotope_is_the_bound_of_its_lines(judge: Judge) -> None:
+    """y - x = s x + h + h e - (-s x + h + h e') - x on [-1, 1] with h = 1/2 for s = 0: at least -1 - 2 h = -2."""
+    for below, accepted in ((Fraction(1, 1000), True), (Fraction(-1, 1000), False)):
+        checker = checker_of(case(row(-2 - below)))
+        tree = chunk([0], frame(NEURONS), zonotope(0, [1], [0, 0], 0), [END])
+        assert judge(checker, certificate(1, tree)).accepted == accepted
+
+
+def test_false_claims_and_wrong_multipliers_in_a_zonotope_are_refused(judge: Judge) -> None:
+    def verdict(threshold: Fraction, tree: Cut) -> Verdict:
+        parts = frame(NEURONS), zonotope(0, [1], MIDDLE, tree), [END]
+        return judge(checker_of(case(row(threshold))), certificate(1, chunk([0], *parts)))
+
+    assert verdict(-QUARTER, in_zonotope()).accepted
+    assert not verdict(Fraction(0), in_zonotope()).accepted
+    assert not verdict(-QUARTER, in_zonotope(below=(0.0, 0.0))).accepted
+    assert not verdict(-QUARTER, in_zonotope(above=(0.0, 0.0))).accepted
+    assert not verdict(-QUARTER, in_zonotope(below=(0.0, 1.0))).accepted
+    assert not verdict(-QUARTER, in_zonotope(above=(1.0, 0.0))).accepted
+
+
+def test_a_column_that_is_stable_cannot_be_split(judge: Judge) -> None:
+    """On [1/2, 1] the first neuron is active; there is no symbol for it."""
+    checker = checker_of(case(row(-QUARTER), lower=Fraction(1, 2)))
+    good = chunk([0], frame(NEURONS), zonotope(0, [1], MIDDLE, 0), [END])
+    assert judge(checker, certificate(1, good)).accepted
+    assert not judge(
+        checker, certificate(1, chunk([0], frame(NEURONS), zonotope(0, [1], MIDDLE, in_zonotope()), [END]))
+    ).accepted
+
+
+def test_the_multipliers_of_the_splits_above_count(judge: Judge) -> None:
+    """Below x <= 0 and -x <= 0 the row is -x; with the first split's multiplier 1 it is 0."""
+    checker = checker_of(case(row(-QUARTER)))
+    for multipliers, accepted in (([1.0, 0.0], True), ([0.0, 0.0], False), ([0.0, 1.0], False)):
+        here = [*frame(NEURONS), *zonotope(0, [1], [0, 0], 0, multipliers), END]
+        others = [leaf(hints, 0) for hints in (OTHER_SIGNS, OTHER_SIGNS, SAME_SIGNS)]
+        below = [*split(0, 0), *split(0, 1), *here, *others[0], *split(0, 1), *others[1], *others[2]]
+        assert judge(checker, certificate(1, chunk([0], below))).accepted == accepted
+
+
+def test_what_a_zonotope_leaves_open_is_proved_by_nodes_of_their_own(judge: Judge) -> None:
+    """The open leaves are (-, -) and (+, +), in this order; each is a node with both splits on its path."""
+    checker = checker_of(case(row(-QUARTER)), case(row(Fraction(-9))))
+    tree = Cut(1, (0.0, 0.0), Cut(0, (0.0, 0.0), below=OPEN), Cut(0, (0.0, 0.0), above=OPEN))
+
+    def verdict(*nodes: list[int]) -> Verdict:
+        head = frame(NEURONS), proof(1, [1], [0, 0]), zonotope(0, [1], MIDDLE, tree), [END]
+        return judge(checker, certificate(2, chunk([0, 1], *head, *nodes)))
+
+    first, second = ([*proof(0, [1], [0, 0], hints), END] for hints in ([0.0, 1.0], [0.0, 1.0]))
+    assert verdict(first, second).accepted
+    unproved = [END]
+    assert len(set(positions(verdict(first, unproved)))) == 1
+    assert len(set(positions(verdict(unproved, second)))) == 1
+    wrong = [*proof(0, [1], [0, 0], [1.0, 0.0]), END]
+    assert not verdict(first, wrong).accepted
+    assert not verdict(wrong, second).accepted
+    assert not verdict([*proof(1, [1], [0, 0], [0.0, 0.0]), END], second).accepted
+
+
+def test_a_tree_in_a_zonotope_with_a_mistake_anywhere_is_found_in_parts() -> None:
+    cases = case(row(-QUARTER)), case(row(-QUARTER / 2)), case(row(-QUARTER / 3))
+    for parts in (1, 2, 3, 4, 7):
+        for bad in (None, 0, 1, 2):
+            trees = [in_zonotope(below=(0.0 if k == bad else 1.0, 0.0)) for k in range(3)]
+            items = [zonotope(k, [1], MIDDLE, tree) for k, tree in enumerate(trees)]
+            verdict = checker_of(*cases).check(
+                certificate(3, chunk([0, 1, 2], frame(NEURONS), *items, [END])), None, parts
+            )
+            assert verdict.accepted == (bad is None)
+            assert len(verdict.failures) == (bad is not None)
 
 
 # --- frames below the root --------------------------------------------------------------------------------------------

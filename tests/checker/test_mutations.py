@@ -299,7 +299,7 @@ def manifests(parts: Parts) -> Iterator[tuple[str, dict[str, object]]]:
     yield "a key more", {**good, "hints": []}
     for key, values in {
         "format": ["nnwitness", "NNCERT", "", None, 1],
-        "version": [0, 1, 3, "2", True, None, [2], 2.5, 2.0],
+        "version": [0, 1, 2, 4, "3", True, None, [3], 2.5, 3.0],
         "semantics": ["float", "", None],
         "cases": [0, 2, -1, 1.5, "1", None, True, 10**30, [1]],
         "chunks": [

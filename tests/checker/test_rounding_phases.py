@@ -1,4 +1,4 @@
-"""Lemmas R1 and R2 against exact fractions: whatever hints a tree brings, no bound in it is above what it bounds.
+"""Lemmas R1 to R3 against exact fractions: whatever hints a tree brings, no bound in it is above what it bounds.
 
 Trees are made around a point: a path whose splits are the signs of neurons there, so that the point belongs to every
 region on it. Frames, their ranges included, and the proof at its end may carry any hints.
@@ -14,12 +14,28 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.checker.phase_words import END, Refined, chunk, frame, proof, random_frame, relu_widths, split, words
+from tests.checker.phase_words import (
+    CLOSED,
+    END,
+    OPEN,
+    Cut,
+    Refined,
+    chunk,
+    frame,
+    proof,
+    random_frame,
+    relu_widths,
+    split,
+    words,
+    zonotope,
+)
 from tests.checker.test_rounding import HALF_ULP, dot, exact, hostile_box, hostile_network, hostile_rows, points
+from verifier.checker import zonotope as checker_zonotope
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.exact import evaluate
-from verifier.checker.network import Affine, Gather, Input, Network, Relu, Scale
-from verifier.checker.phase_tree import PhaseTree, Proof, read_phase_tree
+from verifier.checker.lines import U
+from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Scale
+from verifier.checker.phase_tree import Cuts, PhaseTree, Proof, read_phase_tree
 from verifier.checker.phases import PhaseProver
 
 Point = list[Fraction]
@@ -144,6 +160,101 @@ def test_no_hint_lifts_a_bound_above_what_it_bounds(seed: int) -> None:
         assert all_seen[-1].broken == []
     assert sum(each.ranges for each in all_seen) > 100
     assert sum(each.proofs for each in all_seen) >= 4
+
+
+def unstable(network: Network, xs: list[Point]) -> set[tuple[int, int]]:
+    """Neurons with arguments of both signs."""
+    z = [arguments(network, x) for x in xs]
+    seen = [(layer, i) for layer, values in enumerate(z[0]) for i in range(len(values))]
+    return {(k, i) for k, i in seen if min(at[k][i] for at in z) < 0 < max(at[k][i] for at in z)}
+
+
+def cut_tree_around(
+    network: Network, rows: int, x: Point, free: set[tuple[int, int]], rng: random.Random
+) -> tuple[list[int], list[float]]:
+    """As ``tree_around``, with a tree in a zonotope at the end whose one leaf that is not open is where x is.
+
+    Neurons that are ``free`` are split in it. Also the weights of its rows.
+    """
+    widths, z = relu_widths(network), arguments(network, x)
+    neurons = [(layer, i) for layer, width in enumerate(widths) for i in range(width)]
+    path: list[tuple[int, int]] = []
+    columns, found = random_frame(rng, widths, path)
+    behind: list[int] = []
+    for layer, i in (rng.choice(neurons) for _ in range(rng.choice((0, 1, 2)))):
+        path.append((layer, i))
+        found += split(layer, i)
+        if sign(z[layer][i], rng) > 0:
+            found.append(END)
+        else:
+            behind.append(END)
+    tree: Cut | int = CLOSED
+    able = [i for i, pair in enumerate(columns) if pair in free and pair not in path]
+    taken = rng.sample(able, min(len(able), rng.choice((1, 2, 4))))
+    for column in taken:
+        layer, i = columns[column]
+        below, above = magnitudes(rng, 2)
+        sides = (OPEN, tree) if sign(z[layer][i], rng) > 0 else (tree, OPEN)
+        tree = Cut(column, (below, above), *sides)
+    weights = [float(np.float32(w)) for w in magnitudes(rng, rows)]
+    slopes = [rng.choice((0, 65535, rng.randrange(65536))) for _ in columns]
+    cut = zonotope(0, weights, slopes, tree, magnitudes(rng, len(path)))
+    return chunk([0], found, cut, [END], [END] * len(taken), behind), weights
+
+
+def test_no_hint_lifts_a_leaf_of_a_zonotope_above_what_it_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    least: list[float] = []
+
+    def positive(constant, total, error, gamma):
+        swing = total * (1 + 4 * gamma) + error
+        least.extend((constant - swing - 8 * U * (np.abs(constant) + swing)).tolist())
+        return constant == constant
+
+    monkeypatch.setattr(checker_zonotope, "_positive", positive)
+    compared = 0
+    for seed in range(80):
+        network, rng = hostile_network(seed), random.Random(seed)
+        lower, upper = hostile_box(seed, network.sizes[0])
+        rows, boxes, xs = hostile_rows(seed, network), Boxes.of(lower[None], upper[None]), points(seed, lower, upper)
+        free = unstable(network, xs)
+        for x in xs[:8]:
+            tree, weights = cut_tree_around(network, len(rows.constant), x, free, rng)
+            least.clear()
+            phases = read(network, rows, tree)
+            PhaseProver(Bounder(network), phases, [rows], boxes).prove(0, phases.ends)
+            y = evaluate(network, x)
+            values = [dot(rows.x[r], x) + dot(rows.y[r], y) + exact(rows.constant)[r] for r in range(len(weights))]
+            value = sum((Fraction(w) * v for w, v in zip(weights, values, strict=True)), Fraction(0))
+            assert len(least) <= 1
+            compared += bool(np.isfinite(least).all()) * len(least)
+            assert not any(np.isfinite(bound) and Fraction(bound) > value for bound in least)
+    assert compared >= 200
+
+
+@pytest.mark.parametrize("charged", [1.0, 1e-5])
+def test_splits_in_a_zonotope_whose_terms_round_away_are_charged(charged: float, monkeypatch) -> None:
+    """On x >= 0 the row is 1 + 200 e - x - e x - e x - ..., 300 times; every e is lost when it is added to the 1."""
+    count = 300
+    monkeypatch.setattr(checker_zonotope, "U", U * charged)
+    nodes = (
+        Input(1),
+        Affine(((0, Dense(np.ones((count, 1)))),), np.zeros(count)),
+        Relu(1),
+        Affine(((0, Scale(-np.ones(1))), (2, Dense(np.full((1, count), -HALF_ULP)))), np.zeros(1)),
+    )
+    network = Network(nodes, (1, count, count, 1))
+    rows = Rows(np.zeros((1, 1)), np.ones((1, 1)), np.array([1 + 200 * HALF_ULP]))
+    columns = [(0, i) for i in range(count)]
+    tree: Cut | int = CLOSED
+    for i in range(count):
+        tree = Cut(i, (0.0, 0.0), OPEN, tree)
+    phases = read(network, rows, chunk([0], frame(columns), zonotope(0, [1], [0] * count, tree), [END], [END] * count))
+    bounder = Bounder(network)
+    bounder.gamma *= charged
+    prover = PhaseProver(bounder, phases, [rows], Boxes.of(-np.ones((1, 1)), np.ones((1, 1))))
+    (cuts,) = [item for node in phases.nodes for item in node.items if isinstance(item, Cuts)]
+    refused = cuts.position in prover.prove(0, phases.ends)
+    assert refused == (charged == 1)
 
 
 def one_neuron() -> tuple[Network, Boxes]:

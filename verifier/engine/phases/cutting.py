@@ -94,8 +94,7 @@ class CutSearch:
     """A part of a tree. ``splits[number]`` is the ReLU, the multipliers of both sides, and the first child's number.
 
     A leaf counts as proved from ``least`` on. ``done`` is the share of the whole tree that is closed here; ``hard`` are
-    leaves that are left to others; ``stuck`` tells that a node had no ReLU left to split, ``hopeless`` that splits have
-    hardly closed anything.
+    leaves that are left to others; ``hopeless`` tells that splits have hardly closed anything.
     """
 
     zonotope: Zonotope
@@ -107,7 +106,6 @@ class CutSearch:
     count: int = 1
     done: float = 0.0
     hard: dict[int, Open] = field(default_factory=dict)
-    stuck: bool = False
     hopeless: bool = False
     tries: np.ndarray = field(default_factory=lambda: np.zeros(0))
     gains: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
@@ -119,11 +117,12 @@ class CutSearch:
         layers = [Rows.of(zonotope.rows[a:b, : inputs + a]) for a, b in pairwise(starts)]
         bound = zonotope.offset - float(np.abs(zonotope.form).sum())
         root = Open(0, zonotope.form, zonotope.offset, bound, np.zeros(n, dtype=bool), 0)
-        return CutSearch(zonotope, least, layers, [root], tries=np.zeros(n), gains=np.zeros((n, 2)))
+        left = [root] if bound <= least else []
+        return CutSearch(zonotope, least, layers, left, done=1.0 - len(left), tries=np.zeros(n), gains=np.zeros((n, 2)))
 
     @property
     def closed(self) -> bool:
-        return not self.open and not self.stuck
+        return not self.open and not self.hard
 
     def words(self, columns: np.ndarray) -> list[np.ndarray]:
         """The tree as a certificate stores it; ``columns[i]`` is the column of ReLU i."""
@@ -169,7 +168,7 @@ class CutSearch:
         parts = {node.number: node for node in self.open}
         sizes = dict.fromkeys(parts, 0)
         self.open = [replace(node, part=node.number) for node in self.open]
-        while self.open and not self.stuck and not over():
+        while self.open and not over():
             taken, self.open = self.open[-AT_ONCE:], self.open[:-AT_ONCE]
             self._split(taken)
             for node in taken:
@@ -180,14 +179,14 @@ class CutSearch:
                 self.hard.update((number, parts[number]) for number in left)
                 self.open = [node for node in self.open if node.part not in left]
         kept = 1 - sum(2.0**-node.depth for node in self.hard.values())
-        return not self.open and not self.stuck and kept > WORTHWHILE
+        return not self.open and kept > WORTHWHILE
 
     def run(self, over: Callable[[], bool], most: int, depth: int | None = None) -> None:
-        """Split nodes until none is open, one is stuck, ``over()``, or there are ``most`` nodes.
+        """Split nodes until none is open, ``over()``, or there are ``most`` nodes.
 
         With a ``depth``, only nodes above it are split.
         """
-        while not self.stuck and self.count < most and not over():
+        while self.count < most and not over():
             places = [i for i, node in enumerate(self.open) if depth is None or node.depth < depth][-AT_ONCE:]
             if not places:
                 break
@@ -196,14 +195,17 @@ class CutSearch:
 
     def _split(self, nodes: list[Open]) -> None:
         """Replace nodes by their children, those that are proved left out."""
+        if not nodes:
+            return
         batch = _Batch.of(nodes)
         cost = self._cost(batch)
+        able = (cost > 0).any(axis=1)
+        if not able.all():  # better multipliers may still prove what has nothing left to split
+            self.hard.update((node.number, node) for node, can in zip(nodes, able) if not can)
+            self._split([node for node, can in zip(nodes, able) if can])
+            return
         some = np.argpartition(-cost, min(TRIED, cost.shape[1] - 1), axis=1)[:, :TRIED]
         usable = np.take_along_axis(cost, some, axis=1) > 0
-        if not usable.any(axis=1).all():
-            self.open += nodes
-            self.stuck = True
-            return
         relu = self._choose(batch, cost, some, usable)
         multipliers, factors, _ = self._line(batch, np.arange(len(nodes)), relu)
         children: list[Open] = []

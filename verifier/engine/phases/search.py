@@ -17,6 +17,7 @@ from verifier.engine.phases.node import Neuron, Node
 from verifier.engine.phases.tree import PhaseTree
 
 CUT_AGAIN = 3  # splits after which a zonotope is tried again where it was hopeless; never, if it was at the root
+LAST_STEPS = 40  # of ascent at a node that cannot be split further
 AT_ONCE = 4  # nodes split together, where none is heavy
 
 
@@ -271,6 +272,8 @@ class PhaseSearch:
         target, left = self.bounding.target, []
         for node, columns, proofs in zip(nodes, inherited, self.bounding.conclude(nodes, steps)):
             columns = self.tree.frame(node, columns)
+            if len(node.pending) and not node.empty and not node.candidates:  # nothing else is left to be tried
+                proofs = [*proofs, *self.bounding.conclude([node], LAST_STEPS)[0]]
             for case, final in proofs:
                 self.tree.proof(node, case, final, int(target.first[case]), columns)
             if node.empty or not len(node.pending):
