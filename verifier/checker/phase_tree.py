@@ -14,8 +14,8 @@ The chunk is ``count, case...`` and then, in preorder, nodes. A node is any numb
   the case, a float32 weight per row, a slope per column (a word, in steps of 1/65535), a float32 multiplier per split
   on the path; then the number of nodes of its tree (high word first), for each node in preorder 0 if it is a leaf,
   65535 if it is an open one, or 1 + the column that is split; and for each split in the same order two multipliers (the
-  upper half of a float32 each), for the side <= 0 and the side >= 0. For every open leaf of a node's items there follows,
-  after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case.
+  upper half of a float32 each), for the side <= 0 and the side >= 0. For every open leaf of a node's items there
+  follows, after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case.
 * ``RELU layer neuron`` (ending): two nodes follow, for the neuron's argument <= 0 and >= 0.
 * ``END``: nothing is left to prove. ``EMPTY``: the bounds show that the region holds no input.
 
