@@ -44,6 +44,7 @@ CUT_OPEN = 65535  # the word of an open leaf
 LEAF, OPEN = -1, -2
 MOST_SPLITS = 2000  # on one path
 MOST_NODES = 1 << 21  # of one tree, together with their items; bounds memory
+MOST_CUTS = 1 << 23  # nodes of its trees in zonotopes
 LARGEST_MULTIPLIER = 1e30
 
 
@@ -200,7 +201,7 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
     if not cases or len(set(cases)) != len(cases) or max(cases) >= len(rows):
         raise CheckError("a phase tree is about no case, one that does not exist, or one twice")
     nodes: list[Node] = []
-    ends = held = 0
+    ends = held = cut = 0
     path: list[Split] = []
     # Waiting: how much of the path is the parent's, the parent, the splits below it, columns, the parent's item.
     waiting: list[tuple[int, int, tuple[Split, ...], Ints, int | None]] = []
@@ -227,7 +228,9 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
                 below += [(splits, columns, len(items)) for splits in _open_paths(cuts, columns)]
                 items.append(cuts)
                 ends += 1
-                held += len(cuts.column)
+                cut += len(cuts.column)
+                if cut > MOST_CUTS:
+                    raise CheckError(f"a phase tree has more than {MOST_CUTS} nodes in zonotopes")
             held += 1
             _check_size(held)
         held += 1

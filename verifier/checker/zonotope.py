@@ -31,7 +31,7 @@ Flags = NDArray[np.bool_]
 
 CELLS_AT_ONCE = 1 << 22  # of one coefficient matrix; bounds memory, not results
 NODES_AT_ONCE, COEFFICIENTS_AT_ONCE = 256, 1 << 19  # of a tree; bounds memory, not results
-LARGEST = 1 << 28  # coefficients kept of one zonotope; bounds memory
+LARGEST = 1 << 26  # coefficients kept of one zonotope; bounds memory
 
 Ranges = dict[int, tuple[Floats, Floats]]  # by ReLU node: lower and upper (1, n) of its argument
 

@@ -41,6 +41,7 @@ MOVED = 0.01  # of its range: a bound that has moved by less moves no later ones
 NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to be hoped to make it so
 DEPENDS = 1e-30  # what a relaxed neuron costs a bound at least, if the bound depends on it
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
+LARGEST_ZONOTOPE = 1 << 25  # coefficients
 PRECISION = 4e-6  # of a row's size in a zonotope: what float32 may have made of it
 Ascend = Callable[..., Duals]
 
@@ -353,8 +354,11 @@ class Bounding:
     def cuts(self, node: Node) -> Iterator[tuple[int, Cut]]:
         """For each open case of a node its place and the search by splits in the node's zonotope, not begun yet.
 
-        The case that is farthest from a proof comes first.
+        The case that is farthest from a proof comes first; none comes where the zonotope would be too large.
         """
+        unstable = sum(len(node.unstable(k)) for k in range(len(node.lower)))
+        if unstable * (len(self.mid) + unstable) > LARGEST_ZONOTOPE:
+            return
         for batch, o, p, duals in self._final_rows([node], [node.final]):
             frame, drawn = batch.lines(o)
             bound, _, chosen = backward(self.network, self.layer, frame, drawn, duals, np)

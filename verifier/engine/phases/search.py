@@ -13,7 +13,7 @@ from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, OutOfTime, Target
 from verifier.engine.phases.branching import Experience, best
 from verifier.engine.phases.cutting import Path
-from verifier.engine.phases.node import Neuron, Node
+from verifier.engine.phases.node import FinalDuals, Neuron, Node
 from verifier.engine.phases.tree import PhaseTree
 
 CUT_AGAIN = 3  # splits after which a zonotope is tried again where it was hopeless; never, if it was at the root
@@ -206,7 +206,8 @@ class PhaseSearch:
             left = np.setdiff1d(np.arange(len(node.pending)), done)
             node.final, node.pending = node.final[left], node.pending[left]
             node.share -= taken
-            self.bounding.conclude([node], 0)  # what it shows now
+            [proofs] = self.bounding.conclude([node], 0)  # what it shows now
+            self._record(node, proofs, columns)
         if len(node.pending):
             return False
         self._close(node)
@@ -226,6 +227,10 @@ class PhaseSearch:
         child.bound, child.point, child.worst = node.bound, node.point, int(child.pending[0])
         self.columns[child.number] = self.columns[node.number]
         return child
+
+    def _record(self, node: Node, proofs: list[tuple[int, FinalDuals]], columns: np.ndarray) -> None:
+        for case, final in proofs:
+            self.tree.proof(node, case, final, int(self.bounding.target.first[case]), columns)
 
     def _close(self, node: Node) -> None:
         self.tree.close(node)
@@ -269,13 +274,12 @@ class PhaseSearch:
 
     def _settle(self, nodes: list[Node], inherited: list[np.ndarray], steps: int) -> None:
         """Bound the final rows of new nodes, record what is proved, and queue the rest, nearest to a proof last."""
-        target, left = self.bounding.target, []
+        left = []
         for node, columns, proofs in zip(nodes, inherited, self.bounding.conclude(nodes, steps)):
             columns = self.tree.frame(node, columns)
             if len(node.pending) and not node.empty and not node.candidates:  # nothing else is left to be tried
                 proofs = [*proofs, *self.bounding.conclude([node], LAST_STEPS)[0]]
-            for case, final in proofs:
-                self.tree.proof(node, case, final, int(target.first[case]), columns)
+            self._record(node, proofs, columns)
             if node.empty or not len(node.pending):
                 self._close(node)
                 continue
