@@ -33,12 +33,15 @@ from tests.checker.phase_words import (
     split,
     zonotope,
 )
+from verifier.checker import zonotope as checker_zonotope
 from verifier.checker.__main__ import exact_verdict_on, main
+from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source, Witness, read_evidence, read_source
 from verifier.checker.errors import CheckError
-from verifier.checker.network import Affine, Dense, Input, Network
+from verifier.checker.network import Affine, Dense, Input, Network, Relu
 from verifier.checker.phase_tree import MOST_SPLITS, read_phase_tree
+from verifier.checker.phases import PhaseProver
 from verifier.checker.tree import CLIP, LEAF, REF, SPLIT
 from verifier.checker.vnnlib import read_query
 from verifier.checker.witness import refute
@@ -101,6 +104,44 @@ def test_a_wide_phase_tree_is_refused_before_it_fills_memory(monkeypatch: pytest
 def phase_tree(words: Sequence[int]):
     """Read with ReLU layers of 3 and 2 neurons, and cases of one row and of two."""
     return read_phase_tree(np.array(words, dtype=np.uint16), [3, 2], [1, 2])
+
+
+def test_open_leaves_below_many_splits_are_counted_before_their_paths_are_made() -> None:
+    """A comb of 1900 splits and 2^13 open leaves below it: 80 kB that stand for 16 million splits."""
+    comb, depth = 1900, 13
+    order: list[int] = [1] * comb
+    stack = [depth]
+    while stack:
+        level = stack.pop()
+        order.append(1 if level else OPEN)
+        stack += [level - 1] * 2 if level else []
+    order += [CLOSED] * comb
+    splits = sum(word == 1 for word in order)
+    cut = [ZONOTOPE, 0, *float32(1), 0, len(order) >> 16, len(order) & 0xFFFF, *order, *[0] * (2 * splits)]
+    with pytest.raises(CheckError, match="splits above open leaves"):
+        read_phase_tree(
+            np.array(chunk([0], frame([(0, 0)]), cut, [END] * (1 + 2**depth)), dtype=np.uint16), [2, 2], [1]
+        )
+
+
+def test_the_forms_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With room for a few forms a tree is walked depth first, and what is found is the same."""
+    nodes = (Input(1), Affine(((0, Dense(np.ones((6, 1)))),), np.zeros(6)), Relu(1))
+    network = Network((*nodes, Affine(((2, Dense(np.ones((1, 6)))),), np.zeros(1))), (1, 6, 6, 1))
+
+    def tree(depth: int) -> Cut | int:
+        return Cut(depth, (0.0, 0.0), tree(depth - 1), tree(depth - 1)) if depth >= 0 else CLOSED
+
+    columns = [(0, i) for i in range(6)]
+    cut = zonotope(0, [1], [32768] * 6, tree(5))
+    phases = read_phase_tree(np.array(chunk([0], frame(columns), cut, [END]), dtype=np.uint16), [6], [1])
+    for threshold, accepted in ((-7.0, True), (-5.0, False)):
+        rows = Rows(np.zeros((1, 1)), np.ones((1, 1)), np.array([-threshold]))
+        for room in (1, 1 << 23):
+            monkeypatch.setattr(checker_zonotope, "COEFFICIENTS_AT_ONCE", room)
+            boxes = Boxes.of(-np.ones((1, 1)), np.ones((1, 1)))
+            refused = PhaseProver(Bounder(network), phases, [rows], boxes).prove(0, phases.ends)
+            assert (refused == []) == accepted
 
 
 GOOD_FRAME = frame([(0, 1), (1, 0)], Refined(1, [1, 0], False, [[3]] * 4, [[]] * 4))

@@ -203,7 +203,7 @@ def test_parts_prove_the_whole_together(parts: int) -> None:
         bad = list(good)
         bad[at + 2 : at + 4] = float32(0.0)
         assert positions(checker_of(*cases).check(certificate(3, bad), None, parts)) == [at]
-    for node in (node for node in tree.nodes if node.ended):
+    for node in (node for node in tree.nodes if node.end >= 0):
         end = node.items[-1].position + len(leaf([0, 0], 0)) - 1
         bad = [*good[:end], EMPTY, *good[end + 1 :]]
         assert positions(checker_of(*cases).check(certificate(3, bad), None, parts)) == [node.position]
@@ -250,14 +250,22 @@ def test_false_claims_and_wrong_multipliers_in_a_zonotope_are_refused(judge: Jud
     assert not verdict(-QUARTER, in_zonotope(above=(1.0, 0.0))).accepted
 
 
-def test_a_column_that_is_stable_cannot_be_split(judge: Judge) -> None:
-    """On [1/2, 1] the first neuron is active; there is no symbol for it."""
+def test_a_column_may_be_stable(judge: Judge) -> None:
+    """On [1/2, 1] the first neuron is active and the second is not; a wrong slope costs, splits make good for it."""
     checker = checker_of(case(row(-QUARTER), lower=Fraction(1, 2)))
-    good = chunk([0], frame(NEURONS), zonotope(0, [1], MIDDLE, 0), [END])
-    assert judge(checker, certificate(1, good)).accepted
-    assert not judge(
-        checker, certificate(1, chunk([0], frame(NEURONS), zonotope(0, [1], MIDDLE, in_zonotope()), [END]))
-    ).accepted
+    for slopes, tree, accepted in (
+        ([65535, 0], 0, True),
+        ([0, 0], 0, False),
+        ([65535, 65535], 0, False),
+        ([65535, 65535], in_zonotope(), True),
+        (MIDDLE, in_zonotope(), True),
+    ):
+        chunk_words = chunk([0], frame(NEURONS), zonotope(0, [1], slopes, tree), [END])
+        assert judge(checker, certificate(1, chunk_words)).accepted == accepted
+    false = checker_of(case(row(Fraction(2)), lower=Fraction(1, 2)))
+    for slopes in ([65535, 0], [0, 0], MIDDLE):
+        chunk_words = chunk([0], frame(NEURONS), zonotope(0, [1], slopes, in_zonotope()), [END])
+        assert not judge(false, certificate(1, chunk_words)).accepted
 
 
 def test_the_multipliers_of_the_splits_above_count(judge: Judge) -> None:

@@ -46,10 +46,12 @@ class _Walk:
         refused = []
         everything = frozenset(range(len(self.cases)))
         splits: tuple[Split, ...] = ()
-        stack = [(0, splits, dict(self.relaxation.ranges), self.root_frame, everything)]
+        stack = [(0, splits, splits, dict(self.relaxation.ranges), self.root_frame, everything)]
         while stack:
-            at, splits, ranges, frame, pending = stack.pop()
-            node = self.tree.nodes[at]
+            at, above, new, ranges, frame, pending = stack.pop()
+            node, splits = self.tree.nodes[at], (*above, *new)
+            for split in new:
+                ranges = self._half(ranges, *split)
             within: dict[int | None, tuple[dict[int, Range], Frame | None, frozenset[int]]] = {}
             for number, item in enumerate(node.items):
                 if isinstance(item, Frame):
@@ -67,11 +69,8 @@ class _Walk:
                 pending = pending - {item.case}
             within[None] = ranges, frame, pending
             for child in reversed(node.children):
-                below, its_frame, left = within[child.item]
-                for split in child.splits:
-                    below = self._half(below, *split)
-                stack.append((child.at, (*splits, *child.splits), below, its_frame, left))
-            if node.ended and (not _is_empty(ranges) if node.empty else pending):
+                stack.append((child.at, splits, child.splits, *within[child.item]))
+            if node.end >= 0 and (not _is_empty(ranges) if node.empty else pending):
                 refused.append(node.position)
         return refused
 

@@ -18,20 +18,18 @@ Columns = Sequence[tuple[int, int]]  # ReLU, by its ordinal, and neuron
 
 @dataclass(frozen=True)
 class _Form:
-    """``value = coefs . e + constant +- remainder`` for some e in [-1, 1]^N, the same for all values."""
+    """``value = coefs . e + constant`` for some e in [-1, 1]^N, the same for all values."""
 
     coefs: list[Fraction]
     constant: Fraction
-    remainder: Fraction
 
     def plus(self, factor: Fraction, other: _Form) -> _Form:
         coefs = [a + factor * b for a, b in zip(self.coefs, other.coefs, strict=True)]
-        remainder = self.remainder + abs(factor) * other.remainder
-        return _Form(coefs, self.constant + factor * other.constant, remainder)
+        return _Form(coefs, self.constant + factor * other.constant)
 
     @property
     def least(self) -> Fraction:
-        return self.constant - self.remainder - sum(map(abs, self.coefs))
+        return self.constant - sum(map(abs, self.coefs))
 
 
 class ExactZonotope:
@@ -47,46 +45,46 @@ class ExactZonotope:
         nodes, sizes = relaxation.network.nodes, relaxation.network.sizes
         self.relus = [k for k, node in enumerate(nodes) if isinstance(node, Relu)]
         self.inputs = sizes[0]
-        self.symbols = self.inputs + len(columns)
-        self.slope: dict[tuple[int, int], Fraction] = {}  # of the columns with a symbol
-        self.half: dict[tuple[int, int], Fraction] = {}
+        named = self.inputs + len(columns)
+        self.bands: dict[tuple[int, int], tuple[Fraction, Fraction, Fraction]] = {}  # of columns: slope, center, half
         hints = dict(zip(columns, map(Fraction, slopes), strict=True))
         symbol = {column: self.inputs + i for i, column in enumerate(columns)}
+        # Unstable ReLUs without a column get symbols, too: nothing is said about them, but they lie in [-1, 1].
+        nameless = [
+            (ordinal, n)
+            for ordinal, k in enumerate(self.relus)
+            for n, (l, u) in enumerate(zip(*ranges[k], strict=True))
+            if l < 0 < u and (ordinal, n) not in symbol
+        ]
+        symbol |= {pair: named + i for i, pair in enumerate(nameless)}
+        self.symbols = named + len(nameless)
         rad = relaxation.rad.fractions()
         diagonal = [[rad[i] if i == j else Fraction(0) for j in range(self.inputs)] for i in range(self.symbols)]
         self.coefs, self.constants = {0: _matrix(diagonal)}, {0: relaxation.mid}
-        self.remainders = {0: zeros(self.inputs)}
         for k, node in enumerate(nodes):
             if isinstance(node, Affine):
                 self.coefs[k], self.constants[k] = zeros(self.symbols, sizes[k]), relaxation.bias[k]
-                self.remainders[k] = zeros(sizes[k])
                 for parent, m in relaxation.maps[k]:
                     self.coefs[k] += m.push(self.coefs[parent])
                     self.constants[k] += m.push(self.constants[parent])
-                    self.remainders[k] += abs(m).push(self.remainders[parent])
             elif isinstance(node, Relu):
                 ordinal = self.relus.index(k)
-                slope, half = lines_on(*ranges[k]).slope.fractions(), [Fraction(0)] * sizes[k]
+                slope, center = lines_on(*ranges[k]).slope.fractions(), [Fraction(0)] * sizes[k]
                 fresh = [[Fraction(0)] * sizes[k] for _ in range(self.symbols)]
-                rest = [Fraction(0)] * sizes[k]
                 for n, (l, u) in enumerate(zip(*ranges[k], strict=True)):
-                    if l < 0 < u:
-                        slope[n] = hints.get((ordinal, n), slope[n])
-                        half[n] = max(-slope[n] * l, (1 - slope[n]) * u) / 2
-                        if (ordinal, n) in symbol:
-                            fresh[symbol[ordinal, n]][n] = half[n]
-                            self.slope[ordinal, n], self.half[ordinal, n] = slope[n], half[n]
-                        else:
-                            rest[n] = half[n]
+                    slope[n] = hints.get((ordinal, n), slope[n])
+                    center[n], half = _between(slope[n], l, u)
+                    if (ordinal, n) in symbol:
+                        fresh[symbol[ordinal, n]][n] = half
+                        self.bands[ordinal, n] = slope[n], center[n], half
                 s, of = Exact.of(slope), node.parent
                 self.coefs[k] = self.coefs[of] * s + _matrix(fresh)
-                self.constants[k] = self.constants[of] * s + Exact.of(half)
-                self.remainders[k] = self.remainders[of] * s + Exact.of(rest)
+                self.constants[k] = self.constants[of] * s + Exact.of(center)
         self.arguments = [nodes[k].parent for k in self.relus]  # type: ignore[union-attr]
 
     def proves(self, row: QueryRow, columns: Columns, splits: Sequence[Split], cuts: Cuts) -> bool:
         """Whether the row is > 0 at every leaf but open ones, in the region that has these splits."""
-        form = _Form([Fraction(0)] * self.symbols, row.constant, Fraction(0))
+        form = _Form([Fraction(0)] * self.symbols, row.constant)
         last = len(self.coefs) - 1
         for node, terms in ((0, row.x), (last, row.y)):
             for i, value in terms.items():
@@ -101,22 +99,26 @@ class ExactZonotope:
                 if at == LEAF and not form.least > 0:
                     return False
                 continue
-            if columns[at] not in self.slope:
-                return False
             ordinal, n = columns[at]
-            z, slope, half = self._form(self.arguments[ordinal], n), self.slope[columns[at]], self.half[columns[at]]
-            q, symbol = form.coefs[self.inputs + at] / half, self.inputs + at
+            z, symbol = self._form(self.arguments[ordinal], n), self.inputs + at
+            slope, center, half = self.bands[columns[at]]
+            q = form.coefs[symbol] / half if half else Fraction(0)
             coefs = [*form.coefs[:symbol], Fraction(0), *form.coefs[symbol + 1 :]]
-            without = _Form(coefs, form.constant - q * half, form.remainder)
+            without = _Form(coefs, form.constant - q * center)
             below, above = Fraction(float(cuts.below[node])), Fraction(float(cuts.above[node]))
             waiting.append((node + 1, without.plus(-q * slope + below, z)))
             waiting.append((int(cuts.second[node]), without.plus(q * (1 - slope) - above, z)))
         return True
 
     def _form(self, node: int, place: int) -> _Form:
-        coefs = self.coefs[node][:, place].fractions()
-        [constant], [remainder] = (part[node][[place]].fractions() for part in (self.constants, self.remainders))
-        return _Form(coefs, constant, remainder)
+        coefs, [constant] = self.coefs[node][:, place].fractions(), self.constants[node][[place]].fractions()
+        return _Form(coefs, constant)
+
+
+def _between(slope: Fraction, l: Fraction, u: Fraction) -> tuple[Fraction, Fraction]:
+    """Middle and half width of the values of ``relu(z) - slope z`` for z in [l, u]."""
+    values = [max(z, Fraction(0)) - slope * z for z in (l, u, *([Fraction(0)] if l < 0 < u else []))]
+    return (max(values) + min(values)) / 2, (max(values) - min(values)) / 2
 
 
 def _matrix(rows: list[list[Fraction]]) -> Exact:

@@ -25,6 +25,7 @@ coverage follows from the grammar.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -45,6 +46,7 @@ LEAF, OPEN = -1, -2
 MOST_SPLITS = 2000  # on one path
 MOST_NODES = 1 << 21  # of one tree, together with their items; bounds memory
 MOST_CUTS = 1 << 23  # nodes of its trees in zonotopes
+MOST_STEPS = 1 << 21  # splits above open leaves of these, added up
 LARGEST_MULTIPLIER = 1e30
 
 
@@ -134,7 +136,7 @@ class Child(NamedTuple):
 
 @dataclass(slots=True)
 class Node:
-    """``ended`` unless a ReLU is split; then the two sides are the last of ``children``.
+    """``end`` is the number of its ending, -1 if a ReLU is split; then the two sides are the last of ``children``.
 
     ``first_end`` counts the endings, and the items ``Cuts``, before the node, ``last_end`` those up to and including it
     and all below it.
@@ -142,7 +144,7 @@ class Node:
 
     position: int
     items: tuple[Item, ...]
-    ended: bool
+    end: int
     empty: bool
     first_end: int
     last_end: int = 0
@@ -201,7 +203,7 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
     if not cases or len(set(cases)) != len(cases) or max(cases) >= len(rows):
         raise CheckError("a phase tree is about no case, one that does not exist, or one twice")
     nodes: list[Node] = []
-    ends = held = cut = 0
+    ends = held = cut = steps = 0
     path: list[Split] = []
     # Waiting: how much of the path is the parent's, the parent, the splits below it, columns, the parent's item.
     waiting: list[tuple[int, int, tuple[Split, ...], Ints, int | None]] = []
@@ -224,18 +226,20 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
             elif word == PROOF:
                 items.append(_proof(reader, cases, rows, len(columns), len(path)))
             else:
-                cuts = _cuts(reader, cases, rows, len(columns), len(path), ends)
-                below += [(splits, columns, len(items)) for splits in _open_paths(cuts, columns)]
+                cuts = _cuts(reader, cases, rows, len(columns), len(path), ends, MOST_CUTS - cut)
+                for splits in _open_paths(cuts, columns):
+                    steps += len(splits)
+                    if steps > MOST_STEPS:
+                        raise CheckError(f"a phase tree has more than {MOST_STEPS} splits above open leaves")
+                    below.append((splits, columns, len(items)))
                 items.append(cuts)
                 ends += 1
                 cut += len(cuts.column)
-                if cut > MOST_CUTS:
-                    raise CheckError(f"a phase tree has more than {MOST_CUTS} nodes in zonotopes")
             held += 1
             _check_size(held)
         held += 1
         _check_size(held)
-        node = Node(position, tuple(items), word != RELU, word == EMPTY, first_end)
+        node = Node(position, tuple(items), -1 if word == RELU else ends, word == EMPTY, first_end)
         nodes.append(node)
         if word == RELU:
             layer, neuron = reader.one(), reader.one()
@@ -297,11 +301,15 @@ def _proof(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: in
     return Proof(position, case, weights, slopes, reader.floats(splits))
 
 
-def _cuts(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int, number: int) -> Cuts:
+def _cuts(
+    reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int, number: int, most: int
+) -> Cuts:
     position, case = reader.at - 1, _case(reader, cases)
     weights = reader.floats(rows[cases[case]])
     slopes, multipliers = reader.take(columns) / 65535.0, reader.floats(splits)
     count = reader.one() << 16 | reader.one()
+    if count > most:
+        raise CheckError(f"a phase tree has more than {MOST_CUTS} nodes in zonotopes")
     column = reader.take(count).astype(np.int64) - 1
     column[column == CUT_OPEN - 1] = OPEN
     inner = np.flatnonzero(column >= 0)
@@ -333,22 +341,24 @@ def _seconds(column: Ints, position: int) -> Ints:
     return second
 
 
-def _open_paths(cuts: Cuts, columns: Ints) -> list[tuple[Split, ...]]:
+def _open_paths(cuts: Cuts, columns: Ints) -> Iterator[tuple[Split, ...]]:
     """The splits above each open leaf, in preorder."""
     if not (cuts.column == OPEN).any():
-        return []
-    found: list[tuple[Split, ...]] = []
-    waiting: list[tuple[int, tuple[Split, ...]]] = [(0, ())]
+        return
+    path: list[Split] = []
+    waiting = [(0, 0, 0)]  # node, its depth, the sign of the split above it
+    above = np.zeros(MOST_SPLITS + 1, dtype=np.int64)  # columns split on the path
     while waiting:
-        node, path = waiting.pop()
+        node, depth, sign = waiting.pop()
+        if depth:
+            layer, neuron = columns[above[depth - 1]].tolist()
+            path[depth - 1 :] = [(layer, neuron, sign)]
         column = int(cuts.column[node])
         if column == OPEN:
-            found.append(path)
+            yield tuple(path[:depth])
         elif column >= 0:
-            layer, neuron = columns[column].tolist()
-            waiting.append((int(cuts.second[node]), (*path, (layer, neuron, 1))))
-            waiting.append((node + 1, (*path, (layer, neuron, -1))))
-    return found
+            above[depth] = column
+            waiting += [(int(cuts.second[node]), depth + 1, 1), (node + 1, depth + 1, -1)]
 
 
 def _check(neurons: Ints, widths: list[int]) -> None:

@@ -45,14 +45,19 @@ class _Region:
     def empty(self) -> bool:
         return any((l > u).any() for l, u in self.ranges.values())
 
-    def half(self, relu: int, split: Split) -> _Region:
-        _, neuron, sign = split
-        lower, upper = (part.copy() for part in self.ranges[relu])
-        if sign > 0:
-            lower[0, neuron] = max(lower[0, neuron], 0.0)
-        else:
-            upper[0, neuron] = min(upper[0, neuron], 0.0)
-        return replace(self, splits=(*self.splits, split), ranges={**self.ranges, relu: (lower, upper)})
+    def part(self, relus: list[int], splits: tuple[Split, ...]) -> _Region:
+        """Where these splits hold, too. ``relus`` are the nodes of the ReLUs."""
+        ranges = dict(self.ranges)
+        for relu in {relus[layer] for layer, _, _ in splits}:
+            lower, upper = ranges[relu]
+            ranges[relu] = lower.copy(), upper.copy()
+        for layer, neuron, sign in splits:
+            lower, upper = ranges[relus[layer]]
+            if sign > 0:
+                lower[0, neuron] = max(lower[0, neuron], 0.0)
+            else:
+                upper[0, neuron] = min(upper[0, neuron], 0.0)
+        return replace(self, splits=self.splits + splits, ranges=ranges)
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,8 @@ class PhaseProver:
                 node = self.tree.nodes[at]
                 if node.last_end <= first_end or node.first_end >= last_end:
                     continue
-                for split in splits:  # not before the node's turn: waiting nodes then share their ranges
-                    region = region.half(self.relus[split[0]], split)
+                if splits:  # not before the node's turn: waiting nodes then share their ranges
+                    region = region.part(self.relus, splits)
                 within: dict[int | None, _Region] = {}  # by item, where splits in a zonotope were made
                 for number, item in enumerate(node.items):
                     if isinstance(item, Frame):
@@ -113,7 +118,8 @@ class PhaseProver:
                     region = replace(region, pending=region.pending - {item.case})
                 within[None] = region
                 stack += [(child.at, within[child.item], child.splits) for child in reversed(node.children)]
-                if node.ended and (region.pending if not node.empty else not (region.empty and self.within_caps)):
+                proved = (region.empty and self.within_caps) if node.empty else not region.pending
+                if first_end <= node.end < last_end and not proved:
                     self.refused.append(node.position)
             self._settle()
         return self.refused

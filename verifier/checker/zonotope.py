@@ -1,9 +1,9 @@
 """Rule R3: one zonotope that encloses a region, and a tree of splits in it, each node of which costs one row.
 
 The zonotope gives every value an affine form in symbols that lie in [-1, 1]: one for each input, and a fresh one for
-each unstable ReLU that has a slope, ``relu(z) = s z + h + h e`` with ``2 h >= max(-s l, (1 - s) u)``.
+each ReLU that has a slope, ``relu(z) = s z + c + h e``, where ``c -+ h`` enclose ``relu(z) - s z`` on the range of z.
 
-Lemma R3. Where ``z >= 0`` (``<= 0``) such a ReLU is ``p z`` with p = 1 (0), so there ``h e = (p - s) z - h``: its
+Lemma R3. Where ``z >= 0`` (``<= 0``) such a ReLU is ``p z`` with p = 1 (0), so there ``h e = (p - s) z - c``: its
 symbol may be replaced wherever it stands, and ``beta z`` (``-beta z``) with beta >= 0 may be taken off. What is left,
 minus the absolute values of its coefficients, bounds the row from below on that side, whatever beta is.
 
@@ -30,7 +30,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 CELLS_AT_ONCE = 1 << 22  # of one coefficient matrix; bounds memory, not results
-NODES_AT_ONCE, COEFFICIENTS_AT_ONCE = 256, 1 << 19  # of a tree; bounds memory, not results
+NODES_AT_ONCE, COEFFICIENTS_AT_ONCE = 256, 1 << 23  # of a tree; bounds memory, not results
 LARGEST = 1 << 26  # coefficients kept of one zonotope; bounds memory
 
 Ranges = dict[int, tuple[Floats, Floats]]  # by ReLU node: lower and upper (1, n) of its argument
@@ -54,12 +54,13 @@ class Forms:
 
 @dataclass(frozen=True)
 class _Band:
-    """``relu(z) = slope z + half (1 + e)`` elementwise, (n,) each; ``half`` is 0 where the ReLU is stable.
+    """``relu(z) = slope z + center + half e`` elementwise, (n,) each, for some e in [-1, 1].
 
     ``symbols`` are those of ``neurons``; where a neuron has none its e may be any. ``size`` bounds |z|.
     """
 
     slope: Floats
+    center: Floats
     half: Floats
     neurons: Ints
     symbols: Ints
@@ -93,22 +94,21 @@ class Zonotope:
         self.inputs = bounder.network.sizes[0]
         self.symbols = self.inputs + len(columns)
         self.gamma = (2 * self.symbols + 64) * U  # L1 for sums over all symbols
-        # Of every column: slope, half height, and whether its ReLU is unstable, so that there is a symbol.
-        self.slope, self.half = np.zeros(len(columns)), np.zeros(len(columns))
-        self.unstable = np.zeros(len(columns), dtype=np.bool_)
+        self.slope = slopes
+        self.center, self.half = np.zeros(len(columns)), np.zeros(len(columns))
         self.bands: dict[int, _Band] = {}
         for ordinal, relu in enumerate(self.relus):
             l, u = (part[0] for part in ranges[relu])
             on = np.flatnonzero(columns[:, 0] == ordinal)
-            on = on[(l[columns[on, 1]] < 0) & (u[columns[on, 1]] > 0)]
-            neurons = columns[on, 1]
-            lines = lines_on(*ranges[relu])
+            neurons, lines = columns[on, 1], lines_on(*ranges[relu])
             slope = lines.slope[0].copy()
             slope[neurons] = slopes[on]
-            top = np.maximum(-slope * l, (1.0 - slope) * u) * (1 + 16 * U) + TINY
-            half = np.where((l < 0) & (u > 0), 0.5 * top, 0.0)
-            self.bands[relu] = _Band(slope, half, neurons, self.inputs + on, lines.size[0])
-            self.slope[on], self.half[on], self.unstable[on] = slope[neurons], half[neurons], True
+            center, half = _between(slope, l, u)
+            exact = (l >= 0) | (u <= 0)  # by the slope 1 or 0, where no other is given
+            exact[neurons] = False
+            center[exact] = half[exact] = 0.0
+            self.bands[relu] = _Band(slope, center, half, neurons, self.inputs + on, lines.size[0])
+            self.center[on], self.half[on] = center[neurons], half[neurons]
 
     def argument(self, ordinal: int) -> int:
         """The node whose values a ReLU reads."""
@@ -117,27 +117,27 @@ class Zonotope:
     def forms(self, nodes: Ints, places: Ints) -> Forms:
         """The forms of values ``places[i]`` of nodes ``nodes[i]``."""
         rows = np.zeros((len(nodes), self.symbols))
-        constant, error = np.zeros(len(nodes)), np.zeros(len(nodes))
-        step = max(1, CELLS_AT_ONCE // max(self.bounder.network.sizes))
+        constant, error, size = np.zeros(len(nodes)), np.zeros(len(nodes)), np.zeros(len(nodes))
+        step = max(1, CELLS_AT_ONCE // max(self.symbols, *self.bounder.network.sizes))
         for node in np.unique(nodes).tolist():
             here = np.flatnonzero(nodes == node)
             for at in range(0, len(here), step):
                 some = here[at : at + step]
-                rows[some], constant[some], error[some] = self._backward(node, places[some])
-        size = (np.abs(rows).sum(axis=1) + np.abs(constant)) * (1 + 4 * self.gamma)
-        return Forms(rows, constant, error, size)
+                unit = np.zeros((len(some), self.bounder.network.sizes[node]))
+                unit[np.arange(len(some)), places[some]] = 1.0
+                found, constant[some], error[some] = self.backward({node: unit}, np.zeros(len(some)))
+                size[some] = np.abs(found).sum(axis=1)
+                rows[some] = found
+        return Forms(rows, constant, error, (size + np.abs(constant)) * (1 + 4 * self.gamma))
 
-    def _backward(self, node: int, places: Ints) -> tuple[Floats, Floats, Floats]:
-        """Coefficients on the symbols (m, N), constants and errors of values of one node.
+    def backward(self, coefs: dict[int, Floats], constant: Floats) -> tuple[Floats, Floats, Floats]:
+        """Coefficients on the symbols (m, N), constants and errors of rows ``sum of coefs[node] . value + constant``.
 
-        Invariant: value = sum over nodes of coefs[node] . value(node) + rows . e + constant, up to ``error``.
+        Invariant: row = sum over nodes of coefs[node] . value(node) + rows . e + constant, up to ``error``.
         """
-        network, gamma, count = self.bounder.network, self.bounder.gamma, len(places)
-        unit = np.zeros((count, network.sizes[node]))
-        unit[np.arange(count), places] = 1.0
-        coefs = {node: unit}
-        rows, constant, error = np.zeros((count, self.symbols)), np.zeros(count), np.zeros(count)
-        for k in range(node, 0, -1):
+        network, gamma = self.bounder.network, self.bounder.gamma
+        rows, error = np.zeros((len(constant), self.symbols)), 4 * U * np.abs(constant)
+        for k in range(max(coefs), 0, -1):
             if k not in coefs:
                 continue
             a = coefs.pop(k)
@@ -149,7 +149,7 @@ class Zonotope:
                 case Relu(parent):
                     band = self.bands[k]
                     error = error + 4 * gamma * (np.abs(a) @ band.size) + (np.abs(a) @ band.unnamed) * (1 + 4 * gamma)
-                    constant = constant + a @ band.half
+                    constant = constant + a @ band.center
                     rows[:, band.symbols] = a[:, band.neurons] * band.half[band.neurons]
                     parts = [(parent, a * band.slope)]
                 case _:
@@ -178,56 +178,77 @@ class Walk:
         Callers silence NumPy's warnings; overflow and NaN never prove anything.
         """
         zonotope, weights = self.zonotope, self.cuts.weights
-        last = len(zonotope.bounder.network.nodes) - 1
-        named = [(k, n) for k, n, _ in self.splits] + [(k, n) for k, n in zonotope.columns[self.used].tolist()]
-        x, y = weights @ rows.x, weights @ rows.y
-        on_x, on_y = np.flatnonzero(x), np.flatnonzero(y)
-        nodes = [0] * len(on_x) + [last] * len(on_y) + [zonotope.argument(k) for k, _ in named]
-        places = np.concatenate([on_x, on_y, np.array([n for _, n in named], dtype=np.int64)])
-        if not zonotope.unstable[self.used].all() or len(nodes) * zonotope.symbols > LARGEST:
+        sizes, last = zonotope.bounder.network.sizes, len(zonotope.bounder.network.nodes) - 1
+        if len(self.used) * zonotope.symbols > LARGEST:
             return False
-        forms = zonotope.forms(np.array(nodes, dtype=np.int64), places)
-        signs = np.array([sign for _, _, sign in self.splits], dtype=np.float64)
-        coefs = np.concatenate([x[on_x], y[on_y], -signs * self.cuts.multipliers])
-        top, cut = forms[: len(coefs)], forms[len(coefs) :]
-        # Adding up rows rounds, and cancellation between them must not hide it: it is charged to their magnitudes.
+        coefs = {last: (weights @ rows.y)[None]}
+        coefs[0] = coefs.get(0, 0.0) + (weights @ rows.x)[None]
+        # Combining rounds; cancellation, also with multipliers, must not hide that: it is charged to the magnitudes.
         of_x, of_y = zonotope.sizes[0].max(axis=0), zonotope.sizes[last].max(axis=0)
         magnitude = weights @ (np.abs(rows.constant) + np.abs(rows.y) @ of_y + np.abs(rows.x) @ of_x)
-        magnitude = magnitude + np.abs(coefs) @ top.size
-        gamma = zonotope.bounder.gamma + (2 * (len(coefs) + len(weights)) + 64) * U
-        error = (np.abs(coefs) @ top.error + 8 * gamma * magnitude) * (1 + 8 * gamma) + TINY
-        constant = weights @ rows.constant + coefs @ top.constant
-        return self._descend(cut, coefs @ top.rows, float(constant), float(error))
+        for (ordinal, neuron, sign), multiplier in zip(self.splits, self.cuts.multipliers.tolist(), strict=True):
+            node = zonotope.argument(ordinal)
+            part = coefs.setdefault(node, np.zeros((1, sizes[node])))
+            part[0, neuron] -= sign * multiplier
+            magnitude = magnitude + multiplier * zonotope.sizes[node].max(axis=0)[neuron]
+        gamma = zonotope.bounder.gamma + (2 * (len(self.splits) + len(weights)) + 64) * U
+        form, constant, error = zonotope.backward(coefs, (weights @ rows.constant)[None])
+        error = (error + 8 * gamma * magnitude) * (1 + 8 * gamma) + TINY
+        columns = zonotope.columns[self.used]
+        nodes = np.array([zonotope.argument(k) for k in columns[:, 0].tolist()], dtype=np.int64)
+        return self._descend(zonotope.forms(nodes, columns[:, 1]), form, constant, error)
 
-    def _descend(self, cut: Forms, form: Floats, constant: float, error: float) -> bool:
-        """Whether all leaves hold; invariant: row >= form . e + constant - error on the part of the region."""
+    def _descend(self, cut: Forms, form: Floats, constant: Floats, error: Floats) -> bool:
+        """Whether all leaves hold; invariant: row >= form . e + constant - error on the part of the region.
+
+        Arrays are those of one row. Leaves are judged as soon as they are made; what waits is what is to be split.
+        """
         cuts, zonotope = self.cuts, self.zonotope
-        at_once = max(1, min(NODES_AT_ONCE, COEFFICIENTS_AT_ONCE // max(1, zonotope.symbols)))
-        waiting = [(0, form, constant, error)]
+        waiting: list[tuple[int, Floats, float, float]] = []
+
+        def add(node: Ints, form: Floats, constant: Floats, error: Floats) -> bool:
+            """Whether no leaf among the nodes fails; the others wait."""
+            leaf, inner = cuts.column[node] == LEAF, np.flatnonzero(cuts.column[node] >= 0)
+            waiting.extend((int(node[i]), form[i].copy(), float(constant[i]), float(error[i])) for i in inner)
+            total = np.abs(form[leaf]).sum(axis=1)
+            return bool(_positive(constant[leaf], total, error[leaf], zonotope.gamma).all())
+
+        if not add(np.zeros(1, dtype=np.int64), form, constant, error):
+            return False
         while waiting:
-            taken, waiting = waiting[-at_once:], waiting[:-at_once]
+            room = COEFFICIENTS_AT_ONCE // max(1, zonotope.symbols) - len(waiting)  # depth first, where there is none
+            at_once = max(1, min(NODES_AT_ONCE, room))
+            taken = waiting[-at_once:]
+            del waiting[-at_once:]
             node = np.array([t for t, _, _, _ in taken])
             g = np.stack([form for _, form, _, _ in taken])
             k, e = np.array([k for _, _, k, _ in taken]), np.array([e for _, _, _, e in taken])
             total = np.abs(g).sum(axis=1)
-            leaf, inner = cuts.column[node] == LEAF, cuts.column[node] >= 0
-            if not _positive(k[leaf], total[leaf], e[leaf], zonotope.gamma).all():
-                return False
-            node, g, k, e, total = node[inner], g[inner], k[inner], e[inner], total[inner]
             column, rows = cuts.column[node], np.arange(len(node))
             at, symbol = np.searchsorted(self.used, column), zonotope.inputs + column
-            slope, half = zonotope.slope[column], zonotope.half[column]
+            slope, center, half = zonotope.slope[column], zonotope.center[column], zonotope.half[column]
             q = g[rows, symbol] / half
             g[rows, symbol] = 0.0
             for child, beta, sign in ((node + 1, cuts.below[node], -1), (cuts.second[node], cuts.above[node], 1)):
                 tau = q * (float(sign > 0) - slope) - sign * beta
-                forms = g + tau[:, None] * cut.rows[at]
-                constants = k + tau * cut.constant[at] - q * half
-                involved = (np.abs(tau) + np.abs(q) + beta) * (cut.size[at] + cut.error[at] + half)
+                involved = (np.abs(tau) + np.abs(q) + beta) * (cut.size[at] + cut.error[at] + center + half)
                 lost = np.abs(tau) * cut.error[at] + 16 * U * (total + np.abs(k) + involved)
                 errors = (e + lost) * (1 + 16 * U) + TINY
-                waiting += zip(child.tolist(), forms, constants.tolist(), errors.tolist(), strict=True)
+                if not add(child, g + tau[:, None] * cut.rows[at], k + tau * cut.constant[at] - q * center, errors):
+                    return False
         return True
+
+
+def _between(slope: Floats, l: Floats, u: Floats) -> tuple[Floats, Floats]:
+    """Middle and half width of an interval that holds ``relu(z) - slope z`` for all z in [l, u], rounded outward.
+
+    The function is convex: greatest at an end, least at 0 or at the end nearest to it.
+    """
+    at_l, at_u = np.where(l > 0, (1.0 - slope) * l, -slope * l), np.where(u > 0, (1.0 - slope) * u, -slope * u)
+    least = np.where(l > 0, at_l, np.where(u < 0, at_u, 0.0)) * (1 - 16 * U)
+    most = np.maximum(at_l, at_u) * (1 + 16 * U)
+    center = 0.5 * (least + most)
+    return center, np.maximum(most - center, center - least) * (1 + 16 * U) + TINY
 
 
 def _positive(constant: Floats, total: Floats, error: Floats, gamma: float) -> Flags:

@@ -93,7 +93,7 @@ def test_idle_neurons_are_left_out_and_the_others_keep_their_names(tmp_path: Pat
         go_on(cheap)
         split = [(layer, neuron) for layer, neuron, _ in cheap.tree.split.values()]
         assert all(neuron in names[layer] for layer, neuron in split)
-        if judge(one, cheap) == "closed" and split:
+        if judge(one, cheap) == "closed" and cheap.count + cheap.cuts > 3:
             proved_without += left_out > 0
     assert proved_without >= 2
 
