@@ -221,9 +221,20 @@ def test_what_is_broken_above_is_read_when_it_is_whole() -> None:
     halves = [EMPTY], [*proof(1, [0], [1, 2], [3]), END]
     tree = phase_tree(chunk([1, 0], GOOD_FRAME, proof(0, [1, 2], [7, 8]), split(1, 1), *halves))
     assert tree.cases == (1, 0)
-    assert [(node.split, node.empty, node.first_end, node.last_end, node.second) for node in tree.nodes] == [
-        ((1, 1), False, 0, 2, 2), (None, True, 0, 1, 0), (None, False, 1, 2, 0),
+    assert [(node.end, node.empty, node.first_end, node.last_end) for node in tree.nodes] == [
+        (-1, False, 0, 2), (0, True, 0, 1), (1, False, 1, 2),
     ]  # fmt: skip
+    assert tree.nodes[0].children == [(1, ((1, 1, -1),), None), (2, ((1, 1, 1),), None)]
+    assert tree.nodes[1].children == tree.nodes[2].children == []
+
+
+def test_open_leaves_get_nodes_of_their_own_after_the_ending() -> None:
+    cut = Cut(0, (0, 0), OPEN, Cut(1, (0, 0), CLOSED, OPEN))
+    items = proof(0, [1, 2], [7, 8]), zonotope(1, [1], [3, 4], cut)
+    first, second = [*proof(1, [1], [7, 8], [3]), END], [*proof(1, [1], [7, 8], [3, 4]), END]
+    tree = phase_tree(chunk([1, 0], frame([(0, 1), (1, 0)]), *items, [END], first, second))
+    assert tree.nodes[0].children == [(1, ((0, 1, -1),), 2), (2, ((0, 1, 1), (1, 0, 1)), 2)]
+    assert [(node.end, node.first_end, node.last_end) for node in tree.nodes] == [(1, 0, 4), (2, 2, 3), (3, 3, 4)]
 
 
 def test_trees_are_not_unpacked_beyond_their_cap() -> None:
