@@ -115,7 +115,7 @@ class Checker:
         first, last = (tree.ends * part // job.parts for part in (job.part, job.part + 1))
         failures = tuple(Failure(position, job.lower, job.upper) for position in prover.prove(first, last))
         # The margin is 0: a combination of rows says no more than that.
-        return Outcome(failures, (), last - first, 0.0)
+        return Outcome(failures, (), tree.leaves(first, last), 0.0)
 
     def check(self, certificate: Certificate, run: Run | None, parts: int = 1) -> Verdict:
         """Prove every case; ``run`` maps jobs to outcomes (in parallel), one after another when None.

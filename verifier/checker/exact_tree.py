@@ -59,8 +59,8 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
                 if word == REF:
                     stack.append((target, 0, depth + 1, box))
                     continue
-                ends, refused = _phases(checker, certificate, k, target, box, known)
-                leaves, margin = leaves + ends, min(margin, 0.0)
+                new, refused = _phases(checker, certificate, k, target, box, known)
+                leaves, margin = leaves + new, min(margin, 0.0)
                 failures += [(k, target, Failure(position, *_floats(box))) for position in refused]
                 continue
             value, clipped = _bound(checker, case, box)
@@ -94,7 +94,7 @@ def _phases(
     if key in known:
         return 0, known[key]
     known[key] = refused_exactly(network, [checker.cases[each].rows for each in tree.cases], tree, *box)
-    return tree.ends, known[key]
+    return tree.leaves(0, tree.ends), known[key]
 
 
 def _floats(box: Box) -> tuple[Floats, Floats]:

@@ -160,7 +160,14 @@ class PhaseTree:
 
     @property
     def ends(self) -> int:
+        """The number of endings, ``Cuts`` included."""
         return self.nodes[0].last_end
+
+    def leaves(self, first_end: int, last_end: int) -> int:
+        """Leaves among these endings: a tree in a zonotope has many."""
+        items = [item for node in self.nodes for item in node.items if isinstance(item, Cuts)]
+        mine = [np.count_nonzero(item.column == LEAF) for item in items if first_end <= item.number < last_end]
+        return last_end - first_end + int(sum(mine)) - len(mine)
 
 
 class _Reader:

@@ -48,7 +48,8 @@ def judge(one: Asked, search: PhaseSearch) -> str:
             search = search.again(100.0, never)
             verdict = one.float_verdict(search)
         assert verdict.accepted, verdict.reason
-        assert verdict.leaves == read(one, search).ends
+        tree = read(one, search)
+        assert verdict.leaves == tree.leaves(0, tree.ends)
         if verdict.leaves <= AUDITED:
             assert one.exact_verdict(search).accepted
         return "closed"
