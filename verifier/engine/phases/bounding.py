@@ -91,6 +91,8 @@ class Bounding:
         self.over: Callable[[], bool] = _never
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
+        # Trees of dense networks get small by refreshed bounds, those of convolutional ones hardly do.
+        self.dense = all(isinstance(weight, np.ndarray) for layer in network.layers for _, weight in layer.terms)
         sizes = np.cumsum(self.network.widths)
         # Powers of two: a tier that compiles a program for each shape of batch then needs few.
         self.rows_at_once = [1 << max(3, int(CELLS_AT_ONCE // size).bit_length() - 1) for size in sizes]
@@ -126,6 +128,7 @@ class Bounding:
         target = Target(layer, self.target.first)
         slim = type(self)(network, target, self.lower, self.upper, self.caution, self.ascend)
         slim.map, slim.over, slim.least, slim.deep = self.map, self.over, self.least, self.deep
+        slim.dense = self.dense
         return slim, kept
 
     def heavy(self, node: Node) -> bool:

@@ -152,10 +152,10 @@ class CutSearch:
                 stack.append((child + 1, (*path, (relu, 1, values[1]))))
                 stack.append((child, (*path, (relu, -1, values[0]))))
 
-    def close(self, over: Callable[[], bool]) -> bool:
+    def close(self, over: Callable[[], bool], in_parts: bool) -> bool:
         """Close the tree, or all of it but a few ``hard`` nodes; False where that takes too many nodes or too long.
 
-        A tree that is not closed at first is cut into parts, each of which is closed or left.
+        A tree that is not closed at first is cut into parts, if it may be, each of which is closed or left.
         """
         for nodes, least in ((EARLY, AT_LEAST_EARLY), (AT_FIRST, WORTHWHILE)):
             self.run(over, nodes)
@@ -164,6 +164,8 @@ class CutSearch:
             if self.done < least:
                 self.hopeless = True
                 return False
+        if not in_parts:
+            return False
         self.run(over, self.count + MOST_ABOVE, UNIT_DEPTH)
         parts = {node.number: node for node in self.open}
         sizes = dict.fromkeys(parts, 0)

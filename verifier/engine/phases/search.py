@@ -187,10 +187,10 @@ class PhaseSearch:
         columns, done, taken = self.columns[node.number], [], 0.0
         node.cut_from = len(node.splits) + 1
         for place, cut in self.bounding.cuts(node):
-            closed = cut.search.close(self.bounding.over)
+            closed = cut.search.close(self.bounding.over, in_parts=not self.bounding.dense)
             self.cuts += cut.search.count
             if not closed:
-                if cut.search.hopeless:  # the others come along when this one is split
+                if self.bounding.dense or cut.search.hopeless:  # the others come along when this one is split
                     node.cut_from = len(node.splits) + CUT_AGAIN if node.splits else sys.maxsize
                     break
                 continue
