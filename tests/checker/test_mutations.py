@@ -25,7 +25,7 @@ from verifier.checker.__main__ import make_checker
 from verifier.checker.container import Certificate, read_evidence
 from verifier.checker.errors import CheckError
 from verifier.checker.exact_tree import audit
-from verifier.checker.phase_tree import PhaseTree, Proof, read_phase_tree
+from verifier.checker.phase_tree import Cuts, PhaseTree, Proof, read_phase_tree
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -231,37 +231,45 @@ def without_a_proof(rng: random.Random, proved: Proved, tree: PhaseTree, words: 
 
 
 def other_hints(rng: random.Random, proved: Proved, tree: PhaseTree, words: list[int]) -> list[int]:
-    """Everything behind the weights of a proof."""
-    at, end = span(rng.choice(proofs(tree)))
-    first = at + 2 + 2 * len(proved.question.rows)
+    """Everything behind the weights of a proof, or the multipliers of the splits in a zonotope."""
+    item = rng.choice(proofs(tree))
+    at, end = span(item)
+    first = end - 2 * splits(item) if isinstance(item, Cuts) else at + 2 + 2 * len(proved.question.rows)
     return [*words[:first], *(rng.randrange(0x7000) for _ in range(end - first)), *words[end:]]
 
 
 def emptied(rng: random.Random, proved: Proved, tree: PhaseTree, words: list[int]) -> list[int]:
     """An ending called empty, with the proofs of its node taken away."""
-    node = rng.choice([node for node in tree.nodes if node.split is None and not node.empty])
-    claims = [item for item in node.items if isinstance(item, Proof)]
+    node = rng.choice([node for node in tree.nodes if node.end >= 0 and not node.empty])
+    claims = [item for item in node.items if isinstance(item, Proof | Cuts)]
     at, end = (claims[0].position, span(claims[-1])[1]) if claims else (0, 0)
     ending = max(node.position, end)
     return [*words[:at], *words[end:ending], EMPTY, *words[ending + 1 :]]
 
 
 def exchanged_halves(rng: random.Random, proved: Proved, tree: PhaseTree, words: list[int]) -> list[int]:
-    inner = [node for node in tree.nodes if node.split is not None]
+    inner = [node for node in tree.nodes if node.end < 0]
     if not inner:
         return words[:-1]
     node = rng.choice(inner)
-    middle = tree.nodes[node.second].position
-    start = tree.nodes[tree.nodes.index(node) + 1].position
-    end = next((other.position for other in tree.nodes[node.second :] if other.first_end >= node.last_end), len(words))
+    below, above = (child.at for child in node.children[-2:])
+    start, middle = tree.nodes[below].position, tree.nodes[above].position
+    end = next((other.position for other in tree.nodes[above:] if other.first_end >= node.last_end), len(words))
     return [*words[:start], *words[middle:end], *words[start:middle], *words[end:]]
 
 
-def proofs(tree: PhaseTree) -> list[Proof]:
-    return [item for node in tree.nodes for item in node.items if isinstance(item, Proof)]
+def proofs(tree: PhaseTree) -> list[Proof | Cuts]:
+    return [item for node in tree.nodes for item in node.items if isinstance(item, Proof | Cuts)]
 
 
-def span(proof: Proof) -> tuple[int, int]:
+def splits(cuts: Cuts) -> int:
+    return int(np.count_nonzero(cuts.column >= 0))
+
+
+def span(proof: Proof | Cuts) -> tuple[int, int]:
+    if isinstance(proof, Cuts):
+        hints = 2 * len(proof.weights) + len(proof.slopes) + 2 * len(proof.multipliers)
+        return proof.position, proof.position + 2 + hints + 2 + len(proof.column) + 2 * splits(proof)
     hints = 2 * len(proof.weights) + (len(proof.slopes) + 1) // 2 + 2 * len(proof.multipliers)
     return proof.position, proof.position + 2 + hints
 

@@ -80,11 +80,13 @@ class PhaseTree:
         self.split[node.number] = layer, int(self.names[layer][place]), first_child
 
     def merge(self, other: PhaseTree) -> None:
-        """Take over what another part of the same tree has recorded."""
-        self.items.update(other.items)
+        """Take over what another part of the same tree has recorded, also of nodes that were known before."""
+        for number, items in other.items.items():
+            self.items.setdefault(number, []).extend(items)
+        for number, left in other.below.items():
+            self.below.setdefault(number, []).extend(left)
         self.split.update(other.split)
         self.ended.update(other.ended)
-        self.below.update(other.below)
         self.held += other.held
 
     def words(self, cases: Sequence[int]) -> np.ndarray:

@@ -18,10 +18,19 @@ from tests.oracle import Network, Row
 from tests.oracle.network import Unit
 from tests.unit.verifier.engine.made_phases import Asked, asked, go_on, never, searched, started
 from verifier.checker.phase_tree import Frame, PhaseTree, Proof, read_phase_tree
+from verifier.engine.phases import bounding, cutting
 from verifier.engine.phases.bounding import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
 
 SEEDS = range(500, 530)
+
+
+@pytest.fixture
+def without_zonotopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every node is split by refreshed bounds: the small questions here are else closed in the root's zonotope."""
+    monkeypatch.setattr(bounding, "LARGEST_ZONOTOPE", -1)
+
+
 AUDITED = 30  # leaves; rational arithmetic takes milliseconds for each
 
 
@@ -238,6 +247,7 @@ def test_images_with_skips_are_decided_as_the_oracle_does(seed: int, tmp_path: P
     assert judge(false, searched(false)) == "open, false"
 
 
+@pytest.mark.usefixtures("without_zonotopes")
 def test_intermediate_bounds_are_refreshed_below_splits(tmp_path: Path) -> None:
     """Among the trees of images there are frames below the root, with multipliers that count."""
     below = counted = 0
@@ -268,7 +278,7 @@ def test_a_split_leaves_the_bounds_alone_that_do_not_rest_on_it(tmp_path: Path) 
             for k in sorted(search.bounding.deep):
                 splits = [(j, i) for j in range(k) for i in free[j]]
                 for neuron, sign in ((neuron, sign) for neuron in splits for sign in (-1, 1)):
-                    child = root.child(1, (*neuron, sign))
+                    child = root.child(1, [(*neuron, sign)])
                     search.bounding._bound_rows([child], [free[k]], k)
                     same = [
                         i
@@ -283,8 +293,18 @@ def test_a_split_leaves_the_bounds_alone_that_do_not_rest_on_it(tmp_path: Path) 
     assert moved >= 5
 
 
-def test_parts_taken_elsewhere_come_back_as_one_tree(tmp_path: Path) -> None:
-    """Whoever explores which open node in which order: once all are closed, it is one tree, and accepted."""
+@pytest.mark.parametrize("largest", [-1, 1 << 20])
+def test_parts_taken_elsewhere_come_back_as_one_tree(
+    largest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever explores which open node in which order: once all are closed, it is one tree, and accepted.
+
+    With and without zonotopes; these are left after two nodes, in parts, so that a node is often known elsewhere.
+    """
+    monkeypatch.setattr(bounding, "LARGEST_ZONOTOPE", largest)
+    small = {"EARLY": 2, "AT_LEAST_EARLY": 0.0, "AT_FIRST": 2, "WORTHWHILE": 0.0, "FEW": 2, "UNIT_DEPTH": 2}
+    for name, value in small.items():
+        monkeypatch.setattr(cutting, name, value)
     rng = np.random.default_rng(0)
     shared = 0
     for seed in (1, 3, 4, 9, 10):
@@ -334,6 +354,7 @@ def test_proofs_name_the_cases_in_the_order_that_is_asked_for(tmp_path: Path) ->
     assert chunk[3:] == search.tree.words([0, 1]).tolist()[3:]
 
 
+@pytest.mark.usefixtures("without_zonotopes")
 @pytest.mark.parametrize("seed", range(4))
 def test_what_is_written_is_what_was_meant(seed: int, tmp_path: Path) -> None:
     """Duals as the nodes hold them, read back by the checker from the words: slopes, multipliers, weights, neurons."""
