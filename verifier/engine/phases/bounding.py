@@ -42,6 +42,7 @@ NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to b
 DEPENDS = 1e-30  # what a relaxed neuron costs a bound at least, if the bound depends on it
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
 LARGEST_ZONOTOPE = 1 << 25  # coefficients
+LOST = 1e3  # times the least bound: what float32 may have made of a bound; float64 decides
 PRECISION = 4e-6  # of a row's size in a zonotope: what float32 may have made of it
 Ascend = Callable[..., Duals]
 
@@ -331,7 +332,7 @@ class Bounding:
             duals = self.ascend(self.network, self.layer, frame, drawn, duals, steps, rates, EASY * self.least)
             duals = as_stored(duals, FINE)
             seen = evaluate(self.network, self.layer, frame, drawn, duals, np, with_cost=True)
-            sure = seen.bound > self.least
+            sure = seen.bound > -LOST * self.least
             if sure.any():
                 sure[sure] = self._exactly(frame, drawn.phase, duals, np.flatnonzero(sure)) > self.least
             multipliers = [final.multipliers for final in finals]
