@@ -13,6 +13,7 @@ from verifier.checker.rational import Exact, zeros
 from verifier.checker.vnnlib import QueryRow
 
 Range = tuple[list[Fraction], list[Fraction]]
+TINY = Fraction(1, 1 << 660)  # a symbol that stands for nothing can still be replaced
 Columns = Sequence[tuple[int, int]]  # ReLU, by its ordinal, and neuron
 
 
@@ -73,8 +74,8 @@ class ExactZonotope:
                 fresh = [[Fraction(0)] * sizes[k] for _ in range(self.symbols)]
                 for n, (l, u) in enumerate(zip(*ranges[k], strict=True)):
                     slope[n] = hints.get((ordinal, n), slope[n])
-                    center[n], half = _between(slope[n], l, u)
                     if (ordinal, n) in symbol:
+                        center[n], half = _between(slope[n], l, u)
                         fresh[symbol[ordinal, n]][n] = half
                         self.bands[ordinal, n] = slope[n], center[n], half
                 s, of = Exact.of(slope), node.parent
@@ -102,7 +103,7 @@ class ExactZonotope:
             ordinal, n = columns[at]
             z, symbol = self._form(self.arguments[ordinal], n), self.inputs + at
             slope, center, half = self.bands[columns[at]]
-            q = form.coefs[symbol] / half if half else Fraction(0)
+            q = form.coefs[symbol] / half
             coefs = [*form.coefs[:symbol], Fraction(0), *form.coefs[symbol + 1 :]]
             without = _Form(coefs, form.constant - q * center)
             below, above = Fraction(float(cuts.below[node])), Fraction(float(cuts.above[node]))
@@ -116,9 +117,10 @@ class ExactZonotope:
 
 
 def _between(slope: Fraction, l: Fraction, u: Fraction) -> tuple[Fraction, Fraction]:
-    """Middle and half width of the values of ``relu(z) - slope z`` for z in [l, u]."""
-    values = [max(z, Fraction(0)) - slope * z for z in (l, u, *([Fraction(0)] if l < 0 < u else []))]
-    return (max(values) + min(values)) / 2, (max(values) - min(values)) / 2
+    """Middle and half width, not 0, of an interval that holds ``relu(z) - slope z`` for z in [l, u]."""
+    at_l, at_u = (max(z, Fraction(0)) - slope * z for z in (l, u))
+    least, most = at_l if l > 0 else at_u if u < 0 else Fraction(0), max(at_l, at_u)
+    return (least + most) / 2, (most - least) / 2 + TINY
 
 
 def _matrix(rows: list[list[Fraction]]) -> Exact:

@@ -163,9 +163,10 @@ class Driver:
             k = group.cases[position]
             if self.cases[k].judge(value, point) and self.found(k, point):
                 return True
-        self.cases[group.cases[0]].nodes = search.count  # one tree for all of them
+        nodes = search.count + search.cuts
+        self.cases[group.cases[0]].nodes = nodes  # one tree for all of them
         attained = min(self.cases[k].attained for k in group.cases)
-        self.report(Progress(attained, min(bounds, default=np.inf), len(search.open), search.count))
+        self.report(Progress(attained, min(bounds, default=np.inf), len(search.open), nodes))
         return False
 
 

@@ -49,7 +49,8 @@ class PhaseSearch:
     """A part of the tree: ``open`` nodes, and everything found below those it began with.
 
     ``question`` is as it was asked, ``bounding`` may have left out neurons that are idle on the whole box.
-    ``stuck`` nodes have no neuron left to split and are still not proved. ``done`` is the share of the whole tree that
+    ``stuck`` nodes have no neuron left to split and are still not proved. ``count`` are the nodes with bounds of their
+    own, ``cuts`` those in zonotopes. ``done`` is the share of the whole tree that
     is closed here, a node counting half of its parent.
     """
 
