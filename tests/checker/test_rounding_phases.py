@@ -95,20 +95,24 @@ def sign(z: Fraction, rng: random.Random) -> int:
     return (z > 0) - (z < 0) or rng.choice([-1, 1])
 
 
+def enter(
+    pair: tuple[int, int], positive: bool, path: list[tuple[int, int]], found: list[int], behind: list[int]
+) -> None:
+    """Split a neuron and go to one side; ``behind`` are the endings of the sides not entered, the deepest first."""
+    path.append(pair)
+    found += split(*pair)
+    (found if positive else behind).append(END)
+
+
 def tree_around(network: Network, rows: int, x: Point, rng: random.Random) -> list[int]:
     """A path of random splits with the signs at x, random frames on it, and a proof at its end."""
     widths, z = relu_widths(network), arguments(network, x)
     neurons = [(layer, i) for layer, width in enumerate(widths) for i in range(width)]
     path: list[tuple[int, int]] = []
     columns, found = random_frame(rng, widths, path) if rng.random() < 0.8 else ([], [])
-    behind: list[int] = []  # endings of the halves that are not entered, the deepest first
+    behind: list[int] = []
     for layer, i in (rng.choice(neurons) for _ in range(rng.choice((0, 1, 3, 6)))):
-        path.append((layer, i))
-        found += split(layer, i)
-        if sign(z[layer][i], rng) > 0:
-            found.append(END)
-        else:
-            behind.append(END)
+        enter((layer, i), sign(z[layer][i], rng) > 0, path, found, behind)
         if rng.random() < 0.5:
             columns, more = random_frame(rng, widths, path)
             found += more
@@ -182,12 +186,7 @@ def cut_tree_around(
     columns, found = random_frame(rng, widths, path)
     behind: list[int] = []
     for layer, i in (rng.choice(neurons) for _ in range(rng.choice((0, 1, 2)))):
-        path.append((layer, i))
-        found += split(layer, i)
-        if sign(z[layer][i], rng) > 0:
-            found.append(END)
-        else:
-            behind.append(END)
+        enter((layer, i), sign(z[layer][i], rng) > 0, path, found, behind)
     tree: Cut | int = CLOSED
     able = [i for i, pair in enumerate(columns) if pair in free and pair not in path]
     taken = rng.sample(able, min(len(able), rng.choice((1, 2, 4))))

@@ -48,9 +48,6 @@ class Forms:
     error: Floats
     size: Floats
 
-    def __getitem__(self, where: slice) -> Forms:
-        return Forms(self.rows[where], self.constant[where], self.error[where], self.size[where])
-
 
 @dataclass(frozen=True)
 class _Band:

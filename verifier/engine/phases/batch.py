@@ -80,8 +80,13 @@ def as_stored(duals: Duals, levels: int) -> Duals:
 
 
 def halved(values: np.ndarray) -> np.ndarray:
-    """The upper halves of float32 numbers; shifted back where they are read."""
+    """The upper halves of float32 numbers."""
     return (np.ascontiguousarray(values, dtype=np.float32).view(np.uint32) >> 16).astype(np.uint16)
+
+
+def whole(halves: np.ndarray) -> np.ndarray:
+    """The float32 numbers that have these upper halves, and lower ones of 0."""
+    return (halves.astype(np.uint32) << 16).view(np.float32)
 
 
 def padded(multipliers: np.ndarray, splits: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from verifier.engine.phases.batch import whole
 from verifier.engine.phases.node import Candidate, Neuron, Node
 
 ENOUGH = 8  # splits tried of a neuron, after which the rest are predicted
@@ -66,8 +67,7 @@ def candidates(node: Node, cost: list[np.ndarray], by_total: int, by_cost: int) 
         of_upper = own * -l / (width * np.where(unstable, u, 1))
         weights = np.concatenate([of_lower, of_upper]).astype(np.float32)
         for j in range(k):
-            gap = (rows.gap[j].astype(np.uint32) << 16).view(np.float32)
-            total[j] = total[j] + weights @ gap
+            total[j] = total[j] + weights @ whole(rows.gap[j])
     free = [(l < 0) & (u > 0) for l, u in zip(node.lower, node.upper)]
     named = dict.fromkeys(_largest(total, free, by_total))
     named.update(dict.fromkeys(_largest(cost, free, by_cost)))

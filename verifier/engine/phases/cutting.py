@@ -15,6 +15,7 @@ import numpy as np
 
 from relaxations.bounds.zonotope import Zonotope
 from verifier.certificate.words import CUT_OPEN
+from verifier.engine.phases.batch import whole
 
 Path = tuple[tuple[int, int, float], ...]  # ReLU, sign, multiplier
 
@@ -148,7 +149,7 @@ class CutSearch:
             yield number, path
             if number in self.splits and number not in self.hard:
                 relu, below, above, child = self.splits[number]
-                values = _floats(np.array([below, above], dtype=np.uint16)).tolist()
+                values = whole(np.array([below, above], dtype=np.uint16)).tolist()
                 stack.append((child + 1, (*path, (relu, 1, values[1]))))
                 stack.append((child, (*path, (relu, -1, values[0]))))
 
@@ -265,12 +266,8 @@ class CutSearch:
         zonotope = self.zonotope
         multipliers = np.zeros((len(relu), 2), dtype=np.uint16)
         factors, after = np.zeros((len(relu), 2)), np.zeros((len(relu), 2))
-        layer = np.searchsorted(zonotope.starts, relu, side="right") - 1
-        for k in np.unique(layer):
-            on = np.flatnonzero(layer == k)
+        for rows, on, local in self._by_layer(relu):
             i, j = node[on], relu[on]
-            rows = self.layers[k]
-            local = j - zonotope.starts[k]
             g, a = rows.take(batch.forms[i], local), rows.values[local]
             own = batch.forms[i, zonotope.inputs + j].astype(float)
             rest = batch.totals[i] - np.abs(own) - np.abs(g).sum(axis=1)
@@ -279,11 +276,19 @@ class CutSearch:
             for side, sign in enumerate((-1, 1)):
                 base = q * ((sign > 0) - zonotope.slope[j])
                 words = _stored(np.maximum(sign * (base - best), 0))
-                tau = base - sign * _floats(words)
+                tau = base - sign * whole(words).astype(float)
                 multipliers[on, side], factors[on, side] = words, tau
                 constant = batch.offsets[i] - own + tau * zonotope.constant[j]
                 after[on, side] = constant - rest - np.abs(g + tau.astype(g.dtype)[:, None] * a).sum(axis=1)
         return multipliers, factors, after
+
+    def _by_layer(self, relu: np.ndarray) -> Iterator[tuple[Rows, np.ndarray, np.ndarray]]:
+        """Some ReLUs (M,) layer by layer: the layer's forms, which of them are on it, and their places there."""
+        starts = self.zonotope.starts
+        layer = np.searchsorted(starts, relu, side="right") - 1
+        for k in np.unique(layer):
+            on = np.flatnonzero(layer == k)
+            yield self.layers[k], on, relu[on] - starts[k]
 
     def _half(self, batch: _Batch, relu: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Forms and offsets of one side of each node's split."""
@@ -291,10 +296,8 @@ class CutSearch:
         forms, at = batch.forms.copy(), np.arange(len(relu))
         own = forms[at, zonotope.inputs + relu].astype(float)
         forms[at, zonotope.inputs + relu] = 0
-        layer = np.searchsorted(zonotope.starts, relu, side="right") - 1
-        for k in np.unique(layer):
-            on = np.flatnonzero(layer == k)
-            rows, local, some = self.layers[k], relu[on] - zonotope.starts[k], forms[on]
+        for rows, on, local in self._by_layer(relu):
+            some = forms[on]
             tau = factors[on].astype(forms.dtype)[:, None]
             rows.put(some, local, rows.take(some, local) + tau * rows.values[local])
             forms[on] = some
@@ -346,7 +349,3 @@ def _best_factor(g: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _stored(multipliers: np.ndarray) -> np.ndarray:
     """The upper halves (uint16) of multipliers >= 0 as float32, as a certificate stores them."""
     return (np.minimum(multipliers, 1e20).astype("<f4").view("<u4") + 0x8000 >> 16).astype(np.uint16)
-
-
-def _floats(words: np.ndarray) -> np.ndarray:
-    return (words.astype("<u4") << 16).view("<f4").astype(float)

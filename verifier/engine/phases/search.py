@@ -50,8 +50,8 @@ class PhaseSearch:
 
     ``question`` is as it was asked, ``bounding`` may have left out neurons that are idle on the whole box.
     ``stuck`` nodes have no neuron left to split and are still not proved. ``count`` are the nodes with bounds of their
-    own, ``cuts`` those in zonotopes. ``done`` is the share of the whole tree that
-    is closed here, a node counting half of its parent.
+    own, ``cuts`` those in zonotopes. ``done`` is the share of the whole tree that is closed here, a node counting half
+    of its parent.
     """
 
     question: Question
@@ -186,6 +186,7 @@ class PhaseSearch:
         if len(node.splits) < node.cut_from:
             return False
         columns, done, taken = self.columns[node.number], [], 0.0
+        neurons = [(k, i) for k in range(len(node.lower)) for i in node.unstable(k).tolist()]  # of the zonotope
         node.cut_from = len(node.splits) + 1
         for place, cut in self.bounding.cuts(node):
             closed = cut.search.close(self.bounding.over, in_parts=not self.bounding.dense)
@@ -197,7 +198,7 @@ class PhaseSearch:
                 continue
             done.append(place)
             share = node.share / len(node.pending)
-            begun = [self._begin(node, place, path, share) for path in cut.search.hard_paths()]
+            begun = [self._begin(node, place, neurons, path, share) for path in cut.search.hard_paths()]
             self.done += share - sum(child.share for child in begun)
             taken += share
             case, first = int(node.pending[place]), int(self.bounding.target.first[node.pending[place]])
@@ -215,10 +216,9 @@ class PhaseSearch:
         del self.columns[node.number]
         return True
 
-    def _begin(self, node: Node, place: int, path: Path, share: float) -> Node:
+    def _begin(self, node: Node, place: int, neurons: Sequence[Neuron], path: Path, share: float) -> Node:
         """A leaf of the zonotope's tree as a node of its own, for one case, still to be bounded."""
-        layers = [(k, i) for k in range(len(node.lower)) for i in node.unstable(k).tolist()]
-        child = node.child(self.next, [(*layers[relu], sign) for relu, sign, _ in path])
+        child = node.child(self.next, [(*neurons[relu], sign) for relu, sign, _ in path])
         self.next += 1
         child.pending, child.share = node.pending[[place]], share * 2.0 ** -len(path)
         final = node.final[np.array([place])]

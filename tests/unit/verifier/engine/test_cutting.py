@@ -16,7 +16,8 @@ from tests.unit.relaxations.test_zonotope import bands, made
 from tests.unit.verifier.engine.made_phases import asked, searched
 from tests.unit.verifier.engine.test_phases import judge
 from verifier.engine.phases import cutting
-from verifier.engine.phases.cutting import CutSearch, _best_factor, _floats, _stored
+from verifier.engine.phases.batch import whole
+from verifier.engine.phases.cutting import CutSearch, _best_factor, _stored
 
 SEEDS = range(60)
 
@@ -53,7 +54,7 @@ def test_where_no_factor_is_best_the_last_kink_is_taken() -> None:
 
 def test_multipliers_are_rounded_to_the_upper_half_of_a_float32() -> None:
     values = np.array([0.0, 1.0, 1.004, 1e-40, 3e38, np.inf])
-    stored = _floats(_stored(values))
+    stored = whole(_stored(values))
     np.testing.assert_allclose(stored[:3], values[:3], rtol=2**-8)
     assert (stored >= 0).all()
     assert np.isfinite(stored).all()
