@@ -57,6 +57,12 @@ class ReluNetwork:
         return sum(map(nonzeros, weights)) / max(1, sum(w.shape[0] * w.shape[1] for w in weights))
 
     @property
+    def work(self) -> float:
+        """Multiply-adds of substituting every neuron backward to the input, about."""
+        before = np.cumsum([sum(nonzeros(w) for _, w in layer.terms) for layer in self.layers])
+        return float(sum(len(layer.bias) * below for layer, below in zip(self.layers, before)))
+
+    @property
     def largest(self) -> float:
         """The largest stored coefficient."""
         layers = (*self.layers, self.output)

@@ -12,7 +12,7 @@ from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source
 from verifier.checker.network import Network, Relu
 
-FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE = 1, 2, 3, 4, 5, 6
+FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE, SYMBOLS = 1, 2, 3, 4, 5, 6, 7
 CLOSED, OPEN = 0, 65535  # words of a tree in a zonotope
 BOX_TO_PHASES = 3  # the word in a tree over boxes
 NOWHERE = Source("", "", None)
@@ -216,4 +216,4 @@ def random_tree(rng: random.Random, checker: Checker, depth: int, empties: float
         return [*found, *split(*below), *begun, *(word for half_words in halves for word in half_words)]
 
     everything = range(len(rows))
-    return chunk(everything, node(depth, (), (), everything))
+    return chunk(everything, [SYMBOLS] if rng.random() < 0.4 else [], node(depth, (), (), everything))

@@ -59,7 +59,7 @@ def check(query: str, *chunks: Sequence[int]):
 
 def archive(words: Sequence[int] = (LEAF,), **changes: object) -> bytes:
     manifest = {
-        "format": "nncert", "version": 3, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
+        "format": "nncert", "version": 4, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
         "model": {"sha256": "0", "path": "a"}, "query": {"sha256": "0", "path": "b"}, "producer": "p", **changes,
     }  # fmt: skip
     file = io.BytesIO()
@@ -154,7 +154,7 @@ BROKEN_TREES = {
     "no ending": (chunk([0], proof(0, [1])), "too early"),
     "one half": (chunk([0], split(0, 0), [END]), "too early"),
     "a word more": (chunk([0], [END, END]), "goes on"),
-    "a word with no meaning": (chunk([0], [7]), "unknown word 7"),
+    "a word with no meaning": (chunk([0], [8]), "unknown word 8"),
     "a column twice": (chunk([0], frame([(0, 1), (1, 0), (0, 1)]), [END]), "column twice"),
     "a tree in a zonotope without nodes": (chunk([0], [ZONOTOPE, 0, *float32(1), 0, 0], [END]), "ends too early"),
     "one side of a split in a zonotope": (

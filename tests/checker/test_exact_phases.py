@@ -17,6 +17,7 @@ from tests.checker.phase_words import (
     END,
     NOWHERE,
     OPEN,
+    SYMBOLS,
     Cut,
     Refined,
     certificate,
@@ -32,6 +33,7 @@ from tests.checker.phase_words import (
 )
 from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate
+from verifier.checker.errors import CheckError
 from verifier.checker.exact_tree import audit
 from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu
 from verifier.checker.phase_tree import Frame, Proof, read_phase_tree
@@ -397,3 +399,53 @@ def test_packing_leaves_no_slope_out() -> None:
     assert nibbles([]) == []
     assert half(1.0) == 0x3F80
     assert float32(1.0) == [0, 0x3F80]
+
+
+def test_symbols_show_what_intervals_and_backward_bounds_do_not(judge: Judge) -> None:
+    """z = relu(x) - x / 2 is |x| / 2, which is not negative; y = relu(z), and z - y > -1/100 is to be shown.
+
+    The symbol of the first ReLU gives z = (1 + e) / 4 exactly, so that the second one is stable.
+    """
+    nodes = (
+        Input(1),
+        Affine(((0, Dense(np.eye(1))),), np.zeros(1)),
+        Relu(1),
+        Affine(((2, Dense(np.eye(1))), (0, Dense(np.array([[-0.5]])))), np.zeros(1)),
+        Relu(3),
+        Affine(((4, Dense(np.array([[-1.0]]))), (2, Dense(np.eye(1))), (0, Dense(np.array([[-0.5]])))), np.zeros(1)),
+    )
+    asked = case(QueryRow({}, {0: Fraction(1)}, Fraction(1, 100), True))
+    checker = Checker(Network(nodes, (1,) * 6), (asked,))
+    proved = [*frame([(0, 0), (1, 0)]), *proof(0, [1], [128, 128]), END]
+    assert judge(checker, certificate(1, chunk([0], [SYMBOLS], proved))).accepted
+    assert not judge(checker, certificate(1, chunk([0], proved))).accepted
+
+
+def test_symbols_of_different_relus_are_not_confused(judge: Judge) -> None:
+    """relu(x + 1/2) - relu(1/2 - x) is 3/2 x plus up to 1/4; with one symbol for both ReLUs it would be 3/2 x exactly.
+
+    Both read the input, neither reads the other.
+    """
+    half = np.array([0.5])
+    nodes = (
+        Input(1),
+        Affine(((0, Dense(np.eye(1))),), half),
+        Relu(1),
+        Affine(((0, Dense(-np.eye(1))),), half),
+        Relu(3),
+        Affine(((2, Dense(-np.eye(1))), (4, Dense(np.eye(1))), (0, Dense(np.array([[1.5]])))), np.array([0.1])),
+        Relu(5),
+        Affine(((6, Dense(np.eye(1))), (5, Dense(-np.eye(1)))), np.zeros(1)),
+    )
+    asked = case(QueryRow({}, {0: Fraction(-1)}, Fraction(1, 100), True))  # -y > -1/100, not so at x = 1/2
+    checker = Checker(Network(nodes, (1,) * 8), (asked,))
+    proved = [*frame([(0, 0), (1, 0), (2, 0)]), *proof(0, [1], [0, 0, 0]), END]
+    assert not judge(checker, certificate(1, chunk([0], [SYMBOLS], proved))).accepted
+
+
+def test_symbols_stand_at_the_root_and_before_everything_else(judge: Judge) -> None:
+    """The word has no meaning in any other place."""
+    asked = case(row(-QUARTER), lower=Fraction(1, 4))
+    for tree in ([[SYMBOLS], [SYMBOLS], leaf([], 0)], [split(0, 0), [SYMBOLS], leaf([0.0], 0), leaf([0.0], 0)]):
+        with pytest.raises(CheckError, match="unknown word 7"):
+            judge(checker_of(asked), certificate(1, chunk([0], *tree)))

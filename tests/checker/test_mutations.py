@@ -307,7 +307,7 @@ def manifests(parts: Parts) -> Iterator[tuple[str, dict[str, object]]]:
     yield "a key more", {**good, "hints": []}
     for key, values in {
         "format": ["nnwitness", "NNCERT", "", None, 1],
-        "version": [0, 1, 2, 4, "3", True, None, [3], 2.5, 3.0],
+        "version": [0, 1, 3, 5, "4", True, None, [4], 2.5, 4.0],
         "semantics": ["float", "", None],
         "cases": [0, 2, -1, 1.5, "1", None, True, 10**30, [1]],
         "chunks": [

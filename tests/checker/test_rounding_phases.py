@@ -318,13 +318,14 @@ def test_a_smaller_gamma_would_be_noticed_in_the_ranges_of_a_frame(gamma: float)
     assert ("range 1 of neuron 0 on layer 1" in found) == (gamma < 1)
 
 
-def test_intervals_without_generators_hold() -> None:
-    """The root of a phase tree relaxes without generators: its ranges and sizes contain what the network computes."""
+@pytest.mark.parametrize("symbols", [False, True])
+def test_ranges_and_sizes_at_the_root_hold(symbols: bool) -> None:
+    """The root of a phase tree relaxes by intervals, or by a zonotope too: both contain what the network computes."""
     for seed in range(30):
         network = hostile_network(seed)
         lower, upper = hostile_box(seed, network.sizes[0])
         with np.errstate(all="ignore"):
-            relaxation = Bounder(network).relax(Boxes.of(lower[None], upper[None]), lambda *_: None)
+            relaxation = Bounder(network).relax(Boxes.of(lower[None], upper[None]), lambda *_: None, symbols)
         for x in points(seed, lower, upper):
             for k, (l, u) in relaxation.ranges.items():
                 node = network.nodes[k]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True)

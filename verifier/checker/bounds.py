@@ -19,14 +19,14 @@ the bounds hold in every IEEE rounding mode):
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
-from verifier.checker.forward import Forward, clipped, output_size, range_of, through
+from verifier.checker.forward import Forward, clipped, output_size, range_of, summed, through, with_symbols
 from verifier.checker.linear import magnitude, pull, push, terms, weights
 from verifier.checker.lines import TINY, Lines, U, lines_on, of_rows
 from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Relu
@@ -40,6 +40,7 @@ MAX_SIZE = 10**8
 ROWS_AT_ONCE = 1 << 22  # cells of one coefficient matrix; bounds memory, not results
 CELLS_AT_ONCE, VALUES_AT_ONCE = 1 << 26, 1 << 15  # cells of one forward form, values of a batch
 FORWARD_CELLS = 1 << 22  # inputs times values of the widest node, up to which forward forms carry generators
+SYMBOL_CELLS = 1 << 26  # symbols times values of the widest node to come, up to which a layer's ReLUs get symbols
 
 
 @dataclass(frozen=True)
@@ -166,16 +167,18 @@ class Bounder:
         low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
         return form, constant, error, np.where(relaxation.within_caps[index], low, -np.inf)
 
-    def relax(self, boxes: Boxes, refine: bool | Refine = True) -> Relaxation:
+    def relax(self, boxes: Boxes, refine: bool | Refine = True, symbols: bool = False) -> Relaxation:
         """Lines of every ReLU and bounds ``size`` on |value| of every node, layer by layer.
 
         The ranges are those of the forward form, intersected with backward bounds where ``refine`` is True, or with
         what the function ``refine(relu, lower, upper, lines, sizes)`` writes into ``lower`` and ``upper`` (B, n); the
-        forward forms are then intervals, so that later ranges profit from what it wrote.
+        forward forms are then intervals, so that later ranges profit from what it wrote. With ``symbols`` they are also
+        intersected with those of a zonotope, in which every unstable ReLU has a symbol of its own; then B is 1.
         """
         with_generators = self._with_generators and not callable(refine)
         relaxed: dict[int, Lines] = {}
         forward: dict[int, Forward] = {}
+        zonotope = _Symbols(boxes, self.network.sizes) if symbols else None
         sizes: dict[int, Floats] = {}
         ranges: dict[int, tuple[Floats, Floats]] = {}
         for k, node in enumerate(self.network.nodes):
@@ -186,13 +189,20 @@ class Bounder:
                         forward[k] = Forward(np.eye(size)[None], boxes.mid, np.zeros_like(boxes.mid), sizes[k])
                     else:
                         forward[k] = Forward(np.zeros((1, 0, size)), boxes.mid, boxes.rad, sizes[k])
+                    if zonotope is not None:
+                        zonotope.begin(sizes[k])
                 case Affine() if not self._feeds_relu[k]:
                     sizes[k] = self._push_size(k, node, sizes)
                 case Affine():
                     forward[k] = self._push_affine(k, node, forward, sizes)
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
+                    if zonotope is not None:
+                        zonotope.forms[k] = self._push_affine(k, node, zonotope.forms, sizes)
                 case Relu(parent):
                     l, u = range_of(forward[parent], boxes.rad, self.gamma)
+                    if zonotope is not None:
+                        low, up = range_of(zonotope.forms[parent], boxes.rad, self.gamma)
+                        l, u = np.maximum(l, low), np.minimum(u, up)
                     if callable(refine):
                         refine(k, l, u, relaxed, sizes)
                     elif refine and self._below_relu[parent]:
@@ -205,8 +215,11 @@ class Bounder:
                     elif self._feeds_relu[k]:
                         forward[k] = clipped(l, u, sizes[k])
                         sizes[k] = forward[k].size
-            for unread in [j for j in forward if self._last_reader.get(j, k) <= k]:  # generators are the large part
-                del forward[unread]
+                    if self._feeds_relu[k] and zonotope is not None:
+                        zonotope.relu(k, parent, relaxed[k], sizes[k])
+            for forms in (forward, zonotope.forms if zonotope is not None else {}):  # generators are the large part
+                for unread in [j for j in forms if self._last_reader.get(j, k) <= k]:
+                    del forms[unread]
         return Relaxation(boxes, relaxed, ranges, sizes)
 
     def _push_size(self, k: int, node: Affine, sizes: dict[int, Floats]) -> Floats:
@@ -218,7 +231,7 @@ class Bounder:
     def _push_affine(self, k: int, node: Affine, forward: dict[int, Forward], sizes: dict[int, Floats]) -> Forward:
         """L1 for the forward form: the remainder carries the rounding of this node."""
         values = [(forward[parent], m) for parent, m in node.terms]
-        generators = _total([push(m, value.generators) for value, m in values])
+        generators = summed([push(m, value.generators) for value, m in values])
         center = _total([push(m, value.center) for value, m in values]) + node.bias
         absolute = self._magnitudes[k]
         carried = _total([push(m, value.remainder) for (value, _), m in zip(values, absolute, strict=True)])
@@ -312,6 +325,27 @@ class Bounder:
     def _add(coefs: dict[int, Floats], node: int, value: Floats) -> None:
         """Accumulate at a fan-in; what the additions round is charged where the parts came from and where they go."""
         coefs[node] = coefs[node] + value if node in coefs else value
+
+
+class _Symbols:
+    """Forward forms on one box, by node, with a symbol for every unstable ReLU as long as there is memory for them."""
+
+    def __init__(self, boxes: Boxes, sizes: Sequence[int]) -> None:
+        self.boxes, self.sizes, self.count = boxes, sizes, boxes.mid.shape[1]
+        self.forms: dict[int, Forward] = {}
+
+    def begin(self, size: Floats) -> None:
+        """The input, whose symbols come first."""
+        mid = self.boxes.mid
+        self.forms[0] = Forward(np.eye(self.count)[None], mid, np.zeros_like(mid), size)
+
+    def relu(self, k: int, parent: int, lines: Lines, size: Floats) -> None:
+        new = int(np.count_nonzero(lines.offset))
+        if (self.count + new) * max(self.sizes[k:]) > SYMBOL_CELLS:
+            self.forms[k] = through(self.forms[parent], lines, size)
+            return
+        self.forms[k] = with_symbols(self.forms[parent], lines, size, self.count)
+        self.count += new
 
 
 def _total(parts: list[Floats]) -> Floats:

@@ -98,8 +98,12 @@ class ExactRelaxation:
         lower: Sequence[Fraction],
         upper: Sequence[Fraction],
         refine: Refine | None = None,
+        symbols: bool = False,
     ) -> None:
-        """``refine(self, relu, lower, upper)`` may tighten a ReLU's ranges in place; by default backward bounds do."""
+        """``refine(self, relu, lower, upper)`` may tighten a ReLU's ranges in place; by default backward bounds do.
+
+        With ``symbols`` the ranges are also those of a zonotope that has a symbol for every unstable ReLU.
+        """
         if len(lower) != network.sizes[0] or any(low > up for low, up in zip(lower, upper, strict=True)):
             raise CheckError("the box is empty or not of the network's input size")
         self.network = network
@@ -113,7 +117,7 @@ class ExactRelaxation:
         }
         self.lines: dict[int, ExactLines] = {}
         self.ranges: dict[int, tuple[list[Fraction], list[Fraction]]] = {}  # of the argument, by ReLU node
-        self._relax(refine)
+        self._relax(refine, _Symbols(self) if symbols else None)
 
     def bounds(self, rows: Sequence[QueryRow]) -> list[Fraction]:
         return self._concretise(*self._of_rows(rows)).fractions()
@@ -137,7 +141,7 @@ class ExactRelaxation:
             unit[row, i], unit[len(neurons) + row, i] = 1, -1
         return self._concretise(*self._backward({node: Exact(unit)}, zeros(2 * len(neurons)))).fractions()
 
-    def _relax(self, refine: Refine | None) -> None:
+    def _relax(self, refine: Refine | None, zonotope: _Symbols | None) -> None:
         """Lines for every ReLU in turn, from forward forms ``generators . (x - mid) + center +- remainder``.
 
         With ``refine`` these are intervals, without generators, as in ``bounds``: ranges that it leaves alone have to
@@ -153,12 +157,17 @@ class ExactRelaxation:
                 generators, center, remainder = forms[node.parent]
                 radius = remainder if generators is None else self.rad @ abs(generators) + remainder
                 low, up = (center + -radius).fractions(), (center + radius).fractions()
+                if zonotope is not None:
+                    inner = zonotope.range(node.parent)
+                    low, up = list(map(max, low, inner[0])), list(map(min, up, inner[1]))
                 if refine is not None:
                     refine(self, k, low, up)
                 else:
                     self._refine(k, low, up)
                 self.ranges[k] = [round_down(l) for l in low], [-round_down(-u) for u in up]
                 self.lines[k] = lines = lines_on(*self.ranges[k])
+                if zonotope is not None:
+                    zonotope.relu(k, node.parent, lines)
                 s, half = lines.slope, lines.offset.half()
                 if generators is not None:
                     forms[k] = (generators * s, center * s + half, remainder * s + half)
@@ -176,6 +185,8 @@ class ExactRelaxation:
                     center += m.push(middle)
                     remainder += abs(m).push(rest)
                 forms[k] = (generators, center, remainder)
+                if zonotope is not None:
+                    zonotope.affine(k)
 
     def _refine(self, relu: int, low: list[Fraction], up: list[Fraction]) -> None:
         """Backward bounds of what is unstable; without an earlier ReLU the forward form is already exact."""
@@ -207,6 +218,50 @@ class ExactRelaxation:
             for parent, value in pulled:
                 coefs[parent] = coefs[parent] + value if parent in coefs else value
         return coefs.get(0, zeros(len(constant.numerators), self.network.sizes[0])), constant
+
+
+class _Symbols:
+    """A zonotope that is found forward: for each node generators (S, n) and a center (n,), all of them exact.
+
+    The first symbols are the inputs', scaled to [-1, 1]; each ReLU appends one for every unstable neuron.
+    """
+
+    def __init__(self, relaxation: ExactRelaxation) -> None:
+        self.relaxation = relaxation
+        radii = relaxation.rad.numerators
+        generators = zeros(len(radii), len(radii)).numerators
+        np.fill_diagonal(generators, radii)
+        self.forms = {0: (Exact(generators, relaxation.rad.denominator), relaxation.mid)}
+        self.count = len(radii)
+
+    def range(self, node: int) -> tuple[list[Fraction], list[Fraction]]:
+        generators, center = self.forms[node]
+        radius = Exact(abs(generators).numerators.sum(axis=0), generators.denominator)
+        return (center + -radius).fractions(), (center + radius).fractions()
+
+    def affine(self, k: int) -> None:
+        width = self.relaxation.network.sizes[k]
+        generators, center = zeros(self.count, width), self.relaxation.bias[k]
+        for parent, m in self.relaxation.maps[k]:
+            generators += m.push(_padded(self.forms[parent][0], self.count))
+            center += m.push(self.forms[parent][1])
+        self.forms[k] = generators, center
+
+    def relu(self, k: int, parent: int, lines: ExactLines) -> None:
+        generators, center = self.forms[parent]
+        half = lines.offset.half()
+        unstable = np.flatnonzero(half.numerators)
+        new = zeros(self.count + len(unstable), len(half.numerators)).numerators
+        new[self.count + np.arange(len(unstable)), unstable] = half.numerators[unstable]
+        self.count += len(unstable)
+        scaled = _padded(generators * lines.slope, self.count)
+        self.forms[k] = scaled + Exact(new, half.denominator), center * lines.slope + half
+
+
+def _padded(generators: Exact, count: int) -> Exact:
+    """The same with rows of 0 up to ``count``."""
+    have, width = generators.numerators.shape
+    return Exact(np.concatenate([generators.numerators, zeros(count - have, width).numerators]), generators.denominator)
 
 
 def lines_on(low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:

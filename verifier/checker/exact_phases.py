@@ -40,7 +40,7 @@ class _Walk:
         items = tree.nodes[0].items
         self.root_frame = items[0] if items and isinstance(items[0], Frame) else None
         # A frame at the root refines layer by layer, while the lines of later layers do not exist yet.
-        self.relaxation = ExactRelaxation(network, lower, upper, self._refine_root)
+        self.relaxation = ExactRelaxation(network, lower, upper, self._refine_root, tree.symbols)
 
     def run(self) -> list[int]:
         refused = []

@@ -13,9 +13,10 @@ from verifier.checker.lines import TINY, Floats, Lines, U
 class Forward:
     """``|v - (generators . (x - mid) + center)| <= remainder``: shapes (B or 1, in, n), then (B, n) each.
 
-    Where ``in`` is 0 there are no generators: the form is then an interval, center +- remainder.
+    Where ``in`` is 0 there are no generators: the form is then an interval, center +- remainder. Where it exceeds the
+    number of inputs, the generators behind theirs belong to symbols in [-1, 1], the same ones in all forms of a box.
 
-    ``size`` bounds both |v| and ``|generators| . rad + |center| + remainder``, the quantities rounding is charged to.
+    ``size`` bounds both |v| and ``|generators| . rad + |center|``, the quantities rounding is charged to.
     """
 
     generators: Floats
@@ -27,15 +28,16 @@ class Forward:
 def range_of(form: Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
     """Interval of a forward form, rounded outward."""
     widths = np.abs(form.generators)
-    rad = rad[:, : widths.shape[1]]  # nothing, for an interval
+    symbols = max(0, widths.shape[1] - rad.shape[1])
+    rad = np.pad(rad, ((0, 0), (0, symbols)), constant_values=1.0)[:, : widths.shape[1]]  # nothing, for an interval
     swing = rad @ widths[0] if len(widths) == 1 else np.matmul(rad[:, None, :], widths)[:, 0]
     radius = (swing + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
     return form.center - radius, form.center + radius
 
 
 def output_size(form: Forward, lines: Lines, u: Floats) -> Floats:
-    """Bound on a ReLU's value and on the parts of its forward form."""
-    return np.maximum(np.maximum(u, 0.0), (form.size * lines.slope + 0.5 * lines.offset) * (1 + 4 * U))
+    """Bound on a ReLU's value and on the parts of its forward form, with or without a symbol of its own."""
+    return np.maximum(np.maximum(u, 0.0), (form.size * lines.slope + lines.offset) * (1 + 4 * U))
 
 
 def through(form: Forward, lines: Lines, size: Floats) -> Forward:
@@ -49,6 +51,32 @@ def through(form: Forward, lines: Lines, size: Floats) -> Forward:
         (form.remainder * lines.slope + half) * (1 + 4 * U) + rounding,
         size,
     )
+
+
+def with_symbols(form: Forward, lines: Lines, size: Floats, first: int) -> Forward:
+    """The form ``s z + t/2 + t/2 e`` of a ReLU on one box, with a symbol e of its own for each unstable neuron.
+
+    The new generators are those from number ``first`` on; no other form may have used these numbers.
+    """
+    plain = through(form, lines, size)
+    unstable = np.flatnonzero(lines.offset[0] > 0)
+    known = plain.generators.shape[1]
+    generators = np.pad(plain.generators, ((0, 0), (0, first - known + len(unstable)), (0, 0)))
+    generators[0, first + np.arange(len(unstable)), unstable] = 0.5 * lines.offset[0, unstable]
+    # The remainder without t/2, which the symbol has taken over.
+    rounding = np.where(lines.offset > 0, 16 * U * (form.size + lines.size), 0.0)
+    remainder = form.remainder * lines.slope * (1 + 4 * U) + rounding
+    return Forward(generators, plain.center, remainder, size)
+
+
+def summed(parts: list[Floats]) -> Floats:
+    """Generators (B or 1, in, n) added up; those that a part does not have are 0."""
+    most = max(part.shape[1] for part in parts)
+    padded = [np.pad(part, ((0, 0), (0, most - part.shape[1]), (0, 0))) for part in parts]
+    total = padded[0]
+    for part in padded[1:]:
+        total = total + part
+    return total
 
 
 def clipped(l: Floats, u: Floats, size: Floats) -> Forward:

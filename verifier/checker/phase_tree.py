@@ -16,6 +16,8 @@ The chunk is ``count, case...`` and then, in preorder, nodes. A node is any numb
   65535 if it is an open one, or 1 + the column that is split; and for each split in the same order two multipliers (the
   upper half of a float32 each), for the side <= 0 and the side >= 0. For every open leaf of a node's items there
   follows, after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case.
+* ``SYMBOLS`` (item): before everything else at the root only; ranges at the root are also those of a zonotope with a
+  symbol for every unstable ReLU.
 * ``RELU layer neuron`` (ending): two nodes follow, for the neuron's argument <= 0 and >= 0.
 * ``END``: nothing is left to prove. ``EMPTY``: the bounds show that the region holds no input.
 
@@ -40,7 +42,7 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint16]
 Split = tuple[int, int, int]  # ReLU layer, neuron, sign
 
-FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE = 1, 2, 3, 4, 5, 6
+FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE, SYMBOLS = 1, 2, 3, 4, 5, 6, 7
 CUT_OPEN = 65535  # the word of an open leaf
 LEAF, OPEN = -1, -2
 MOST_SPLITS = 2000  # on one path
@@ -153,10 +155,11 @@ class Node:
 
 @dataclass(frozen=True)
 class PhaseTree:
-    """The cases it speaks of and its nodes in preorder."""
+    """The cases it speaks of and its nodes in preorder. ``symbols``: the root is bounded by a zonotope, too."""
 
     cases: tuple[int, ...]
     nodes: tuple[Node, ...]
+    symbols: bool = False
 
     @property
     def ends(self) -> int:
@@ -185,6 +188,12 @@ class _Reader:
     def one(self) -> int:
         return int(self.take(1)[0])
 
+    def next_is(self, word: int) -> bool:
+        """Take the next word if it is this one."""
+        found = bool((self.words[self.at : self.at + 1] == word).any())
+        self.at += found
+        return found
+
     def floats(self, count: int) -> Floats:
         return _not_negative(np.ascontiguousarray(self.take(2 * count)).view("<f4").astype(np.float64))
 
@@ -209,6 +218,7 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
     cases = tuple(reader.take(reader.one()).tolist())
     if not cases or len(set(cases)) != len(cases) or max(cases) >= len(rows):
         raise CheckError("a phase tree is about no case, one that does not exist, or one twice")
+    symbols = reader.next_is(SYMBOLS)
     nodes: list[Node] = []
     ends = held = cut = steps = 0
     path: list[Split] = []
@@ -263,7 +273,7 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
     for node in reversed(nodes):
         if node.children:
             node.last_end = nodes[node.children[-1].at].last_end
-    return PhaseTree(cases, tuple(nodes))
+    return PhaseTree(cases, tuple(nodes), symbols)
 
 
 def _check_size(held: int) -> None:

@@ -94,6 +94,8 @@ class PhaseProver:
 
         ``Cuts`` count as endings; another proof above several endings belongs to the first of them.
         """
+        if first_end >= last_end:
+            return []
         with np.errstate(all="ignore"):  # overflow and NaN end in bounds of -inf, never in a proof
             stack: list[tuple[int, _Region, tuple[Split, ...]]] = [(0, self._root(), ())]
             while stack:
@@ -134,7 +136,7 @@ class PhaseProver:
             if relu in refined:
                 self._refine(refined[relu], frame.columns, (), low, up, lines, sizes)
 
-        relaxation = self.bounder.relax(self.box, refine)
+        relaxation = self.bounder.relax(self.box, refine, self.tree.symbols)
         self.sizes = relaxation.sizes
         self.within_caps = bool(relaxation.within_caps.all())
         return _Region((), relaxation.ranges, frame.columns, frozenset(range(len(self.tree.cases))))

@@ -26,7 +26,8 @@ from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Attack, Outcome, Verdict
 from verifier.engine.phases.bounding import Bounding
-from verifier.engine.phases.drive import Driver, Group
+from verifier.engine.phases.drive import Driver
+from verifier.engine.phases.group import Group
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.phases.tier import tier
 from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_phases
@@ -36,6 +37,7 @@ ATTACK_SECONDS = 0.6  # at first, for all cases together
 ATTACK_SHARE = 0.1  # of the time, for all cases together
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
+HEAVY = 1e10  # multiply-adds of bounding every neuron once; from there on phases are split, too
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
 WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
 RIGOUR = 0.6  # a check in plain float64 bounds per node: rigour costs half more, but only about half are bounded
@@ -134,7 +136,7 @@ class _Decision:
         refine = network.density > SPARSE_NETWORK
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        if network.input_size > SPLIT_UP_TO:
+        if network.input_size > SPLIT_UP_TO or network.work > HEAVY:
             self._search_phases(network, attacks)
         elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):
             search(
@@ -178,11 +180,11 @@ class _Decision:
             for members in boxes.values():
                 if self._search_deadline().over:
                     return
-                group = Group(tuple(members), self._phase_search(network, members))
+                group = Group(tuple(members), {0: self._phase_search(network, members)})
                 self.groups.append(group)
                 if driver.run(group, self._attack_open):
                     return
-                if group.search.closed:
+                if group.closed:
                     for k in members:
                         self.cases[k].waiting = []
 
@@ -192,11 +194,12 @@ class _Decision:
         target = target_of(network, Rows(x, y, constant), np.cumsum([0, *(len(r.constant) for r in rows)]))
         root = self.cases[members[0]].root
         here = tier(self.options.device, forks=self.options.workers > 1)
-        return PhaseSearch.over_box(Bounding(network, target, root.lower, root.upper, ascend=here.ascend))
+        few = network.input_size <= SPLIT_UP_TO
+        return PhaseSearch.over_box(Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few))
 
     def _search_deadline(self) -> Deadline:
         """The deadline less what checking the proof found so far would take; past once memory is used up."""
-        held = sum(case.held for case in self.cases) + sum(group.search.held for group in self.groups)
+        held = sum(case.held for case in self.cases) + sum(group.held for group in self.groups)
         if held > 1e6 * self.options.memory_mb:
             self.full = True
             return Deadline(-math.inf)
@@ -214,7 +217,7 @@ class _Decision:
 
     def _attack_open(self, group: Group) -> bool:
         """A first descent on the cases that a group's search has not proved."""
-        left = sorted({group.cases[position] for node in group.search.unproved for position in node.pending})
+        left = sorted({group.cases[position] for _, node in group.unproved for position in node.pending})
         return self.options.attack and bool(left) and self._attack(left, FIRST_STARTS * len(left))
 
     def _attack(self, cases: Sequence[int], count: int) -> bool:
@@ -254,7 +257,7 @@ class _Decision:
         proved = min((place.bound for case in self.cases for place in case.open), default=-math.inf)
         relaxed = None
         if self.groups:
-            proved = min((node.bound for group in self.groups for node in group.search.unproved), default=-math.inf)
+            proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
             relaxed = relaxed_attack_by_phases(self.groups) if self.groups else relaxed_attack(self.cases)
         return Outcome(

@@ -6,7 +6,7 @@ import gzip
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,13 +14,12 @@ from specs.errors import CertificateError
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import Sources
 from verifier.certificate.witness import WitnessDraft
-from verifier.certificate.words import PHASES
 from verifier.certificate.write import Draft, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.explore import Budget
 from verifier.engine.outcome import Proof
 from verifier.engine.phases.bounding import OutOfTime
-from verifier.engine.phases.drive import Group
+from verifier.engine.phases.group import Group
 from verifier.engine.pieces import Stream, cut
 from verifier.engine.scheduler import CaseSearch
 
@@ -29,7 +28,14 @@ MENDING_NODES = 1 << 15  # below one refused leaf
 PATIENCE = 2  # rounds after which a refused leaf is split rather than proved again with a larger margin
 
 
-Owner = tuple[int, Stream] | Group  # of a chunk: a case and where its words came from, or the search by phases
+class Part(NamedTuple):
+    """A part of a group's box, by its number."""
+
+    group: Group
+    number: int
+
+
+Owner = tuple[int, Stream] | Part  # of a chunk: a case and where its words came from, or what was searched by phases
 
 
 @dataclass(frozen=True)
@@ -114,11 +120,13 @@ class Evidence:
         further: list[np.ndarray] = []
         owners: dict[int, Owner] = {}
         for group in groups:
-            chunk = self._all_cases + len(further)
-            further.append(group.search.tree.words([numbers[k] for k in group.cases]))
-            owners[chunk] = group
+            chunks: dict[int, int] = {}
+            for part in group.parts:
+                chunks[part] = self._all_cases + len(further)
+                further.append(group.searches[part].tree.words([numbers[k] for k in group.cases]))
+                owners[chunks[part]] = Part(group, part)
             for k in group.cases:
-                roots[numbers[k]] = np.array([PHASES, chunk >> 16, chunk & 0xFFFF])
+                roots[numbers[k]] = group.words(chunks)
         by_phases = {k for group in groups for k in group.cases}
         for k, case in enumerate(cases):
             if k in by_phases:
@@ -147,10 +155,10 @@ def _mend(
     A tree over phases with a refused leaf is searched again as a whole, more cautiously.
     """
     refused: dict[int, list[tuple[int, int, dict[str, Any]]]] = {}
-    trees: dict[int, Group] = {}
+    trees: dict[int, Part] = {}
     for failure in failures:
         owner = owners[failure["chunk"]]
-        if isinstance(owner, Group):
+        if isinstance(owner, Part):
             trees[failure["chunk"]] = owner
             continue
         k, stream = owner
@@ -169,13 +177,13 @@ def _mend(
                 return False
             case.pieces.add(seen.pieces[0], case.pieces.reopen(piece, position))
             case.nodes += seen.nodes
-    return all(_again(group, attempt, deadline) for group in trees.values())
+    return all(_again(group, part, attempt, deadline) for group, part in trees.values())
 
 
-def _again(group: Group, attempt: int, deadline: Deadline) -> bool:
+def _again(group: Group, part: int, attempt: int, deadline: Deadline) -> bool:
     """The tree over phases is found again, with wider intermediate bounds and a larger margin."""
     try:
-        group.search = group.search.again(10.0 ** (attempt + 1), lambda: deadline.over)
+        group.searches[part] = group.searches[part].again(10.0 ** (attempt + 1), lambda: deadline.over)
     except OutOfTime:
         return False
-    return group.search.closed
+    return group.searches[part].closed

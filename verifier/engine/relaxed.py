@@ -6,7 +6,7 @@ import numpy as np
 
 from relaxations.bounds.boxes import BoxBounder
 from verifier.engine.outcome import RelaxedAttack
-from verifier.engine.phases.drive import Group
+from verifier.engine.phases.group import Group
 from verifier.engine.scheduler import CaseSearch, Place
 
 LISTED = 10  # neurons
@@ -27,16 +27,16 @@ def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
 
 def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
     """The open node of a tree over phases with the least bound, in the same terms."""
-    candidates = [(node, group) for group in groups for node in group.search.unproved]
+    candidates = [(group, search, node) for group in groups for search, node in group.unproved]
     if not candidates:
         return None
-    node, group = min(candidates, key=lambda entry: entry[0].bound)
-    names = group.search.tree.names
-    preactivations, _ = group.search.question.network.preactivations(node.point[None])
+    group, search, node = min(candidates, key=lambda entry: entry[2].bound)
+    names = search.tree.names
+    preactivations, _ = search.question.network.preactivations(node.point[None])
     seen = [z[0][kept] for z, kept in zip(preactivations, names, strict=True)]
     gaps = _gaps(seen, list(zip(node.lower, node.upper, strict=True)))
     exploits = [(layer, int(names[layer][neuron]), gap) for layer, neuron, gap in gaps]
-    value = group.search.values(node.point[None], [node.worst])[0]
+    value = search.values(node.point[None], [node.worst])[0]
     return RelaxedAttack(group.cases[node.worst], node.point.tolist(), node.bound, value, exploits)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from relaxations.bounds.ascent import Rates, ascend
 from relaxations.bounds.dual import Duals, Frame, Lines, backward, evaluate, lines
+from relaxations.bounds.symbols import Symbols
 from relaxations.bounds.zonotope import zonotope
 from relaxations.maps.linear import nonzeros
 from relaxations.network import Layer, ReluNetwork, push
@@ -40,6 +41,7 @@ NODE_OPERATIONS = 2e10  # and a later node
 MOVED = 0.01  # of its range: a bound that has moved by less moves no later ones
 NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to be hoped to make it so
 DEPENDS = 1e-30  # what a relaxed neuron costs a bound at least, if the bound depends on it
+TINY = 1e-30
 PAD = 1e-5  # of a range: how much wider the search believes it, because it rounds in float32
 LARGEST_ZONOTOPE = 1 << 25  # coefficients
 LOST = 1e3  # times the least bound: what float32 may have made of a bound; float64 decides
@@ -68,7 +70,8 @@ class Target:
 class Bounding:
     """Bounds nodes of one box. ``least`` is the bound above which a row counts as proved.
 
-    ``ascend`` is ``relaxations.bounds.ascent.ascend`` or does the same. ``map(function, jobs)`` works through
+    ``ascend`` is ``relaxations.bounds.ascent.ascend`` or does the same. With ``symbols`` the root's bounds are those of
+    a zonotope, too, which pays where there are few inputs. ``map(function, jobs)`` works through
     independent batches of rows; by default here, one after another. Where ``over()`` turns true in between, OutOfTime
     is raised.
     """
@@ -81,17 +84,19 @@ class Bounding:
         upper: np.ndarray,
         caution: float = 1.0,
         ascend: Ascend = ascend,
+        symbols: bool = False,
     ) -> None:
         self.exact, self.target, self.lower, self.upper = network, target, lower, upper
         self.network = network.astype(np.float32)
         self.layer = target.layer.astype(np.float32)
         self.mid, self.rad = (lower + upper) / 2, (upper - lower) / 2
         self.mid32, self.rad32 = self.mid.astype(np.float32), self.rad.astype(np.float32)
-        self.caution, self.ascend = caution, ascend
+        self.caution, self.ascend, self.symbols = caution, ascend, symbols
         self.map: Callable[..., Iterable[Any]] = map
         self.over: Callable[[], bool] = _never
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
+        self.influence: list[np.ndarray] = []  # (inputs, n) by layer, with symbols: what each input adds to half ranges
         # Trees of dense networks get small by refreshed bounds, those of convolutional ones hardly do.
         self.dense = all(isinstance(weight, np.ndarray) for layer in network.layers for _, weight in layer.terms)
         sizes = np.cumsum(self.network.widths)
@@ -105,15 +110,23 @@ class Bounding:
         return {**self.__dict__, "map": map, "over": _never}
 
     def root(self) -> Node:
-        """The whole box, with intermediate bounds by intervals and CROWN."""
+        """The whole box, with intermediate bounds by intervals, CROWN, and symbols if they are wanted."""
         node = Node(0, (), [], [], {}, np.arange(self.target.cases), self._fresh_final())
         magnitude = [np.maximum(np.abs(self.lower), np.abs(self.upper))]
         ranges = [(self.lower, self.upper)]
+        zonotope = Symbols(self.network, self.mid32, self.rad32) if self.symbols else None
         for k, layer in enumerate(self.network.layers):
             l, u = _interval(self.exact.layers[k], ranges)
+            if zonotope is not None:
+                low, up = zonotope.range_of(layer)
+                self.influence.append(np.abs(zonotope.argument.generators[0, : len(self.rad)]) * self.rad32[:, None])
+                pad = PAD * self.caution * np.maximum(np.abs(low), np.abs(up))
+                l, u = np.maximum(l, low - pad), np.minimum(u, up + pad)
             node.lower.append(l.astype(np.float32)), node.upper.append(u.astype(np.float32))
             if any(source > 0 for source, _ in layer.terms) or len(layer.terms) > 1:
                 self._refine_root(node, k)
+            if zonotope is not None:
+                zonotope.relu(node.lower[k], node.upper[k])
             l, u = node.lower[k].astype(float), node.upper[k].astype(float)
             ranges.append((np.maximum(l, 0), np.maximum(u, 0)))
             magnitude.append(np.maximum(u, 0))
@@ -127,9 +140,10 @@ class Bounding:
         idle = [u <= 0 for u in root.upper]
         network, layer, kept = slimmed(self.exact, self.target.layer, idle)
         target = Target(layer, self.target.first)
-        slim = type(self)(network, target, self.lower, self.upper, self.caution, self.ascend)
+        slim = type(self)(network, target, self.lower, self.upper, self.caution, self.ascend, self.symbols)
         slim.map, slim.over, slim.least, slim.deep = self.map, self.over, self.least, self.deep
         slim.dense = self.dense
+        slim.influence = [rows[:, keep] for rows, keep in zip(self.influence, kept)]
         return slim, kept
 
     def heavy(self, node: Node) -> bool:
@@ -150,7 +164,15 @@ class Bounding:
             return
         slopes = _default_slopes(node, k, 1, COARSE)
         node.rows[k] = RowDuals(unstable, slopes, np.zeros((1, 0), dtype=np.float32), None)
-        self._bound_rows([node], [unstable], k)
+        owner, _, neuron, sign = self._rows_of([node], k, [unstable])
+        frame, drawn = Batch([node], k, self.mid32, self.rad32).lines(owner)
+        steps, width = tuple(s / np.float32(COARSE) for s in slopes), len(self.network.layers[k].bias)
+        jobs = []
+        for part in _parts(len(owner), self.rows_at_once[k]):
+            duals = Duals(steps, (None,) * k, _signed_units(neuron[part], sign[part], width))
+            jobs.append((self.network, self.network.layers[k], frame, drawn, duals))
+        bound = np.concatenate(list(self._each(_bounded, jobs)))
+        self._intersect([node], k, [unstable], owner, sign, bound)
 
     def deepen(self, root: Node) -> None:
         """Improve the root's bounds, each neuron with slopes of its own, on every layer where that pays."""
@@ -244,8 +266,6 @@ class Bounding:
         """Bound ``neurons[i]`` of layer k in node i by its stored duals as they are."""
         layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
         owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
-        if nodes[0].rows[k].shared:
-            place = np.zeros_like(place)
         slopes = [node.rows[k].slopes for node in nodes]
         multipliers = [padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]
         jobs = []
@@ -383,6 +403,18 @@ class Bounding:
                 )
                 least = self.least + PRECISION * self.caution * (abs(here.offset) + float(np.abs(here.form).sum()))
                 yield place, Cut(CutSearch.of(here, least), slopes, node.final.multipliers[place], duals.weights[r])
+
+    def loosened(self, node: Node) -> np.ndarray:
+        """What relaxing neurons costs the node's open rows, shared out among the inputs (inputs,) by what each adds to
+        the widths of the neurons' ranges.
+        """
+        total = np.zeros(len(self.mid))
+        for batch, o, _, duals in self._final_rows([node], [self._opened(node)]):
+            seen = evaluate(self.network, self.layer, *batch.lines(o), duals, np, with_cost=True)
+            for k, cost in enumerate(seen.cost):
+                width = np.maximum(node.upper[k] - node.lower[k], TINY)
+                total += self.influence[k] @ (cost.sum(axis=0) / width)
+        return total
 
     def _opened(self, node: Node) -> FinalDuals:
         """A copy of the node's final duals, default slopes where there are none yet, multipliers for new splits."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, Schedule, timed
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
 from verifier.engine.phases.bounding import OutOfTime
+from verifier.engine.phases.group import Group
 from verifier.engine.phases.search import PhaseSearch
 from verifier.engine.pool import process_pool
 from verifier.engine.scheduler import CaseSearch, Progress, attack_on, confirmed
@@ -24,18 +25,11 @@ if TYPE_CHECKING:
     from verifier.attack.pgd import Attempt
 
 WORTH_SHARING = 6  # batches of rows: so many are worth another process
+CHUNKS = 4  # of jobs for each process
 ALONE = 0.5  # seconds one process searches before others are worth starting
 SLICE = 2.0  # seconds of one part
 BEGINNINGS = 16  # relaxed minimisers from which an attack descends
 NUMBERS = 1 << 40  # node numbers of one part
-
-
-@dataclass
-class Group:
-    """The cases (by index) that share a box, and the search over it."""
-
-    cases: tuple[int, ...]
-    search: PhaseSearch
 
 
 class Driver:
@@ -72,20 +66,27 @@ class Driver:
         return self._pool
 
     def map(self, function: Callable[..., Any], jobs: list[Any]) -> Iterable[Any]:
-        """``map`` over processes where there are jobs enough to share."""
-        return self.pool.map(function, jobs) if self.workers > 1 and len(jobs) >= WORTH_SHARING else map(function, jobs)
+        """``map`` over processes where there are jobs enough to share.
+
+        Jobs go in chunks, because what they have in common, which is most of them, is sent but once with each.
+        """
+        if self.workers < 2 or len(jobs) < WORTH_SHARING:
+            return map(function, jobs)
+        return self.pool.map(function, jobs, chunksize=-(-len(jobs) // (CHUNKS * self.workers)))
 
     def run(self, group: Group, first_attack: Callable[[Group], bool]) -> bool:
         """Search until the group is closed or stuck or time is up; True when a violation was confirmed.
 
         What the cheap bounds of the root leave open is attacked (``first_attack``) before more is spent on proofs.
         """
-        search = group.search
+        search = group.whole
         search.bounding.map = self.map
         try:
             search.start(lambda: self.deadline().over)
             if self._judge(group) or (search.unproved and first_attack(group)):
                 return True
+            if search.unproved and search.bounding.symbols:
+                return self._run_halves(group)
             search.deepen()
         except OutOfTime:
             return False
@@ -105,10 +106,62 @@ class Driver:
             return self._run_parallel(group)
         return False
 
+    def _run_halves(self, group: Group) -> bool:
+        """Cut the box in halves, and halves of these, and search each of them by phases before it is cut further."""
+        from concurrent.futures import FIRST_COMPLETED, wait
+
+        waiting: list[tuple[int, PhaseSearch]] = []
+        running: dict[Future[PhaseSearch], int] = {}
+        attacking: set[Future[tuple[list[tuple[int, Attempt]], float]]] = set()
+        self._halve(group, 0, waiting)
+        while (waiting or running) and not self.deadline().over:
+            while waiting and len(running) < self.workers:
+                part, search = waiting.pop()
+                import sys; print("give", part, time.monotonic(), file=sys.stderr, flush=True)
+                running[self._submit(_search_part, search, Budget(self.deadline(), 0, self.stop))] = part
+            if self.attacks is not None and not attacking and self.attacks.due:
+                attacking.add(self._submit(timed, self._next_attack(group)))
+            left = max(0.0, self.deadline().remaining)
+            done, _ = wait([*running, *attacking], timeout=left, return_when=FIRST_COMPLETED)
+            for future in done & attacking:
+                attacking.discard(future)
+                if self._judge_attack(group, *future.result()):
+                    return True
+            for part_done in done & running.keys():
+                part, search = running.pop(part_done), part_done.result()
+                import sys; print("got", part, time.monotonic(), search.closed, group.bound, file=sys.stderr, flush=True)
+                group.seen.merge(search.seen)
+                if search.count:
+                    group.searches[part] = search
+                if search.open and not self.deadline().over:
+                    self._halve(group, part, waiting)
+            if self._judge(group):
+                return True
+        return False
+
+    def _halve(self, group: Group, part: int, waiting: list[tuple[int, PhaseSearch]]) -> None:
+        """Cut a part by the input that loosens the relaxation of its worst node most, if any does."""
+        search = group.searches[part]
+        worst = min(search.open, key=lambda node: node.bound)
+        share = search.bounding.loosened(worst)
+        dim = int(share.argmax())
+        if share[dim] > 0:
+            waiting += zip(group.halve(part, dim), search.halves(dim))
+
+    def _submit(self, function: Callable[..., Any], *given: Any) -> Future[Any]:
+        """Have it done by another process, or here and now where there is to be no other."""
+        if self.workers > 1:
+            return self.pool.submit(function, *given)
+        from concurrent.futures import Future
+
+        done: Future[Any] = Future()
+        done.set_result(function(*given))
+        return done
+
     def _run_parallel(self, group: Group) -> bool:
         from concurrent.futures import FIRST_COMPLETED, wait
 
-        search, parts, pool = group.search, 0, self.pool
+        search, parts, pool = group.whole, 0, self.pool
         running: set[Future[PhaseSearch]] = set()
         attacking: set[Future[tuple[list[tuple[int, Attempt]], float]]] = set()
         while not self.deadline().over:
@@ -144,7 +197,7 @@ class Driver:
         self._rounds += 1
         cases = [self.cases[k] for k in group.cases]
         attained = np.array([case.attained for case in cases])
-        seen = sorted(group.search.seen.worst.items(), key=lambda entry: entry[1][0])[:BEGINNINGS]
+        seen = sorted(group.seen.worst.items(), key=lambda entry: entry[1][0])[:BEGINNINGS]
         begin = [(position, point) for position, (_, point) in seen]
         count = min(FIRST_STARTS * 2**self._rounds, MOST_STARTS)
         return attack_on(cases, count, self._rounds, self.deadline(), attained, begin)
@@ -157,17 +210,28 @@ class Driver:
 
     def _judge(self, group: Group) -> bool:
         """Pass on what the search has seen; whether one of its points is a confirmed violation."""
-        search = group.search
-        bounds = [node.bound for node in (*search.open, *search.stuck)]
-        for position, (value, point) in search.seen.worst.items():
+        group.seen.merge(group.whole.seen)
+        for position, (value, point) in group.seen.worst.items():
             k = group.cases[position]
             if self.cases[k].judge(value, point) and self.found(k, point):
                 return True
-        nodes = search.count + search.cuts
-        self.cases[group.cases[0]].nodes = nodes  # one tree for all of them
+        self.cases[group.cases[0]].nodes = group.nodes  # one tree for all of them
         attained = min(self.cases[k].attained for k in group.cases)
-        self.report(Progress(attained, min(bounds, default=np.inf), len(search.open), nodes))
+        self.report(Progress(attained, group.bound, len(group.unproved), group.nodes))
         return False
+
+
+def _search_part(search: PhaseSearch, budget: Budget) -> PhaseSearch:
+    """Bound a part, then split phases in it for as long as that took: cutting it takes about twice as long."""
+    began = time.monotonic()
+    try:
+        search.start(lambda: budget.over)
+        search.deepen()
+    except OutOfTime:
+        return search
+    until = Deadline.after(time.monotonic() - began)
+    search.run(lambda: until.over or budget.over, lambda: until.over or budget.over)
+    return search
 
 
 def _explore(part: PhaseSearch, slice_ends: Deadline, budget: Budget) -> PhaseSearch:

@@ -72,7 +72,8 @@ class PhaseSearch:
         """The search over the whole box that is bounded, with nothing done yet."""
         network, target = bounding.exact, bounding.target
         names = [np.arange(len(layer.bias)) for layer in network.layers]
-        return PhaseSearch(Question(network, target), bounding, PhaseTree(np.diff(target.first), names))
+        tree = PhaseTree(np.diff(target.first), names, bounding.symbols)
+        return PhaseSearch(Question(network, target), bounding, tree)
 
     @property
     def closed(self) -> bool:
@@ -127,20 +128,30 @@ class PhaseSearch:
 
     def again(self, caution: float, over: Callable[[], bool]) -> PhaseSearch:
         """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not."""
-        old, asked = self.bounding, self.question
-        bounding = type(old)(asked.network, asked.target, old.lower, old.upper, caution, old.ascend)
-        search = PhaseSearch.over_box(bounding)
+        search = self._anew(self.bounding.lower, self.bounding.upper, caution)
         search.start(over)
         search.deepen()
         search.run(over, over)
         return search
+
+    def halves(self, dim: int) -> tuple[PhaseSearch, PhaseSearch]:
+        """The same question on the two halves of the box, cut at the middle of an input; nothing done yet."""
+        lower, upper = self.bounding.lower, self.bounding.upper
+        first_upper, second_lower = upper.copy(), lower.copy()
+        first_upper[dim] = second_lower[dim] = lower[dim] + 0.5 * (upper[dim] - lower[dim])
+        return self._anew(lower, first_upper), self._anew(second_lower, upper)
+
+    def _anew(self, lower: np.ndarray, upper: np.ndarray, caution: float = 1.0) -> PhaseSearch:
+        old, asked = self.bounding, self.question
+        bounding = type(old)(asked.network, asked.target, lower, upper, caution, old.ascend, old.symbols)
+        return PhaseSearch.over_box(bounding)
 
     def part(self, nodes: Sequence[Node], first_number: int) -> PhaseSearch:
         """A search below some nodes, which it takes over; its new nodes are numbered from ``first_number`` on."""
         taken = {node.number for node in nodes}
         self.open = [node for node in self.open if node.number not in taken]
         columns = {number: self.columns.pop(number) for number in taken}
-        tree = PhaseTree(self.tree.rows, self.tree.names)
+        tree = PhaseTree(self.tree.rows, self.tree.names, self.tree.symbols)
         part = PhaseSearch(self.question, self.bounding, tree, list(nodes), columns=columns, next=first_number)
         part.experience = self.experience.copy()
         return part

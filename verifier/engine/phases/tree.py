@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from verifier.certificate.words import EMPTY, END, FRAME, PROOF, RELU, ZONOTOPE
+from verifier.certificate.words import EMPTY, END, FRAME, PROOF, RELU, SYMBOLS, ZONOTOPE
 from verifier.engine.phases.cutting import Cut
 from verifier.engine.phases.node import FinalDuals, Node, RowDuals
 
@@ -18,12 +18,14 @@ class PhaseTree:
     """What is known of every node by number: the packed words of its items, and how it ends.
 
     ``rows`` is the number of rows of each case, ``names`` the network's number of each neuron of a layer, where nodes
-    count but some of them. ``split`` holds the neuron, by this number, and the number of the first child; ``below`` the
-    nodes that prove what splits in the node's zonotope have left.
+    count but some of them; ``symbols`` tells that a zonotope has bounded the root, too. ``split`` holds the neuron, by
+    this number, and the number of the first child; ``below`` the nodes that prove what splits in the node's zonotope
+    have left.
     """
 
     rows: np.ndarray
     names: list[np.ndarray]
+    symbols: bool = False
     items: dict[int, list[bytes]] = field(default_factory=dict)
     split: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     ended: dict[int, int] = field(default_factory=dict)
@@ -91,7 +93,7 @@ class PhaseTree:
 
     def words(self, cases: Sequence[int]) -> np.ndarray:
         """The whole chunk, the cases by the checker's numbers; every node must have ended."""
-        parts = [np.array([len(cases), *cases], dtype="<u2")]
+        parts = [np.array([len(cases), *cases, *([SYMBOLS] if self.symbols else [])], dtype="<u2")]
         stack = [0]
         while stack:
             number = stack.pop()
