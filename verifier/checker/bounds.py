@@ -192,12 +192,12 @@ class Bounder:
                     if zonotope is not None:
                         zonotope.begin(sizes[k])
                 case Affine() if not self._feeds_relu[k]:
-                    sizes[k] = self._push_size(k, node, sizes)
+                    sizes[k] = self._push_size(k, node, [sizes[parent] for parent, _ in node.terms])
                 case Affine():
-                    forward[k] = self._push_affine(k, node, forward, sizes)
+                    forward[k] = self._push_affine(k, node, forward)
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
                     if zonotope is not None:
-                        zonotope.forms[k] = self._push_affine(k, node, zonotope.forms, sizes)
+                        zonotope.forms[k] = self._push_affine(k, node, zonotope.forms)
                 case Relu(parent):
                     l, u = range_of(forward[parent], boxes.rad, self.gamma)
                     if zonotope is not None:
@@ -209,33 +209,33 @@ class Bounder:
                         self._refine(parent, l, u, relaxed, sizes, boxes)
                     ranges[k] = (l, u)
                     relaxed[k] = lines_on(l, u)
-                    sizes[k] = output_size(forward[parent], relaxed[k], u)
-                    if self._feeds_relu[k] and with_generators:
-                        forward[k] = through(forward[parent], relaxed[k], sizes[k])
-                    elif self._feeds_relu[k]:
-                        forward[k] = clipped(l, u, sizes[k])
+                    if with_generators:
+                        sizes[k] = output_size(forward[parent], relaxed[k], u)
+                        if self._feeds_relu[k]:
+                            forward[k] = through(forward[parent], relaxed[k], sizes[k])
+                    else:
+                        forward[k] = clipped(l, u)
                         sizes[k] = forward[k].size
                     if self._feeds_relu[k] and zonotope is not None:
-                        zonotope.relu(k, parent, relaxed[k], sizes[k])
+                        zonotope.relu(k, parent, relaxed[k], u, self.gamma)
             for forms in (forward, zonotope.forms if zonotope is not None else {}):  # generators are the large part
                 for unread in [j for j in forms if self._last_reader.get(j, k) <= k]:
                     del forms[unread]
         return Relaxation(boxes, relaxed, ranges, sizes)
 
-    def _push_size(self, k: int, node: Affine, sizes: dict[int, Floats]) -> Floats:
+    def _push_size(self, k: int, node: Affine, sizes: list[Floats]) -> Floats:
         """``|M| size + |b|``, rounded up: bounds both |value| and what L1 and L2 charge rounding to."""
-        parents = zip(node.terms, self._magnitudes[k], strict=True)
-        size = _total([push(absolute, sizes[parent]) for (parent, _), absolute in parents])
+        size = _total([push(absolute, of) for absolute, of in zip(self._magnitudes[k], sizes, strict=True)])
         return (size + np.abs(node.bias)) * (1 + 4 * self.gamma) + TINY  # products may underflow, coefficients be huge
 
-    def _push_affine(self, k: int, node: Affine, forward: dict[int, Forward], sizes: dict[int, Floats]) -> Forward:
+    def _push_affine(self, k: int, node: Affine, forward: dict[int, Forward]) -> Forward:
         """L1 for the forward form: the remainder carries the rounding of this node."""
         values = [(forward[parent], m) for parent, m in node.terms]
         generators = summed([push(m, value.generators) for value, m in values])
         center = _total([push(m, value.center) for value, m in values]) + node.bias
         absolute = self._magnitudes[k]
         carried = _total([push(m, value.remainder) for (value, _), m in zip(values, absolute, strict=True)])
-        size = self._push_size(k, node, sizes)
+        size = self._push_size(k, node, [value.size for value, _ in values])
         return Forward(generators, center, carried * (1 + 4 * self.gamma) + 4 * self.gamma * size + TINY, size)
 
     def _refine(
@@ -339,12 +339,12 @@ class _Symbols:
         mid = self.boxes.mid
         self.forms[0] = Forward(np.eye(self.count)[None], mid, np.zeros_like(mid), size)
 
-    def relu(self, k: int, parent: int, lines: Lines, size: Floats) -> None:
-        new = int(np.count_nonzero(lines.offset))
+    def relu(self, k: int, parent: int, lines: Lines, u: Floats, gamma: float) -> None:
+        form, new = self.forms[parent], int(np.count_nonzero(lines.offset))
         if (self.count + new) * max(self.sizes[k:]) > SYMBOL_CELLS:
-            self.forms[k] = through(self.forms[parent], lines, size)
+            self.forms[k] = through(form, lines, output_size(form, lines, u))
             return
-        self.forms[k] = with_symbols(self.forms[parent], lines, size, self.count)
+        self.forms[k] = with_symbols(form, lines, u, self.boxes.rad, self.count, gamma)
         self.count += new
 
 

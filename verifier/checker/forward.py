@@ -27,17 +27,13 @@ class Forward:
 
 def range_of(form: Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
     """Interval of a forward form, rounded outward."""
-    widths = np.abs(form.generators)
-    symbols = max(0, widths.shape[1] - rad.shape[1])
-    rad = np.pad(rad, ((0, 0), (0, symbols)), constant_values=1.0)[:, : widths.shape[1]]  # nothing, for an interval
-    swing = rad @ widths[0] if len(widths) == 1 else np.matmul(rad[:, None, :], widths)[:, 0]
-    radius = (swing + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
+    radius = (swing(form.generators, rad) + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
     return form.center - radius, form.center + radius
 
 
 def output_size(form: Forward, lines: Lines, u: Floats) -> Floats:
-    """Bound on a ReLU's value and on the parts of its forward form, with or without a symbol of its own."""
-    return np.maximum(np.maximum(u, 0.0), (form.size * lines.slope + lines.offset) * (1 + 4 * U))
+    """Bound on a ReLU's value and on the parts of its forward form."""
+    return np.maximum(np.maximum(u, 0.0), (form.size * lines.slope + 0.5 * lines.offset) * (1 + 4 * U))
 
 
 def through(form: Forward, lines: Lines, size: Floats) -> Forward:
@@ -53,20 +49,30 @@ def through(form: Forward, lines: Lines, size: Floats) -> Forward:
     )
 
 
-def with_symbols(form: Forward, lines: Lines, size: Floats, first: int) -> Forward:
+def with_symbols(form: Forward, lines: Lines, u: Floats, rad: Floats, first: int, gamma: float) -> Forward:
     """The form ``s z + t/2 + t/2 e`` of a ReLU on one box, with a symbol e of its own for each unstable neuron.
 
     The new generators are those from number ``first`` on; no other form may have used these numbers.
     """
-    plain = through(form, lines, size)
     unstable = np.flatnonzero(lines.offset[0] > 0)
-    known = plain.generators.shape[1]
-    generators = np.pad(plain.generators, ((0, 0), (0, first - known + len(unstable)), (0, 0)))
+    known = form.generators.shape[1]
+    generators = np.zeros((1, first + len(unstable), form.generators.shape[2]))
+    np.multiply(form.generators, lines.slope[:, None, :], out=generators[:, :known])
     generators[0, first + np.arange(len(unstable)), unstable] = 0.5 * lines.offset[0, unstable]
-    # The remainder without t/2, which the symbol has taken over.
+    center = form.center * lines.slope + 0.5 * lines.offset
     rounding = np.where(lines.offset > 0, 16 * U * (form.size + lines.size), 0.0)
     remainder = form.remainder * lines.slope * (1 + 4 * U) + rounding
-    return Forward(generators, plain.center, remainder, size)
+    size = (swing(generators, rad) + np.abs(center)) * (1 + 4 * gamma) + TINY
+    return Forward(generators, center, remainder, np.maximum(np.maximum(u, 0.0), size))
+
+
+def swing(generators: Floats, rad: Floats) -> Floats:
+    """How far the generators' part of forms moves from 0 (B, n), up to rounding."""
+    widths = np.abs(generators)
+    symbols = max(0, widths.shape[1] - rad.shape[1])
+    reach = np.pad(rad, ((0, 0), (0, symbols)), constant_values=1.0)[:, : widths.shape[1]]  # nothing, for an interval
+    moved: Floats = reach @ widths[0] if len(widths) == 1 else np.matmul(reach[:, None, :], widths)[:, 0]
+    return moved
 
 
 def summed(parts: list[Floats]) -> Floats:
@@ -79,9 +85,9 @@ def summed(parts: list[Floats]) -> Floats:
     return total
 
 
-def clipped(l: Floats, u: Floats, size: Floats) -> Forward:
+def clipped(l: Floats, u: Floats) -> Forward:
     """The interval [max(l, 0), max(u, 0)] as a form without generators, rounded outward."""
     low, up = np.maximum(l, 0.0), np.maximum(u, 0.0)
     center = low + 0.5 * (up - low)
     remainder = np.maximum(up - center, center - low) * (1 + 4 * U) + TINY
-    return Forward(np.zeros((1, 0, l.shape[1])), center, remainder, size * (1 + 8 * U) + 2 * TINY)
+    return Forward(np.zeros((1, 0, l.shape[1])), center, remainder, np.maximum(low, up) * (1 + 8 * U) + 2 * TINY)

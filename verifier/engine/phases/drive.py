@@ -117,7 +117,7 @@ class Driver:
         while (waiting or running) and not self.deadline().over:
             while waiting and len(running) < self.workers:
                 part, search = waiting.pop()
-                import sys; print("give", part, time.monotonic(), file=sys.stderr, flush=True)
+
                 running[self._submit(_search_part, search, Budget(self.deadline(), 0, self.stop))] = part
             if self.attacks is not None and not attacking and self.attacks.due:
                 attacking.add(self._submit(timed, self._next_attack(group)))
@@ -129,7 +129,7 @@ class Driver:
                     return True
             for part_done in done & running.keys():
                 part, search = running.pop(part_done), part_done.result()
-                import sys; print("got", part, time.monotonic(), search.closed, group.bound, file=sys.stderr, flush=True)
+
                 group.seen.merge(search.seen)
                 if search.count:
                     group.searches[part] = search
