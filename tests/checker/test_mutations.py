@@ -38,7 +38,8 @@ LEAF, CLIP, REF, PHASES, SPLIT = 0, 1, 2, 3, 16
 def pool(tmp_path_factory: pytest.TempPathFactory) -> list[Proved]:
     """Trees over inputs, and a few over ReLU phases."""
     split = proved_questions(POOL, tmp_path_factory.mktemp("split"))
-    return split + proved_questions(5, tmp_path_factory.mktemp("phases"), stream=5, by_phases=True)
+    phases = proved_questions(5, tmp_path_factory.mktemp("phases"), stream=5, way="phases")
+    return split + phases + proved_questions(3, tmp_path_factory.mktemp("both"), stream=6, way="both")
 
 
 def accepted(data: bytes, model: bytes | None = None, query: bytes | None = None) -> bool:

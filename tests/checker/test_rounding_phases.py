@@ -33,7 +33,8 @@ from tests.checker.test_rounding import HALF_ULP, dot, exact, hostile_box, hosti
 from verifier.checker import zonotope as checker_zonotope
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.exact import evaluate
-from verifier.checker.lines import U
+from verifier.checker.forward import Forward, with_symbols
+from verifier.checker.lines import U, lines_on
 from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Scale
 from verifier.checker.phase_tree import Cuts, PhaseTree, Proof, read_phase_tree
 from verifier.checker.phases import PhaseProver
@@ -335,3 +336,25 @@ def test_ranges_and_sizes_at_the_root_hold(symbols: bool) -> None:
             for k, size in relaxation.sizes.items():
                 value = evaluate(Network(network.nodes[: k + 1], network.sizes[: k + 1]), x)
                 assert all(abs(v) <= Fraction(s) for v, s in zip(value, size[0].tolist(), strict=True))
+
+
+def test_sizes_of_forms_with_symbols_cover_generators_and_center() -> None:
+    """What L2 charges rounding to, at magnitudes from subnormal numbers on; new symbols are counted."""
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+
+        def numbers(*shape: int, rng: np.random.Generator = rng) -> np.ndarray:
+            values: np.ndarray = rng.normal(size=shape) * 10.0 ** rng.choice([-320, -160, -9, 0, 0, 5, 60], size=shape)
+            return values
+
+        generators, center, rad = numbers(1, 4, 3), numbers(1, 3), np.abs(numbers(1, 2))
+        form = Forward(generators, center, np.abs(numbers(1, 3)), np.abs(numbers(1, 3)))
+        l, u = np.sort(np.stack([numbers(1, 3), numbers(1, 3)]), axis=0)
+        found = with_symbols(form, lines_on(l, u), u, rad, 5, 1e-12)
+        assert found.generators.shape[1] == 5 + np.count_nonzero((l < 0) & (u > 0))
+        reach = [*map(Fraction, rad[0].tolist()), *[Fraction(1)] * (found.generators.shape[1] - 2)]
+        for n in range(3):
+            column = found.generators[0, :, n].tolist()
+            parts = sum(abs(Fraction(g)) * r for g, r in zip(column, reach, strict=True))
+            assert parts + abs(Fraction(found.center[0, n])) <= Fraction(found.size[0, n])
+            assert max(0.0, u[0, n]) <= found.size[0, n]

@@ -74,7 +74,7 @@ def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> 
     return out.getvalue()
 
 
-def proved_questions(count: int, folder: Path, stream: int = 2, by_phases: bool = False) -> list[Proved]:
+def proved_questions(count: int, folder: Path, stream: int = 2, way: str = "inputs") -> list[Proved]:
     """Certificates of tiny questions, each with more than a leaf and at most a few hundred words."""
     found: list[Proved] = []
     for seed in seeds(10_000, stream):
@@ -85,7 +85,7 @@ def proved_questions(count: int, folder: Path, stream: int = 2, by_phases: bool 
         place.mkdir()
         model, query = q.write(place)
         certificate = place / "proof.nncert"
-        if decide_files(model, query, certificate, seconds=1.0, by_phases=by_phases).verdict != "certified":
+        if decide_files(model, query, certificate, seconds=1.0, way=way).verdict != "certified":
             continue
         parts = Parts.of(certificate.read_bytes(), model.read_bytes(), query.read_bytes())
         if 3 <= sum(map(len, parts.chunks)) <= 300:

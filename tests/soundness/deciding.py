@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,15 +55,18 @@ class CheckerHere:
         """Nothing to end."""
 
 
+# Ways of splitting, whatever the question, by the constants that say where each begins.
+WAYS = {"inputs": {"HEAVY": math.inf}, "phases": {"SPLIT_UP_TO": 0}, "both": {"HEAVY": -1.0}}
+
+
 def decide_files(
-    model: Path, query: Path, certificate: Path, seconds: float = 4.0, by_phases: bool = False, **options: Any
+    model: Path, query: Path, certificate: Path, seconds: float = 4.0, way: str = "inputs", **options: Any
 ) -> Outcome:
-    """``decide`` on an ONNX and a VNN-LIB file, with one worker; by ReLU phases however few the inputs are if asked."""
+    """``decide`` on an ONNX and a VNN-LIB file, with one worker, by one of the WAYS."""
     problem = compile_vnnlib(read_vnnlib(query), load_model(model))
     question = Question(problem, model, query, "the constraints cannot be met")
     settings = Options(seconds=seconds, workers=1, **options)
-    limit = 0 if by_phases else decide_module.SPLIT_UP_TO
-    with mock.patch.object(decide_module, "SPLIT_UP_TO", limit):
+    with mock.patch.multiple(decide_module, **WAYS[way]):
         return decide_module.decide(question, settings, certificate, {"name": "tests"}, start_checker=CheckerHere.start)
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -13,16 +14,19 @@ from specs.language.vnnlib import read_vnnlib
 from specs.language.vnnlib_compile import compile_vnnlib
 from specs.loading import load_model
 from tests.conftest import REPOSITORY
+from tests.soundness.deciding import WAYS
 from tests.soundness.seeds import groups, name
 from tests.strategies import question
+from verifier.engine import decide as decide_module
 from verifier.engine.decide import Options, Question, decide
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 
+@pytest.mark.parametrize("way", ["inputs", "both"])
 @pytest.mark.parametrize("group", groups(20, 5, stream=1), ids=name)
-def test_no_verdict_is_wrong_and_a_stranger_can_check_it(group: range, tmp_path: Path) -> None:
+def test_no_verdict_is_wrong_and_a_stranger_can_check_it(group: range, way: str, tmp_path: Path) -> None:
     decided = 0
     for seed in group:
         q = question(seed, placement="far" if seed % 2 else "near")
@@ -30,7 +34,8 @@ def test_no_verdict_is_wrong_and_a_stranger_can_check_it(group: range, tmp_path:
         problem = compile_vnnlib(read_vnnlib(query), load_model(model))
         certificate = tmp_path / f"{seed}.nncert"
         asked = Question(problem, model, query, "the constraints cannot be met")
-        outcome = decide(asked, Options(seconds=3.0, workers=2), certificate, {"name": "tests"})
+        with mock.patch.multiple(decide_module, **WAYS[way]):
+            outcome = decide(asked, Options(seconds=3.0, workers=2), certificate, {"name": "tests"})
         assert outcome.verdict == "unknown" or (outcome.verdict == "certified") is q.holds
         evidence = certificate if outcome.verdict == "certified" else outcome.attack.path if outcome.attack else None
         if evidence is not None and outcome.verdict != "unknown":

@@ -117,7 +117,6 @@ class Driver:
         while (waiting or running) and not self.deadline().over:
             while waiting and len(running) < self.workers:
                 part, search = waiting.pop()
-
                 running[self._submit(_search_part, search, Budget(self.deadline(), 0, self.stop))] = part
             if self.attacks is not None and not attacking and self.attacks.due:
                 attacking.add(self._submit(timed, self._next_attack(group)))
@@ -129,11 +128,10 @@ class Driver:
                     return True
             for part_done in done & running.keys():
                 part, search = running.pop(part_done), part_done.result()
-
                 group.seen.merge(search.seen)
                 if search.count:
                     group.searches[part] = search
-                if search.open and not self.deadline().over:
+                if search.unproved and not self.deadline().over:
                     self._halve(group, part, waiting)
             if self._judge(group):
                 return True
@@ -142,7 +140,7 @@ class Driver:
     def _halve(self, group: Group, part: int, waiting: list[tuple[int, PhaseSearch]]) -> None:
         """Cut a part by the input that loosens the relaxation of its worst node most, if any does."""
         search = group.searches[part]
-        worst = min(search.open, key=lambda node: node.bound)
+        worst = min(search.unproved, key=lambda node: node.bound)
         share = search.bounding.loosened(worst)
         dim = int(share.argmax())
         if share[dim] > 0:

@@ -60,7 +60,7 @@ class GullibleBounding(Bounding):
 
 
 def decided(
-    asked: Question, folder: Path, by_phases: bool, bounding: type[Bounding] = OptimisticBounding
+    asked: Question, folder: Path, way: str, bounding: type[Bounding] = OptimisticBounding
 ) -> tuple[Outcome, mock.Mock]:
     """What comes out of an optimistic search without attacks; and the mending, as it was called."""
     model, query = asked.write(folder)
@@ -69,18 +69,18 @@ def decided(
         mock.patch.object(decide_module, "Bounding", bounding),
         mock.patch.object(evidence_module, "_mend", wraps=evidence_module._mend) as mending,
     ):
-        return decide_files(model, query, folder / "p.nncert", 0.7, by_phases, attack=False), mending
+        return decide_files(model, query, folder / "p.nncert", 0.7, way, attack=False), mending
 
 
-@pytest.mark.parametrize("by_phases", [False, True])
-def test_refused_leaves_are_mended_until_the_checker_accepts(by_phases: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["inputs", "phases"])
+def test_refused_leaves_are_mended_until_the_checker_accepts(way: str, tmp_path: Path) -> None:
     """Near the threshold some proofs take longer than this test gives them; none of those found may be wrong."""
     mended = 0
     for seed in SEEDS:
-        asked = question(seed, "far" if by_phases else "near")  # a whole tree is searched again
+        asked = question(seed, "far" if way == "phases" else "near")  # a whole tree is searched again
         if not asked.holds:
             continue
-        outcome, mending = decided(asked, tmp_path, by_phases)
+        outcome, mending = decided(asked, tmp_path, way)
         assert outcome.verdict in ("certified", "unknown")
         assert (tmp_path / "p.nncert").exists() == (outcome.verdict == "certified")
         if outcome.verdict == "certified":
@@ -91,14 +91,14 @@ def test_refused_leaves_are_mended_until_the_checker_accepts(by_phases: bool, tm
     assert mended >= 2
 
 
-@pytest.mark.parametrize("by_phases", [False, True])
-def test_what_fails_is_never_certified(by_phases: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["inputs", "phases"])
+def test_what_fails_is_never_certified(way: str, tmp_path: Path) -> None:
     refused = 0
     for seed in SEEDS:
         asked = question(seed, "near")
         if asked.holds:
             continue
-        outcome, mending = decided(asked, tmp_path, by_phases)
+        outcome, mending = decided(asked, tmp_path, way)
         assert outcome.verdict != "certified"
         assert not (tmp_path / "p.nncert").exists()
         refused += mending.called
@@ -110,7 +110,7 @@ def test_a_tree_that_stays_wrong_is_never_certified(tmp_path: Path) -> None:
     refused = 0
     for seed in SEEDS:
         asked = question(seed, "near")
-        outcome, mending = decided(asked, tmp_path, True, GullibleBounding)
+        outcome, mending = decided(asked, tmp_path, "phases", GullibleBounding)
         assert outcome.verdict != "certified" or asked.holds
         assert (tmp_path / "p.nncert").exists() == (outcome.verdict == "certified")
         (tmp_path / "p.nncert").unlink(missing_ok=True)
