@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ def of_input(mid: Array, xp: ModuleType) -> Form:
     return Form(xp.eye(mid.shape[1], dtype=mid.dtype)[None], mid, xp.zeros_like(mid))
 
 
-def through_affine(layer: Layer, magnitudes: Layer, forms: Sequence[Form]) -> Form:
+def through_affine(layer: Layer, magnitudes: Layer, forms: Sequence[Form] | Mapping[int, Form]) -> Form:
     """Exact but for the remainder, which passes through the absolute weights (``magnitudes``)."""
     parts = [
         (push(w, forms[s].generators), push(w, forms[s].center), push(m, forms[s].remainder))

@@ -14,51 +14,67 @@ from relaxations.bounds.forward import Form, interval, of_input, through_affine,
 from relaxations.functions.relu import lines
 from relaxations.network import Layer, ReluNetwork
 
-CELLS = 1 << 25  # coefficients of one layer; beyond, its ReLUs have remainders; bounds memory
+CELLS = (1 << 26) - (1 << 22)  # coefficients of all forms that are alive; less than the checker allows
 
 
 class Symbols:
     """Forms of a network's layers on the box ``|x - mid| <= rad`` (inputs,), in the network's precision.
 
-    For each layer in turn ``range_of`` is called, and then ``relu`` with the ranges that are known by then.
+    For each layer in turn ``range_of`` is called, and then ``relu`` with the ranges that are known by then. Once the
+    forms are too large for memory there are none any more: later ranges are infinite.
     """
 
     def __init__(self, network: ReluNetwork, mid: np.ndarray, rad: np.ndarray) -> None:
-        self.widths = network.widths
-        self.rad = rad
-        self.forms = [of_input(mid[None], np)]
-        self.argument = self.forms[0]
+        self.rad, self.count, self.layer = rad, len(rad), 0
+        self.argument = of_input(mid[None], np)
+        self.forms = {0: self.argument}
+        self.ended = len(mid) * max(network.widths) > CELLS
+        self.last = {source: k for k, layer in enumerate(network.layers) for source, _ in layer.terms}
 
     def range_of(self, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper bounds (n,) of the next layer's values, up to rounding."""
-        known = {source: self._padded(self.forms[source]) for source, _ in layer.terms}
+        if not self._fits(self.count, len(layer.bias)):
+            return np.full(len(layer.bias), -np.inf), np.full(len(layer.bias), np.inf)
+        forms = {source: self._padded(self.forms[source]) for source, _ in layer.terms}
         magnitudes = Layer(tuple((source, abs(weight)) for source, weight in layer.terms), layer.bias)
-        forms = [known.get(source, form) for source, form in enumerate(self.forms)]
         self.argument = through_affine(layer, magnitudes, forms)
-        ones = np.ones(self.argument.generators.shape[1] - len(self.rad), dtype=self.rad.dtype)
+        ones = np.ones(self.count - len(self.rad), dtype=self.rad.dtype)
         lower, upper = interval(self.argument, np.concatenate([self.rad, ones])[None], np)
         return lower[0], upper[0]
 
+    @property
+    def influence(self) -> np.ndarray:
+        """What each input adds to half the layer's ranges (inputs, n); nothing where there are no forms any more."""
+        inputs = np.abs(self.argument.generators[0, : len(self.rad)]) * self.rad[:, None]
+        return np.zeros_like(inputs) if self.ended else inputs
+
     def relu(self, lower: np.ndarray, upper: np.ndarray) -> None:
         """The layer's outputs, where its values are in these ranges (n,)."""
+        self.layer += 1
+        if self.ended:
+            return
         drawn = lines(lower[None], upper[None], np)
-        form = through_relu(self.argument, drawn)
         half = drawn.upper_offset[0] / 2
         unstable = np.flatnonzero(half)
-        count = self._count
-        if (count + len(unstable)) * max(self.widths[len(self.forms) :]) <= CELLS:
-            new = np.zeros((1, count + len(unstable), len(half)), dtype=half.dtype)
-            new[:, : form.generators.shape[1]] = form.generators
-            new[0, count + np.arange(len(unstable)), unstable] = half[unstable]
-            form = Form(new, form.center, form.remainder - half)
-        self.forms.append(form)
+        if self.layer in self.last and self._fits(self.count + len(unstable), len(half)):
+            form = through_relu(self.argument, drawn)
+            new = np.zeros((1, self.count + len(unstable), len(half)), dtype=half.dtype)
+            new[:, : self.count] = form.generators
+            new[0, self.count + np.arange(len(unstable)), unstable] = half[unstable]
+            self.forms[self.layer] = Form(new, form.center, form.remainder - half)
+            self.count += len(unstable)
+        for source in [source for source in self.forms if self.last.get(source, 0) < self.layer]:
+            del self.forms[source]
 
-    @property
-    def _count(self) -> int:
-        return max(form.generators.shape[1] for form in self.forms)
+    def _fits(self, symbols: int, values: int) -> bool:
+        """Whether there is room for one more form; if not, there is none for any other."""
+        held = sum(form.generators.size for form in self.forms.values())
+        if self.ended or held + symbols * values > CELLS:
+            self.ended, self.forms = True, {}
+        return not self.ended
 
     def _padded(self, form: Form) -> Form:
-        missing = self._count - form.generators.shape[1]
+        missing = self.count - form.generators.shape[1]
         if not missing:
             return form
         return form._replace(generators=np.pad(form.generators, ((0, 0), (0, missing), (0, 0))))

@@ -33,7 +33,7 @@ from tests.checker.test_rounding import HALF_ULP, dot, exact, hostile_box, hosti
 from verifier.checker import zonotope as checker_zonotope
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.exact import evaluate
-from verifier.checker.forward import Forward, with_symbols
+from verifier.checker.forward import Forward, range_of, with_symbols
 from verifier.checker.lines import U, lines_on
 from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Scale
 from verifier.checker.phase_tree import Cuts, PhaseTree, Proof, read_phase_tree
@@ -358,3 +358,29 @@ def test_sizes_of_forms_with_symbols_cover_generators_and_center() -> None:
             parts = sum(abs(Fraction(g)) * r for g, r in zip(column, reach, strict=True))
             assert parts + abs(Fraction(found.center[0, n])) <= Fraction(found.size[0, n])
             assert max(0.0, u[0, n]) <= found.size[0, n]
+
+
+def test_sums_over_more_symbols_than_the_network_has_terms_are_paid_for() -> None:
+    """20,000 generators that each round away beside the input's, together 2,500 units in the last place."""
+    count, gamma = 20_000, (2 * 8 + 64) * U
+    generators = np.full((1, 1 + count, 2), 0.999 * 2.0**-55)
+    generators[0, 0] = 1.0
+    nothing, rad = np.zeros((1, 2)), np.ones((1, 1))
+    true = 1 + count * Fraction(0.999 * 2.0**-55)
+    lower, upper = range_of(Forward(generators, nothing, nothing, np.full((1, 2), 2.0)), rad, gamma)
+    assert all(Fraction(u) >= true for u in upper[0].tolist())
+    assert all(Fraction(l) <= -true for l in lower[0].tolist())
+    lines = lines_on(np.ones((1, 2)), np.full((1, 2), 2.0))  # an active ReLU leaves the form as it is
+    found = with_symbols(Forward(generators, nothing, nothing, nothing), lines, nothing, rad, 1 + count, gamma)
+    assert all(Fraction(size) >= true for size in found.size[0].tolist())
+
+
+def test_symbols_end_where_memory_does() -> None:
+    """With too many inputs there is no zonotope from the first on; ranges are then those of intervals."""
+    inputs, width = 9000, 9000
+    nodes = (Input(inputs), Affine(((0, Scale(np.ones(width))),), np.zeros(width)), Relu(1))
+    boxes = Boxes.of(-np.ones((1, inputs)), np.ones((1, inputs)))
+    bounder = Bounder(Network(nodes, (inputs, width, width)))
+    with_them, without = (bounder.relax(boxes, lambda *_: None, symbols).ranges[2] for symbols in (True, False))
+    for one, other in zip(with_them, without, strict=True):
+        np.testing.assert_array_equal(one, other)

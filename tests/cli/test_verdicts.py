@@ -151,7 +151,7 @@ def test_a_certificate_that_proves_nothing_is_rejected(cli, absolute, fails, tmp
     from verifier.certificate.write import Draft, Source, save
 
     sources = [Source(file.read_bytes(), str(file), False) for file in (absolute, fails)]
-    save(Draft(*sources, 1, [np.zeros(1, dtype=np.int64)], "a lie", {}).to_bytes(), tmp_path / "lie.nncert")
+    save(Draft(*sources, 1, [np.zeros(1, dtype=np.int64)], "a lie", {}), tmp_path / "lie.nncert")
     done = cli("check", "lie.nncert", "--json", "c.json")
     assert done.returncode == 1, done.stderr
     assert done.stdout.startswith("REJECTED")

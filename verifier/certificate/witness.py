@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import IO
 
 from verifier.certificate.write import VERSION, Source, entry, write_archive
 
@@ -19,7 +20,8 @@ class WitnessDraft:
     claim: str
     producer: dict[str, str]
 
-    def to_bytes(self) -> bytes:
+    def write(self, out: IO[bytes]) -> None:
+        """Write the file to a stream that can seek."""
         manifest = {
             "format": "nnwitness",
             "version": VERSION,
@@ -31,4 +33,4 @@ class WitnessDraft:
             "claim": self.claim,
             "producer": self.producer,
         }
-        return write_archive(manifest, {}, self.model, self.query)
+        write_archive(out, manifest, {}, self.model, self.query)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Protocol
 
 import numpy as np
 
@@ -24,6 +25,24 @@ class Source:
     embed: bool
 
 
+class Chunk(Protocol):
+    """The words of one tree, which need not be in memory at once."""
+
+    def __len__(self) -> int:
+        """How many they are."""
+        ...
+
+    def pieces(self) -> Iterable[np.ndarray]:
+        """All of them, in order."""
+        ...
+
+
+class Evidence(Protocol):
+    """What can be written to a file."""
+
+    def write(self, out: IO[bytes]) -> None: ...
+
+
 @dataclass(frozen=True)
 class Draft:
     """Everything in a certificate: one root chunk per case first, then the chunks they refer to."""
@@ -31,12 +50,12 @@ class Draft:
     model: Source
     query: Source
     cases: int
-    chunks: list[np.ndarray]
+    chunks: Sequence[np.ndarray | Chunk]
     claim: str
     producer: dict[str, str]
 
-    def to_bytes(self) -> bytes:
-        words = np.concatenate([np.empty(0, dtype="<u2"), *(chunk.astype("<u2") for chunk in self.chunks)])
+    def write(self, out: IO[bytes]) -> None:
+        """Write the file to a stream that can seek."""
         manifest = {
             "format": "nncert",
             "version": VERSION,
@@ -48,32 +67,46 @@ class Draft:
             "claim": self.claim,
             "producer": self.producer,
         }
-        return write_archive(manifest, {"trees.bin": zlib.compress(words.tobytes(), 6)}, self.model, self.query)
+        write_archive(out, manifest, {"trees.bin": self._packed()}, self.model, self.query)
+
+    def _packed(self) -> Iterator[bytes]:
+        packer = zlib.compressobj(6)
+        for chunk in self.chunks:
+            for piece in [chunk] if isinstance(chunk, np.ndarray) else chunk.pieces():
+                yield packer.compress(piece.astype("<u2").tobytes())
+        yield packer.flush()
 
 
-def write_archive(manifest: dict[str, object], members: dict[str, bytes], model: Source, query: Source) -> bytes:
+def write_archive(
+    out: IO[bytes],
+    manifest: dict[str, object],
+    members: Mapping[str, Iterable[bytes]],
+    model: Source,
+    query: Source,
+) -> None:
     """A deterministic ZIP of stored members: the manifest, ``members``, and the sources that are to be embedded."""
-    members = {"manifest.json": json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode(), **members}
+    everything = {"manifest.json": [json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()], **members}
     if model.embed:
-        members["model.onnx"] = model.data
+        everything["model.onnx"] = [model.data]
     if query.embed:
-        members["query.vnnlib"] = query.data
-    out = io.BytesIO()
+        everything["query.vnnlib"] = [query.data]
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in members.items():
+        for name, pieces in everything.items():
             info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
             info.create_system = 3  # the same bytes on every platform
-            archive.writestr(info, data)
-    return out.getvalue()
+            with archive.open(info, "w") as member:
+                for piece in pieces:
+                    member.write(piece)
 
 
-def save(data: bytes, path: Path) -> int:
+def save(evidence: Evidence, path: Path) -> int:
     """Write a file in one step (never half of it); returns its size in bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data)
+    with partial.open("w+b") as out:
+        evidence.write(out)
     partial.replace(path)
-    return len(data)
+    return path.stat().st_size
 
 
 def entry(source: Source) -> dict[str, str]:

@@ -61,9 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
         verdict = verdict_on(checker, evidence, options.workers)
         if options.exact and verdict.accepted:
             verdict = exact_verdict_on(checker, evidence)
-    except CheckError as error:
+    except (CheckError, MemoryError) as error:
         as_json = options.json or options.serve
-        print(json.dumps({"accepted": False, "error": str(error)}) if as_json else f"certify check: {error}")
+        print(json.dumps({"accepted": False, "error": _told(error)}) if as_json else f"certify check: {_told(error)}")
         return 2
     seconds = time.perf_counter() - started
     if options.json:
@@ -114,10 +114,14 @@ def serve(model: Path, query: Path, workers: int) -> int:
                 if hashlib.sha256(data).hexdigest() != source.sha256:
                     raise CheckError(f"the file is about another {what}")
             answer = _answer(verdict_on(checker, evidence, workers))
-        except CheckError as error:
-            answer = {"accepted": False, "error": str(error)}
+        except (CheckError, MemoryError) as error:
+            answer = {"accepted": False, "error": _told(error)}
         print(json.dumps({**answer, "seconds": round(time.perf_counter() - started, 4)}), flush=True)
     return 0
+
+
+def _told(error: CheckError | MemoryError) -> str:
+    return str(error) if isinstance(error, CheckError) else "there is not enough memory for this check"
 
 
 def _answer(verdict: Verdict) -> dict[str, object]:

@@ -19,7 +19,7 @@ the bounds hold in every IEEE rounding mode):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ MAX_SIZE = 10**8
 ROWS_AT_ONCE = 1 << 22  # cells of one coefficient matrix; bounds memory, not results
 CELLS_AT_ONCE, VALUES_AT_ONCE = 1 << 26, 1 << 15  # cells of one forward form, values of a batch
 FORWARD_CELLS = 1 << 22  # inputs times values of the widest node, up to which forward forms carry generators
-SYMBOL_CELLS = 1 << 26  # symbols times values of the widest node to come, up to which a layer's ReLUs get symbols
+SYMBOL_CELLS = 1 << 26  # coefficients of all forms with symbols that are alive; where they would be more, all end
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Bounder:
         with_generators = self._with_generators and not callable(refine)
         relaxed: dict[int, Lines] = {}
         forward: dict[int, Forward] = {}
-        zonotope = _Symbols(boxes, self.network.sizes) if symbols else None
+        zonotope = _Symbols(boxes, max(self.network.sizes)) if symbols else None
         sizes: dict[int, Floats] = {}
         ranges: dict[int, tuple[Floats, Floats]] = {}
         for k, node in enumerate(self.network.nodes):
@@ -196,11 +196,11 @@ class Bounder:
                 case Affine():
                     forward[k] = self._push_affine(k, node, forward)
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
-                    if zonotope is not None:
+                    if zonotope is not None and zonotope.fits(zonotope.count, self.network.sizes[k]):
                         zonotope.forms[k] = self._push_affine(k, node, zonotope.forms)
                 case Relu(parent):
                     l, u = range_of(forward[parent], boxes.rad, self.gamma)
-                    if zonotope is not None:
+                    if zonotope is not None and not zonotope.ended:
                         low, up = range_of(zonotope.forms[parent], boxes.rad, self.gamma)
                         l, u = np.maximum(l, low), np.minimum(u, up)
                     if callable(refine):
@@ -328,24 +328,34 @@ class Bounder:
 
 
 class _Symbols:
-    """Forward forms on one box, by node, with a symbol for every unstable ReLU as long as there is memory for them."""
+    """Forward forms on one box, by node, with a symbol for every unstable ReLU; none any more once they are too large.
 
-    def __init__(self, boxes: Boxes, sizes: Sequence[int]) -> None:
-        self.boxes, self.sizes, self.count = boxes, sizes, boxes.mid.shape[1]
+    ``values`` is the most values a node has.
+    """
+
+    def __init__(self, boxes: Boxes, values: int) -> None:
+        self.boxes, self.count = boxes, boxes.mid.shape[1]
         self.forms: dict[int, Forward] = {}
+        self.ended = self.count * values > SYMBOL_CELLS
 
     def begin(self, size: Floats) -> None:
         """The input, whose symbols come first."""
-        mid = self.boxes.mid
-        self.forms[0] = Forward(np.eye(self.count)[None], mid, np.zeros_like(mid), size)
+        if not self.ended:
+            mid = self.boxes.mid
+            self.forms[0] = Forward(np.eye(self.count)[None], mid, np.zeros_like(mid), size)
+
+    def fits(self, symbols: int, values: int) -> bool:
+        """Whether there is room for one more form; if not, there is none for any other."""
+        held = sum(form.generators.size for form in self.forms.values())
+        if self.ended or held + symbols * values > SYMBOL_CELLS:
+            self.ended, self.forms = True, {}
+        return not self.ended
 
     def relu(self, k: int, parent: int, lines: Lines, u: Floats, gamma: float) -> None:
-        form, new = self.forms[parent], int(np.count_nonzero(lines.offset))
-        if (self.count + new) * max(self.sizes[k:]) > SYMBOL_CELLS:
-            self.forms[k] = through(form, lines, output_size(form, lines, u))
-            return
-        self.forms[k] = with_symbols(form, lines, u, self.boxes.rad, self.count, gamma)
-        self.count += new
+        new = int(np.count_nonzero(lines.offset))
+        if self.fits(self.count + new, lines.offset.shape[1]):
+            self.forms[k] = with_symbols(self.forms[parent], lines, u, self.boxes.rad, self.count, gamma)
+            self.count += new
 
 
 def _total(parts: list[Floats]) -> Floats:

@@ -27,7 +27,8 @@ class Forward:
 
 def range_of(form: Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
     """Interval of a forward form, rounded outward."""
-    radius = (swing(form.generators, rad) + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
+    gamma = _gamma_of(form.generators, gamma)
+    radius = (_swing(form.generators, rad) + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
     return form.center - radius, form.center + radius
 
 
@@ -62,11 +63,25 @@ def with_symbols(form: Forward, lines: Lines, u: Floats, rad: Floats, first: int
     center = form.center * lines.slope + 0.5 * lines.offset
     rounding = np.where(lines.offset > 0, 16 * U * (form.size + lines.size), 0.0)
     remainder = form.remainder * lines.slope * (1 + 4 * U) + rounding
-    size = (swing(generators, rad) + np.abs(center)) * (1 + 4 * gamma) + TINY
+    size = (_swing(generators, rad) + np.abs(center)) * (1 + 4 * _gamma_of(generators, gamma)) + TINY
     return Forward(generators, center, remainder, np.maximum(np.maximum(u, 0.0), size))
 
 
-def swing(generators: Floats, rad: Floats) -> Floats:
+def summed(parts: list[Floats]) -> Floats:
+    """Generators (B or 1, in, n) added up; those that a part does not have are 0."""
+    total = max(parts, key=lambda part: part.shape[1])
+    for part in parts:
+        if part is total:
+            continue
+        if part.shape[1] == total.shape[1]:
+            total = total + part
+        else:
+            total = total.copy()
+            total[:, : part.shape[1]] += part
+    return total
+
+
+def _swing(generators: Floats, rad: Floats) -> Floats:
     """How far the generators' part of forms moves from 0 (B, n), up to rounding."""
     widths = np.abs(generators)
     symbols = max(0, widths.shape[1] - rad.shape[1])
@@ -75,14 +90,9 @@ def swing(generators: Floats, rad: Floats) -> Floats:
     return moved
 
 
-def summed(parts: list[Floats]) -> Floats:
-    """Generators (B or 1, in, n) added up; those that a part does not have are 0."""
-    most = max(part.shape[1] for part in parts)
-    padded = [np.pad(part, ((0, 0), (0, most - part.shape[1]), (0, 0))) for part in parts]
-    total = padded[0]
-    for part in padded[1:]:
-        total = total + part
-    return total
+def _gamma_of(generators: Floats, gamma: float) -> float:
+    """The network's gamma, or L1's for sums over all generators, of which there may be more than terms anywhere."""
+    return max(gamma, float(2 * generators.shape[1] + 64) * U)
 
 
 def clipped(l: Floats, u: Floats) -> Forward:

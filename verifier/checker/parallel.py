@@ -52,6 +52,8 @@ def _work(checker: Checker, jobs: list[AnyJob], streams: Streams, share: list[in
         answer.send([checker.prove(jobs[i], streams[i]) for i in share])
     except CheckError as error:
         answer.send(error)
+    except MemoryError:
+        answer.send(CheckError("there is not enough memory for this check"))
     answer.close()
 
 

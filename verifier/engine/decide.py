@@ -29,6 +29,7 @@ from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver
 from verifier.engine.phases.group import Group
 from verifier.engine.phases.search import PhaseSearch, target_of
+from verifier.engine.phases.store import Store
 from verifier.engine.phases.tier import tier
 from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_phases
 from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, confirmed, search
@@ -39,6 +40,7 @@ SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
 HEAVY = 1e10  # multiply-adds of bounding every neuron once; from there on phases are split, too
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
+MOST_WORDS = 1 << 29  # of a certificate
 WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
 RIGOUR = 0.6  # a check in plain float64 bounds per node: rigour costs half more, but only about half are bounded
 CHECK_SHARE_PHASES = 0.3  # seconds kept per second of search by phases
@@ -123,7 +125,10 @@ class _Decision:
         except ModelError as error:
             raise ModelError(error.message, self.question.model) from None
         bound_to = sources(self.problem, self.question.model, self.question.query, self.folder)
-        with self.start_checker(bound_to.model_file, bound_to.query_file, self.options.workers) as checker:
+        with (
+            self.start_checker(bound_to.model_file, bound_to.query_file, self.options.workers) as checker,
+            Store(self.folder) as self.store,
+        ):
             self.evidence = Evidence(
                 checker, bound_to, self.question.claim, self.producer, self.certificate, len(self.problem.cases)
             )
@@ -195,12 +200,18 @@ class _Decision:
         root = self.cases[members[0]].root
         here = tier(self.options.device, forks=self.options.workers > 1)
         few = network.input_size <= SPLIT_UP_TO
-        return PhaseSearch.over_box(Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few))
+        bounding = Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few)
+        search = PhaseSearch.over_box(bounding)
+        search.tree.store = self.store
+        return search
 
     def _search_deadline(self) -> Deadline:
-        """The deadline less what checking the proof found so far would take; past once memory is used up."""
+        """The deadline less what checking the proof found so far would take; past once memory is used up.
+
+        It is used up, too, where the proof found so far is longer than a certificate may be.
+        """
         held = sum(case.held for case in self.cases) + sum(group.held for group in self.groups)
-        if held > 1e6 * self.options.memory_mb:
+        if held > 1e6 * self.options.memory_mb or sum(group.words_held for group in self.groups) > MOST_WORDS:
             self.full = True
             return Deadline(-math.inf)
         if self.groups:

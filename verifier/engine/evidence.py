@@ -14,7 +14,7 @@ from specs.errors import CertificateError
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import Sources
 from verifier.certificate.witness import WitnessDraft
-from verifier.certificate.write import Draft, save
+from verifier.certificate.write import Chunk, Draft, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.explore import Budget
 from verifier.engine.outcome import Proof
@@ -69,7 +69,7 @@ class Evidence:
         number = self._case_numbers(deadline)[case]
         path = self.path.with_suffix(".nnwitness")
         claim = f"NOT: {self.claim}"
-        save(WitnessDraft(self.sources.model, self.sources.query, number, point, claim, self.producer).to_bytes(), path)
+        save(WitnessDraft(self.sources.model, self.sources.query, number, point, claim, self.producer), path)
         answer = self.checker.check(path, deadline)
         if answer is not None and answer.get("accepted"):
             return str(answer["reason"]), path
@@ -86,7 +86,7 @@ class Evidence:
         numbers = self._case_numbers(deadline)
         for attempt in range(ROUNDS):
             draft, owners = self._draft(cases, groups, numbers)
-            size = save(draft.to_bytes(), self.path)
+            size = save(draft, self.path)
             answer = self.checker.check(self.path, deadline)
             if answer is None:
                 break
@@ -117,7 +117,7 @@ class Evidence:
     ) -> tuple[Draft, dict[int, Owner]]:
         """The certificate, and for every chunk whom it belongs to."""
         roots = [np.zeros(1, dtype=np.int64)] * self._all_cases  # an empty case needs no proof: a single leaf
-        further: list[np.ndarray] = []
+        further: list[np.ndarray | Chunk] = []
         owners: dict[int, Owner] = {}
         for group in groups:
             chunks: dict[int, int] = {}
@@ -138,7 +138,7 @@ class Evidence:
             owners.update((first + i, (k, chunk)) for i, chunk in enumerate(chunks))
             further += [chunk.words for chunk in chunks]
         draft = Draft(
-            self.sources.model, self.sources.query, self._all_cases, roots + further, self.claim, self.producer
+            self.sources.model, self.sources.query, self._all_cases, [*roots, *further], self.claim, self.producer
         )
         return draft, owners
 

@@ -119,7 +119,7 @@ class Bounding:
             l, u = _interval(self.exact.layers[k], ranges)
             if zonotope is not None:
                 low, up = zonotope.range_of(layer)
-                self.influence.append(np.abs(zonotope.argument.generators[0, : len(self.rad)]) * self.rad32[:, None])
+                self.influence.append(zonotope.influence)
                 pad = PAD * self.caution * np.maximum(np.abs(low), np.abs(up))
                 l, u = np.maximum(l, low - pad), np.minimum(u, up + pad)
             node.lower.append(l.astype(np.float32)), node.upper.append(u.astype(np.float32))

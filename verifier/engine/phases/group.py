@@ -57,6 +57,11 @@ class Group:
         return sum(search.held for search in self.searches.values())
 
     @property
+    def words_held(self) -> int:
+        """The words of the proofs found so far."""
+        return sum(search.tree.size for search in self.searches.values())
+
+    @property
     def nodes(self) -> int:
         return sum(search.count + search.cuts for search in self.searches.values())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +11,10 @@ import numpy as np
 from verifier.certificate.words import EMPTY, END, FRAME, PROOF, RELU, SYMBOLS, ZONOTOPE
 from verifier.engine.phases.cutting import Cut
 from verifier.engine.phases.node import FinalDuals, Node, RowDuals
+from verifier.engine.phases.store import Place, Store
+
+ENTRY = 200  # bytes in memory of an item that is stored
+Item = bytes | Place
 
 
 @dataclass
@@ -20,17 +24,19 @@ class PhaseTree:
     ``rows`` is the number of rows of each case, ``names`` the network's number of each neuron of a layer, where nodes
     count but some of them; ``symbols`` tells that a zonotope has bounded the root, too. ``split`` holds the neuron, by
     this number, and the number of the first child; ``below`` the nodes that prove what splits in the node's zonotope
-    have left.
+    have left. With a ``store`` items are kept there from the first on, and leave memory when they are many.
     """
 
     rows: np.ndarray
     names: list[np.ndarray]
     symbols: bool = False
-    items: dict[int, list[bytes]] = field(default_factory=dict)
+    items: dict[int, list[Item]] = field(default_factory=dict)
     split: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     ended: dict[int, int] = field(default_factory=dict)
     below: dict[int, list[int]] = field(default_factory=dict)
-    held: int = 0  # bytes
+    held: int = 0  # bytes in memory
+    size: int = 0  # words
+    store: Store | None = None
 
     def frame(self, node: Node, inherited: np.ndarray) -> np.ndarray:
         """Record the node's refreshed bounds; returns the columns (P, 2) for which slopes are stored from here on.
@@ -84,33 +90,61 @@ class PhaseTree:
     def merge(self, other: PhaseTree) -> None:
         """Take over what another part of the same tree has recorded, also of nodes that were known before."""
         for number, items in other.items.items():
-            self.items.setdefault(number, []).extend(items)
+            for item in items:
+                self._keep(number, other.bytes_of(item))
         for number, left in other.below.items():
             self.below.setdefault(number, []).extend(left)
         self.split.update(other.split)
         self.ended.update(other.ended)
-        self.held += other.held
+        self.size += other.size
 
-    def words(self, cases: Sequence[int]) -> np.ndarray:
+    def words(self, cases: Sequence[int]) -> PhaseWords:
         """The whole chunk, the cases by the checker's numbers; every node must have ended."""
-        parts = [np.array([len(cases), *cases, *([SYMBOLS] if self.symbols else [])], dtype="<u2")]
+        return PhaseWords(self, tuple(cases))
+
+    def bytes_of(self, item: Item) -> bytes:
+        """The packed words of an item, wherever they are."""
+        if isinstance(item, bytes):
+            return item
+        assert self.store is not None
+        return self.store.get(item)
+
+    def _add(self, number: int, parts: list[np.ndarray]) -> None:
+        words = np.concatenate([part.astype("<u2") for part in parts])
+        self._keep(number, zlib.compress(words.tobytes(), 1))
+        self.size += len(words)
+
+    def _keep(self, number: int, data: bytes) -> None:
+        self.items.setdefault(number, []).append(data if self.store is None else self.store.put(data))
+        self.held += len(data) if self.store is None else ENTRY
+
+
+@dataclass(frozen=True)
+class PhaseWords:
+    """A tree as a chunk of a certificate."""
+
+    tree: PhaseTree
+    cases: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pieces()))
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """The words in preorder, some at a time."""
+        tree, cases = self.tree, self.cases
+        yield np.array([len(cases), *cases, *([SYMBOLS] if tree.symbols else [])], dtype="<u2")
         stack = [0]
         while stack:
             number = stack.pop()
-            parts += [np.frombuffer(zlib.decompress(item), dtype="<u2") for item in self.items.get(number, ())]
-            if number in self.split:
-                layer, neuron, child = self.split[number]
-                parts.append(np.array([RELU, layer, neuron], dtype="<u2"))
+            for item in tree.items.get(number, ()):
+                yield np.frombuffer(zlib.decompress(tree.bytes_of(item)), dtype="<u2")
+            if number in tree.split:
+                layer, neuron, child = tree.split[number]
+                yield np.array([RELU, layer, neuron], dtype="<u2")
                 stack += [child + 1, child]
             else:
-                parts.append(np.array([self.ended[number]], dtype="<u2"))
-            stack += reversed(self.below.get(number, []))
-        return np.concatenate(parts)
-
-    def _add(self, number: int, parts: list[np.ndarray]) -> None:
-        data = zlib.compress(np.concatenate([part.astype("<u2") for part in parts]).tobytes(), 1)
-        self.items.setdefault(number, []).append(data)
-        self.held += len(data)
+                yield np.array([tree.ended[number]], dtype="<u2")
+            stack += reversed(tree.below.get(number, []))
 
 
 def _refined(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -71,7 +72,7 @@ class Asked:
         return audit(self.checker(), self.certificate(search))
 
     def certificate(self, search: PhaseSearch) -> Certificate:
-        return certificate(len(self.cases), search.tree.words(range(len(self.cases))).tolist())
+        return certificate(len(self.cases), written(search, range(len(self.cases))))
 
 
 def asked(seed: int, folder: Path, placement: str = "near", cases: int = 1) -> Asked:
@@ -82,6 +83,14 @@ def asked(seed: int, folder: Path, placement: str = "near", cases: int = 1) -> A
     moves = [size * Fraction(k, 7) for k in range(cases)]
     moved = tuple(tuple(Row(r.x, r.y, r.constant + move, r.strict) for r in q.rows) for move in moves)
     return Asked(q.network, model.read_bytes(), lower(load_model(model)), q.lower, q.upper, moved)
+
+
+def written(search: PhaseSearch, cases: Sequence[int]) -> list[int]:
+    """The words of a search's tree."""
+    chunk = search.tree.words(cases)
+    words = np.concatenate(list(chunk.pieces())).tolist()
+    assert len(words) == len(chunk)
+    return words
 
 
 def never() -> bool:

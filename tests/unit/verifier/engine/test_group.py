@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.checker.phase_words import NOWHERE, words
-from tests.unit.verifier.engine.made_phases import Asked, asked, go_on, never
+from tests.unit.verifier.engine.made_phases import Asked, asked, go_on, never, written
 from verifier.checker.container import Certificate
 from verifier.checker.exact_tree import audit
 from verifier.engine.phases.bounding import Bounding
@@ -48,7 +48,7 @@ def in_parts(one: Asked, depth: int) -> Group:
 def certificate(one: Asked, group: Group) -> Certificate:
     cases = len(one.cases)
     chunks = {part: cases + i for i, part in enumerate(group.parts)}
-    trees = [group.searches[part].tree.words(range(cases)).tolist() for part in group.parts]
+    trees = [written(group.searches[part], range(cases)) for part in group.parts]
     roots = [group.words(chunks).tolist()] * cases
     return Certificate(NOWHERE, NOWHERE, cases, tuple(map(words, [*roots, *trees])), "")
 

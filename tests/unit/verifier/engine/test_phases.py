@@ -16,7 +16,7 @@ from specs.loading import load_model
 from tests.checker.phase_words import relu_widths, words
 from tests.oracle import Network, Row
 from tests.oracle.network import Unit
-from tests.unit.verifier.engine.made_phases import Asked, asked, go_on, never, searched, started
+from tests.unit.verifier.engine.made_phases import Asked, asked, go_on, never, searched, started, written
 from verifier.checker.phase_tree import Frame, PhaseTree, Proof, read_phase_tree
 from verifier.engine.phases import bounding, cutting
 from verifier.engine.phases.bounding import OutOfTime
@@ -38,7 +38,7 @@ def read(one: Asked, search: PhaseSearch) -> PhaseTree:
     """The search's tree as the checker reads it."""
     cases = range(len(one.cases))
     widths = relu_widths(one.checker().bounder.network)
-    return read_phase_tree(words(search.tree.words(cases).tolist()), widths, [len(rows) for rows in one.cases])
+    return read_phase_tree(words(written(search, cases)), widths, [len(rows) for rows in one.cases])
 
 
 def judge(one: Asked, search: PhaseSearch) -> str:
@@ -336,7 +336,7 @@ def test_an_open_tree_has_no_words(tmp_path: Path) -> None:
     search = searched(one, nodes=9)
     assert search.open
     with pytest.raises(KeyError):
-        search.tree.words([0, 1])
+        written(search, [0, 1])
 
 
 def test_a_search_that_is_over_stops(tmp_path: Path) -> None:
@@ -350,9 +350,9 @@ def test_proofs_name_the_cases_in_the_order_that_is_asked_for(tmp_path: Path) ->
     """The cases of a group need not be the first of the query."""
     one = image_question(1, tmp_path)
     search = searched(one)
-    chunk = search.tree.words([7, 3]).tolist()
+    chunk = written(search, [7, 3])
     assert chunk[:3] == [2, 7, 3]
-    assert chunk[3:] == search.tree.words([0, 1]).tolist()[3:]
+    assert chunk[3:] == written(search, [0, 1])[3:]
 
 
 @pytest.mark.usefixtures("without_zonotopes")
