@@ -289,8 +289,8 @@ class PhaseSearch:
         left = []
         for node, columns, proofs in zip(nodes, inherited, self.bounding.conclude(nodes, steps)):
             columns = self.tree.frame(node, columns)
-            if len(node.pending) and not node.empty and not node.candidates:  # nothing else is left to be tried
-                proofs = [*proofs, *self.bounding.conclude([node], LAST_STEPS)[0]]
+            if len(node.pending) and not node.empty and not node.candidates:
+                proofs = [*proofs, *self.last(node)]
             self._record(node, proofs, columns)
             if node.empty or not len(node.pending):
                 self._close(node)
@@ -302,6 +302,13 @@ class PhaseSearch:
             points = np.clip(np.stack([node.point for node in left]), self.bounding.lower, self.bounding.upper)
             for node, point, value in zip(left, points, self.values(points, [node.worst for node in left])):
                 self.seen.add(node.worst, value, point)
+
+    def last(self, node: Node) -> list[tuple[int, FinalDuals]]:
+        """What else proves cases of a node that cannot be split: duals of their rows, however they were found.
+
+        Cases proved leave ``node.pending``. Here it is more ascent; an exact solver's duals would do as well.
+        """
+        return self.bounding.conclude([node], LAST_STEPS)[0]
 
     def values(self, points: np.ndarray, cases: list[int]) -> list[float]:
         """The real network's value of each case's best row at its point (or at the one point), in float64."""
