@@ -1,4 +1,4 @@
-"""The form the search works on: ReLU layers joined by linear maps, everything affine composed away."""
+"""The form the search works on: layers of ReLUs (or signs) joined by linear maps, everything affine composed away."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ __all__ = ["Layer", "Matrix", "ReluNetwork", "pull", "push", "rows_of"]
 
 @dataclass(frozen=True)
 class Layer:
-    """``sum of weight @ source + bias``; source 0 is the input, source j >= 1 the output of ReLU layer j."""
+    """``sum of weight @ source + bias``; source 0 is the input, source j >= 1 the output of layer j.
+
+    The output of a layer are the signs of its values if it is one of signs, else their ReLUs.
+    """
 
     terms: tuple[tuple[int, Matrix], ...]
     bias: np.ndarray
+    sign: bool = False
 
     def apply(self, values: Sequence[Any]) -> Any:
         """The layer's values (N, n) from those of the sources, ``values[source]`` (N, width of the source)."""
@@ -31,12 +35,17 @@ class Layer:
             coefs[source] = coefs[source] + pulled if source in coefs else pulled
 
     def astype(self, dtype: Any) -> Layer:
-        return Layer(tuple((s, w.astype(dtype)) for s, w in self.terms), self.bias.astype(dtype))
+        return Layer(tuple((s, w.astype(dtype)) for s, w in self.terms), self.bias.astype(dtype), self.sign)
+
+    def output(self, z: Any) -> Any:
+        """What the layer makes of its values."""
+        xp = namespace(z)
+        return xp.sign(z) if self.sign else xp.maximum(z, 0)
 
 
 @dataclass(frozen=True)
 class ReluNetwork:
-    """ReLU layers 1..L in evaluation order, then an affine output layer.
+    """Layers 1..L in evaluation order, nearly always of ReLUs, then an affine output layer.
 
     A search form: composed in floating point, so equal to the graph up to rounding only. Proofs are made from the
     stored weights by the checker, never from this.
@@ -70,6 +79,11 @@ class ReluNetwork:
         return max([*weights, *(float(abs(layer.bias).max(initial=0.0)) for layer in layers)], default=0.0)
 
     @property
+    def signs(self) -> frozenset[int]:
+        """The layers, counted from 0, that are signs."""
+        return frozenset(k for k, layer in enumerate(self.layers) if layer.sign)
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Sizes of the sources: the input, then every ReLU layer."""
         return (self.input_size, *(len(layer.bias) for layer in self.layers))
@@ -80,7 +94,7 @@ class ReluNetwork:
         for layer in self.layers:
             z = layer.apply(values)
             seen.append(z)
-            values.append(namespace(z).maximum(z, 0))
+            values.append(layer.output(z))
         return seen, self.output.apply(values)
 
     def evaluate(self, x: np.ndarray) -> np.ndarray:

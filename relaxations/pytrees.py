@@ -37,14 +37,18 @@ def register_with_jax() -> None:
     jax.tree_util.register_pytree_node(Layer, _parts, _layer)
 
 
-def _parts(layer: Layer) -> tuple[tuple[Any, ...], tuple[int, ...]]:
-    """Leaves, and the sources they read, which are structure."""
-    return (*(weight for _, weight in layer.terms), layer.bias), tuple(source for source, _ in layer.terms)
+Structure = tuple[tuple[int, ...], bool]
 
 
-def _layer(sources: tuple[int, ...], parts: tuple[Any, ...]) -> Layer:
-    *weights, bias = parts
-    return Layer(tuple(zip(sources, weights, strict=True)), bias)
+def _parts(layer: Layer) -> tuple[tuple[Any, ...], Structure]:
+    """Leaves; the sources they read and the kind of layer, which are structure."""
+    leaves = *(weight for _, weight in layer.terms), layer.bias
+    return leaves, (tuple(source for source, _ in layer.terms), layer.sign)
+
+
+def _layer(structure: Structure, parts: tuple[Any, ...]) -> Layer:
+    (sources, sign), (*weights, bias) = structure, parts
+    return Layer(tuple(zip(sources, weights, strict=True)), bias, sign)
 
 
 def to_jax(network: ReluNetwork, dtype: Any = np.float32) -> ReluNetwork | None:
@@ -57,7 +61,7 @@ def to_jax(network: ReluNetwork, dtype: Any = np.float32) -> ReluNetwork | None:
         return None
 
     def converted(layer: Layer) -> Layer:
-        return Layer(tuple((source, _dense_parts(weight)) for source, weight in layer.terms), layer.bias)
+        return Layer(tuple((source, _dense_parts(weight)) for source, weight in layer.terms), layer.bias, layer.sign)
 
     dense = ReluNetwork(network.input_size, tuple(map(converted, network.layers)), converted(network.output))
     return jax.tree_util.tree_map(jax.numpy.asarray, dense.astype(dtype))

@@ -51,7 +51,7 @@ def _kept(idle: np.ndarray, maps: list[Matrix]) -> np.ndarray:
 
 def _cut(layer: Layer, rows: np.ndarray, columns: Sequence[np.ndarray]) -> Layer:
     """Some values of a layer, over some values of each of its sources."""
-    return Layer(tuple((s, _part(weight, rows, columns[s])) for s, weight in layer.terms), layer.bias[rows])
+    return Layer(tuple((s, _part(weight, rows, columns[s])) for s, weight in layer.terms), layer.bias[rows], layer.sign)
 
 
 def _part(weight: Matrix, rows: np.ndarray, columns: np.ndarray) -> Matrix:

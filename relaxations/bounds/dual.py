@@ -9,9 +9,11 @@ Sources: Xu et al. 2021 (alpha-CROWN), arXiv:2011.13824; Wang et al. 2021 (beta-
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from relaxations.functions import step
 from relaxations.network import Layer, ReluNetwork
 
 Array = Any
@@ -41,19 +43,30 @@ class Duals(NamedTuple):
 class Lines(NamedTuple):
     """What a frame and phases leave of each ReLU, per layer (1 or N, n): it is free, its upper line, its phase.
 
-    Where ``free`` is False the ReLU is exactly ``chord * z``. ``phase`` is None for a layer without splits.
+    Where ``free`` is False the ReLU is exactly ``chord * z``. ``phase`` is None for a layer without splits. ``below``
+    has, for each layer of signs, slope and offset of the lower lines; nothing of a sign is free.
     """
 
     free: tuple[Array, ...]
     chord: tuple[Array, ...]
     offset: tuple[Array, ...]
     phase: tuple[Array | None, ...]
+    below: Mapping[int, tuple[Array, Array]] = {}
 
 
-def lines(frame: Frame, phases: tuple[Array | None, ...], xp: ModuleType) -> Lines:
-    """Lines of the first ``len(phases)`` layers; ``phases`` (N, n) are +1 for z >= 0, -1 for z <= 0, 0 where free."""
-    free, chord, offset = [], [], []
-    for l, u, phase in zip(frame.lower, frame.upper, phases):
+def lines(frame: Frame, phases: tuple[Array | None, ...], xp: ModuleType, signs: frozenset[int] = frozenset()) -> Lines:
+    """Lines of the first ``len(phases)`` layers; ``phases`` (N, n) are +1 for z >= 0, -1 for z <= 0, 0 where free.
+
+    The layers ``signs`` are no ReLUs.
+    """
+    free, chord, offset, below = [], [], [], {}
+    for k, (l, u, phase) in enumerate(zip(frame.lower, frame.upper, phases)):
+        if k in signs:
+            drawn = step.lines(l, u, xp)
+            free.append(xp.zeros_like(l, dtype=bool)), chord.append(drawn.upper_slope)
+            offset.append(drawn.upper_offset)
+            below[k] = drawn.lower_slope, drawn.lower_offset
+            continue
         unstable = (l < 0) & (u > 0)
         slope = xp.where(unstable, u / xp.where(unstable, u - l, 1), l >= 0).astype(l.dtype)
         if phase is not None:
@@ -61,7 +74,7 @@ def lines(frame: Frame, phases: tuple[Array | None, ...], xp: ModuleType) -> Lin
             slope = xp.where(phase != 0, phase > 0, slope).astype(l.dtype)
         free.append(unstable), chord.append(slope)
         offset.append(xp.where(unstable, -slope * l, 0))
-    return Lines(tuple(free), tuple(chord), tuple(offset), phases)
+    return Lines(tuple(free), tuple(chord), tuple(offset), phases, below)
 
 
 class Pass(NamedTuple):
@@ -98,7 +111,7 @@ def evaluate(
     slopes, multipliers, cost = [], [], []
     for k, (a, slope, lower) in enumerate(chosen):
         z = network.layers[k].apply(values)
-        relaxed = slope * z + xp.where(a < 0, lines.offset[k], 0)
+        relaxed = slope * z + xp.where(a < 0, lines.offset[k], lines.below[k][1] if k in lines.below else 0)
         phase = lines.phase[k]
         slopes.append(xp.where(lower, a * z, 0))
         multipliers.append(None if phase is None else -phase * z)
@@ -122,6 +135,10 @@ def backward(
         a = coefs.pop(k + 1) if k + 1 in coefs else xp.zeros_like(duals.slopes[k])
         lower = lines.free[k] & (a > 0)
         slope = xp.where(lower, duals.slopes[k], lines.chord[k])
+        if k in lines.below:
+            below, base = lines.below[k]
+            slope = xp.where(a > 0, below, slope)
+            constant = constant + xp.einsum("ij,ij->i", xp.maximum(a, 0), xp.broadcast_to(base, a.shape))
         constant = constant + xp.einsum("ij,ij->i", xp.minimum(a, 0), xp.broadcast_to(lines.offset[k], a.shape))
         a_z = a * slope
         if phase is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -28,7 +29,7 @@ def lower(graph: Graph) -> ReluNetwork:
         for node in graph.nodes:
             lowering.visit(node)
     if lowering.offenders:
-        raise UnsupportedOpError(lowering.offenders, hint="Decided are affine operators and what ReLUs express")
+        raise UnsupportedOpError(lowering.offenders, hint="Decided are affine operators, what ReLUs express, and signs")
     _refuse_non_finite(graph)
     output = concatenated([lowering.forms[name] for name in graph.outputs])
     return ReluNetwork(graph.input_size, tuple(lowering.layers), layer_of(output, graph.input_size))
@@ -83,7 +84,7 @@ class _Lowering:
             return affine_rule(node, parents)
         return None if piecewise_rule is None else piecewise_rule(node, parents, self._relu)
 
-    def _relu(self, form: Form) -> Form:
-        """One more ReLU layer."""
-        self.layers.append(layer_of(form, len(self.input.bias)))
+    def _relu(self, form: Form, sign: bool = False) -> Form:
+        """One more layer, of ReLUs or of signs."""
+        self.layers.append(replace(layer_of(form, len(self.input.bias)), sign=sign))
         return of_source(len(self.layers), form.shape)

@@ -1,4 +1,4 @@
-"""Piecewise linear operators as ReLU layers.
+"""Piecewise linear operators as ReLU layers, and signs as layers of their own.
 
 The order of layers and of the neurons in them is a convention shared with the checker, whose proofs name neurons by it:
 every use of an operator makes its layers where it stands in the graph.
@@ -27,12 +27,16 @@ from relaxations.maps.composing import add, compose
 from relaxations.maps.elementwise import gather
 from specs.graph import Node, ops
 
-Relu = Callable[[Form], Form]  # adds one layer over the flat form
+Relu = Callable[..., Form]  # adds one layer over the flat form; with ``sign`` one of signs
 Rule = Callable[[Node, list[Form], Relu], Form | None]
 
 
 def relu(node: Node, parents: list[Form], layer: Relu) -> Form:
     return layer(parents[0])
+
+
+def sign(node: Node, parents: list[Form], layer: Relu) -> Form:
+    return layer(parents[0], sign=True)
 
 
 def leaky_relu(node: Node, parents: list[Form], layer: Relu) -> Form:
@@ -147,6 +151,7 @@ def _elements(op: ops.MaxPool, shape: tuple[int, ...], out: tuple[int, ...]) -> 
 
 RULES: dict[type, Rule] = {
     ops.Relu: relu,
+    ops.Sign: sign,
     ops.LeakyRelu: leaky_relu,
     ops.PRelu: parametric_relu,
     ops.Abs: absolute,

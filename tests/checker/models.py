@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from verifier.checker.linear import push
-from verifier.checker.network import Affine, Input, Network, Relu
+from verifier.checker.network import Affine, Input, Network, Relu, Sign
 
 Floats = NDArray[np.float64]
 
@@ -63,6 +63,8 @@ def forward(network: Network, x: Floats) -> Floats:
                 values.append(np.asarray(x, dtype=np.float64))
             case Relu(parent):
                 values.append(np.maximum(values[parent], 0.0))
+            case Sign(parent):
+                values.append(np.sign(values[parent]))
             case Affine():
                 values.append(node.bias + sum(push(m, values[parent]) for parent, m in node.terms))
     assert tuple(len(value) for value in values) == network.sizes

@@ -10,7 +10,7 @@ import numpy as np
 
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source
-from verifier.checker.network import Network, Relu
+from verifier.checker.network import Network
 
 FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE, SYMBOLS = 1, 2, 3, 4, 5, 6, 7
 CLOSED, OPEN = 0, 65535  # words of a tree in a zonotope
@@ -138,12 +138,18 @@ def words(values: Sequence[int]) -> np.ndarray:
 
 
 def relu_widths(network: Network) -> list[int]:
-    return [network.sizes[k] for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
+    return network.widths
 
 
-def random_frame(rng: random.Random, widths: Sequence[int], path: Pairs) -> tuple[list[tuple[int, int]], list[int]]:
+def phased(network: Network) -> list[tuple[int, int]]:
+    """The neurons (layer, place) that may have slopes and be split: those of ReLUs."""
+    layers = enumerate(network.widths)
+    return [(layer, i) for layer, width in layers for i in range(width) if layer not in network.signs]
+
+
+def random_frame(rng: random.Random, network: Network, path: Pairs) -> tuple[list[tuple[int, int]], list[int]]:
     """Columns and words of a frame below splits (layer, neuron): some layers refined, any hints."""
-    neurons = [(layer, i) for layer, width in enumerate(widths) for i in range(width)]
+    neurons, widths = phased(network), network.widths
     columns = [pair for pair in neurons if rng.random() < 0.8]
     refined = []
     for layer, width in enumerate(widths):
@@ -188,18 +194,17 @@ def magnitudes(rng: random.Random, count: int) -> list[float]:
 
 def random_tree(rng: random.Random, checker: Checker, depth: int, empties: float = 0.0) -> list[int]:
     """A chunk for all cases: random splits, frames anywhere, hints of any size; ``empties`` is a share of endings."""
-    widths = relu_widths(checker.bounder.network)
-    rows = [len(case.rows) for case in checker.cases]
-    neurons = [(layer, i) for layer, width in enumerate(widths) for i in range(width)]
+    network = checker.bounder.network
+    rows, neurons = [len(case.rows) for case in checker.cases], phased(network)
 
     def node(levels: int, path: Pairs, columns: Pairs, pending: Sequence[int]) -> list[int]:
         found: list[int] = []
         if not path or rng.random() < 0.4:
-            columns, found = random_frame(rng, widths, path)
+            columns, found = random_frame(rng, network, path)
         proved = [case for case in pending if levels == 0 or rng.random() < 0.2]
         begun: list[int] = []  # nodes that go on where a tree in a zonotope is open
         for case in proved:
-            if rng.random() < 0.5:
+            if network.signs or rng.random() < 0.5:
                 found += random_proof(rng, case, rows[case], len(columns), len(path))
                 continue
             tree = random_cuts(rng, len(columns), 2 if levels else 1, 1.0 if levels == 0 else 0.6)

@@ -115,6 +115,13 @@ SAMPLES = [
     ),
     Sample("neg", [n("Neg", ["x"], ["y"])], (2, 3)),
     Sample("relu", [n("Relu", ["x"], ["y"])], (2, 3)),
+    Sample("sign", [n("Sign", ["x"], ["y"])], (2, 3)),
+    Sample(
+        "sign that is never 0",
+        [n("Sign", ["x"], ["s"]), n("Add", ["s", "t"], ["z"]), n("Sign", ["z"], ["y"])],
+        (2, 3),
+        {"t": np.array(0.1, dtype=np.float32)},
+    ),
     Sample(
         "relu of a slice",
         [n("Slice", ["x", "s", "e", "a"], ["t"]), n("Relu", ["t"], ["y"])],

@@ -18,8 +18,8 @@ from verifier.checker.clip import clip
 from verifier.checker.convolution import Convolution, Transposed
 from verifier.checker.exact import evaluate
 from verifier.checker.forward import Forward, output_size, range_of, through
-from verifier.checker.lines import U, lines_on
-from verifier.checker.network import Affine, Dense, Gather, Input, Network, Normalize, Relu, Scale, Sparse
+from verifier.checker.lines import U, lines_of_sign, lines_on
+from verifier.checker.network import Affine, Dense, Gather, Input, Network, Normalize, Relu, Scale, Sign, Sparse
 
 Floats = NDArray[np.float64]
 Point = list[Fraction]
@@ -94,6 +94,17 @@ def hostile_network(seed: int) -> Network:
         Affine(((6, dense(2, width)), (2, dense(2, width)), (4, dense(2, width))), bias(2)),
     )  # fmt: skip
     return Network(nodes, (inputs, *[width] * 6, 2))
+
+
+def with_signs(network: Network, seed: int) -> Network:
+    """The same with some of its ReLUs replaced by signs, at least one."""
+    rng = random.Random(seed)
+    relus = [k for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
+    chosen = rng.sample(relus, rng.randint(1, len(relus)))
+    nodes = (
+        Sign(node.parent) if k in chosen and isinstance(node, Relu) else node for k, node in enumerate(network.nodes)
+    )
+    return Network(tuple(nodes), network.sizes)
 
 
 def hostile_box(seed: int, size: int) -> tuple[Floats, Floats]:
@@ -172,6 +183,33 @@ def test_hostile_networks_break_no_claim(seed: int) -> None:
     assert broken_rows(bounder, boxes, hostile_rows(seed, network), xs) == []
     assert broken_forward(bounder, boxes, xs) == []
     assert np.isfinite(bounder.lower(boxes, hostile_rows(seed, network)).lower).any()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_hostile_networks_with_signs_break_no_claim_about_rows(seed: int) -> None:
+    network = with_signs(hostile_network(seed), seed)
+    lower, upper = hostile_box(seed, network.sizes[0])
+    boxes, rows, xs = Boxes.of(lower[None], upper[None]), hostile_rows(seed, network), points(seed, lower, upper)
+    bounder = Recorder(network)
+    assert broken_rows(bounder, boxes, rows, xs) == []
+    assert np.isfinite(bounder.lower(boxes, rows).lower).any()
+
+
+@pytest.mark.parametrize("spread", [0, 5, 100, 300])
+def test_a_sign_lies_between_its_lines(spread: int) -> None:
+    """L6 at both ends of [l, u], at 0 and next to it; between these the sign is constant and lines are straight."""
+    rng = np.random.default_rng(spread)
+    l, u = (rng.choice([-1, 1], 500) * 10.0 ** rng.uniform(-spread, spread / 4, 500) for _ in range(2))
+    l[:60], u[:60] = np.repeat([-5e-324, 0.0, -1e-31], 20), np.tile([5e-324, 0.0, 1.0], 20)
+    l, u = np.minimum(l, u), np.maximum(l, u)
+    lines = lines_of_sign(l[None], u[None])
+    assert lines.base is not None
+    parts = (exact(part[0]) for part in (lines.below, lines.base, lines.slope, lines.offset, lines.size))
+    for low, up, below, base, slope, offset, size in zip(exact(l), exact(u), *parts):
+        for z in {low, up, *(z for z in (Fraction(0), low / 10**40, up / 10**40) if low <= z <= up)}:
+            value = (z > 0) - (z < 0)
+            assert below * z + base <= value <= slope * z + offset
+            assert max(abs(z), abs(below * z), abs(slope * z), abs(base), abs(offset)) <= size
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -22,20 +22,29 @@ from tests.checker.phase_words import (
     Refined,
     chunk,
     frame,
+    phased,
     proof,
     random_frame,
-    relu_widths,
     split,
     words,
     zonotope,
 )
-from tests.checker.test_rounding import HALF_ULP, dot, exact, hostile_box, hostile_network, hostile_rows, points
+from tests.checker.test_rounding import (
+    HALF_ULP,
+    dot,
+    exact,
+    hostile_box,
+    hostile_network,
+    hostile_rows,
+    points,
+    with_signs,
+)
 from verifier.checker import zonotope as checker_zonotope
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.exact import evaluate
-from verifier.checker.forward import Forward, range_of, with_symbols
+from verifier.checker.forward import Forward, range_of, summed, with_symbols
 from verifier.checker.lines import U, lines_on
-from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Scale
+from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Scale, Sign
 from verifier.checker.phase_tree import Cuts, PhaseTree, Proof, read_phase_tree
 from verifier.checker.phases import PhaseProver
 
@@ -81,14 +90,10 @@ class Seen:
     proofs: int
 
 
-def relus(network: Network) -> list[int]:
-    return [k for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
-
-
 def arguments(network: Network, x: Point) -> list[list[Fraction]]:
-    """Exact arguments of every ReLU layer at x."""
-    nodes = [network.nodes[k] for k in relus(network)]
-    ends = [node.parent + 1 for node in nodes if isinstance(node, Relu)]
+    """Exact arguments of every layer at x."""
+    nodes = [network.nodes[k] for k in network.layers]
+    ends = [node.parent + 1 for node in nodes if isinstance(node, Relu | Sign)]
     return [evaluate(Network(network.nodes[:end], network.sizes[:end]), x) for end in ends]
 
 
@@ -107,15 +112,14 @@ def enter(
 
 def tree_around(network: Network, rows: int, x: Point, rng: random.Random) -> list[int]:
     """A path of random splits with the signs at x, random frames on it, and a proof at its end."""
-    widths, z = relu_widths(network), arguments(network, x)
-    neurons = [(layer, i) for layer, width in enumerate(widths) for i in range(width)]
+    neurons, z = phased(network), arguments(network, x)
     path: list[tuple[int, int]] = []
-    columns, found = random_frame(rng, widths, path) if rng.random() < 0.8 else ([], [])
+    columns, found = random_frame(rng, network, path) if rng.random() < 0.8 else ([], [])
     behind: list[int] = []
-    for layer, i in (rng.choice(neurons) for _ in range(rng.choice((0, 1, 3, 6)))):
+    for layer, i in (rng.choice(neurons) for _ in range(rng.choice((0, 1, 3, 6)) if neurons else 0)):
         enter((layer, i), sign(z[layer][i], rng) > 0, path, found, behind)
         if rng.random() < 0.5:
-            columns, more = random_frame(rng, widths, path)
+            columns, more = random_frame(rng, network, path)
             found += more
     slopes = [rng.choice((0, 255, rng.randrange(256))) for _ in columns]
     weights, multipliers = magnitudes(rng, rows), magnitudes(rng, len(path))
@@ -133,7 +137,7 @@ def seen(network: Network, boxes: Boxes, rows: Rows, tree: PhaseTree, x: Point, 
     broken, compared = [], 0
     z = arguments(network, x)
     for number, ranges in enumerate(prover.ranges if prover.within_caps else []):
-        for layer, k in enumerate(relus(network)):
+        for layer, k in enumerate(network.layers):
             for i, value in enumerate(z[layer]):
                 low, up = (side[0, i].item() for side in ranges[k])
                 compared += int(np.isfinite(low)) + int(np.isfinite(up))
@@ -150,12 +154,13 @@ def seen(network: Network, boxes: Boxes, rows: Rows, tree: PhaseTree, x: Point, 
 
 
 def read(network: Network, rows: Rows, tree: list[int]) -> PhaseTree:
-    return read_phase_tree(words(tree), relu_widths(network), [len(rows.constant)])
+    return read_phase_tree(words(tree), network.widths, [len(rows.constant)], network.signs)
 
 
+@pytest.mark.parametrize("signs", [False, True])
 @pytest.mark.parametrize("seed", range(60))
-def test_no_hint_lifts_a_bound_above_what_it_bounds(seed: int) -> None:
-    network, rng = hostile_network(seed), random.Random(seed)
+def test_no_hint_lifts_a_bound_above_what_it_bounds(seed: int, signs: bool) -> None:
+    network, rng = with_signs(hostile_network(seed), seed) if signs else hostile_network(seed), random.Random(seed)
     lower, upper = hostile_box(seed, network.sizes[0])
     rows, boxes = hostile_rows(seed, network), Boxes.of(lower[None], upper[None])
     all_seen = []
@@ -181,10 +186,9 @@ def cut_tree_around(
 
     Neurons that are ``free`` are split in it. Also the weights of its rows.
     """
-    widths, z = relu_widths(network), arguments(network, x)
-    neurons = [(layer, i) for layer, width in enumerate(widths) for i in range(width)]
+    neurons, z = phased(network), arguments(network, x)
     path: list[tuple[int, int]] = []
-    columns, found = random_frame(rng, widths, path)
+    columns, found = random_frame(rng, network, path)
     behind: list[int] = []
     for layer, i in (rng.choice(neurons) for _ in range(rng.choice((0, 1, 2)))):
         enter((layer, i), sign(z[layer][i], rng) > 0, path, found, behind)
@@ -319,18 +323,19 @@ def test_a_smaller_gamma_would_be_noticed_in_the_ranges_of_a_frame(gamma: float)
     assert ("range 1 of neuron 0 on layer 1" in found) == (gamma < 1)
 
 
+@pytest.mark.parametrize("signs", [False, True])
 @pytest.mark.parametrize("symbols", [False, True])
-def test_ranges_and_sizes_at_the_root_hold(symbols: bool) -> None:
+def test_ranges_and_sizes_at_the_root_hold(symbols: bool, signs: bool) -> None:
     """The root of a phase tree relaxes by intervals, or by a zonotope too: both contain what the network computes."""
     for seed in range(30):
-        network = hostile_network(seed)
+        network = with_signs(hostile_network(seed), seed) if signs else hostile_network(seed)
         lower, upper = hostile_box(seed, network.sizes[0])
         with np.errstate(all="ignore"):
             relaxation = Bounder(network).relax(Boxes.of(lower[None], upper[None]), lambda *_: None, symbols)
         for x in points(seed, lower, upper):
             for k, (l, u) in relaxation.ranges.items():
                 node = network.nodes[k]
-                assert isinstance(node, Relu)
+                assert isinstance(node, Relu | Sign)
                 value = evaluate(Network(network.nodes[: node.parent + 1], network.sizes[: node.parent + 1]), x)
                 assert all(Fraction(a) <= v <= Fraction(b) for a, v, b in zip(l[0].tolist(), value, u[0].tolist()))
             for k, size in relaxation.sizes.items():
@@ -384,3 +389,13 @@ def test_symbols_end_where_memory_does() -> None:
     with_them, without = (bounder.relax(boxes, lambda *_: None, symbols).ranges[2] for symbols in (True, False))
     for one, other in zip(with_them, without, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0)])
+def test_generators_of_several_parts_are_added_once_each(order: tuple[int, ...]) -> None:
+    """Whichever part has the most, and whichever comes first; where one part has none, other boxes' are left alone."""
+    parts = [np.full((1, symbols, 2), value) for symbols, value in ((1, 1.0), (3, 10.0), (3, 100.0))]
+    found = summed([parts[i] for i in order])
+    np.testing.assert_array_equal(found[0, :, 0], [111.0, 110.0, 110.0])
+    np.testing.assert_array_equal(summed([np.zeros((5, 0, 2)), parts[1]]), parts[1])
+    assert [part[0, 0, 0] for part in parts] == [1.0, 10.0, 100.0]

@@ -79,11 +79,24 @@ def gradient(
     for source in range(len(network.layers), 0, -1):
         if source in coefs:
             z = seen[source - 1]
-            passed = (z > 0).astype(z.dtype)
-            if len(smooth):
-                passed[smooth] = _sigmoid(z[smooth], temperature[smooth, None])
+            if network.layers[source - 1].sign:
+                passed = _through_sign(z)
+            else:
+                passed = (z > 0).astype(z.dtype)
+                if len(smooth):
+                    passed[smooth] = _sigmoid(z[smooth], temperature[smooth, None])
             network.layers[source - 1].pull_into(coefs, coefs.pop(source) * passed)
     return coefs[0] if 0 in coefs else np.zeros((len(chosen), network.input_size), dtype=targets.y.dtype)
+
+
+def _through_sign(z: np.ndarray) -> np.ndarray:
+    """A slope for the sign, which has none: that of a line through 0 as far as values usually reach.
+
+    Source: the straight-through estimator of Hubara et al. 2016 (binarised neural networks), NeurIPS.
+    """
+    scale = np.abs(z).mean(axis=1, keepdims=True)
+    inside: np.ndarray = (np.abs(z) <= scale) / np.where(scale > 0, scale, 1)
+    return inside.astype(z.dtype)
 
 
 def _sigmoid(z: np.ndarray, temperature: np.ndarray) -> np.ndarray:

@@ -26,10 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
-from verifier.checker.forward import Forward, clipped, output_size, range_of, summed, through, with_symbols
+from verifier.checker.forward import Forward, clipped, output_size, range_of, stepped, summed, through, with_symbols
 from verifier.checker.linear import magnitude, pull, push, terms, weights
-from verifier.checker.lines import TINY, Lines, U, lines_on, of_rows
-from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Relu
+from verifier.checker.lines import TINY, Lines, U, lines_of_sign, lines_on, of_rows
+from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Node, Relu, Sign
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -198,7 +198,7 @@ class Bounder:
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
                     if zonotope is not None and zonotope.fits(zonotope.count, self.network.sizes[k]):
                         zonotope.forms[k] = self._push_affine(k, node, zonotope.forms)
-                case Relu(parent):
+                case Relu(parent) | Sign(parent):
                     l, u = range_of(forward[parent], boxes.rad, self.gamma)
                     if zonotope is not None and not zonotope.ended:
                         low, up = range_of(zonotope.forms[parent], boxes.rad, self.gamma)
@@ -207,17 +207,18 @@ class Bounder:
                         refine(k, l, u, relaxed, sizes)
                     elif refine and self._below_relu[parent]:
                         self._refine(parent, l, u, relaxed, sizes, boxes)
-                    ranges[k] = (l, u)
-                    relaxed[k] = lines_on(l, u)
-                    if with_generators:
+                    ranges[k], relaxed[k] = (l, u), drawn(node, l, u)
+                    if with_generators and isinstance(node, Relu):
                         sizes[k] = output_size(forward[parent], relaxed[k], u)
                         if self._feeds_relu[k]:
                             forward[k] = through(forward[parent], relaxed[k], sizes[k])
                     else:
-                        forward[k] = clipped(l, u)
+                        forward[k] = stepped(l, u) if isinstance(node, Sign) else clipped(l, u)
                         sizes[k] = forward[k].size
-                    if self._feeds_relu[k] and zonotope is not None:
+                    if self._feeds_relu[k] and zonotope is not None and isinstance(node, Relu):
                         zonotope.relu(k, parent, relaxed[k], u, self.gamma)
+                    elif zonotope is not None:
+                        zonotope.forms[k] = forward[k]
             for forms in (forward, zonotope.forms if zonotope is not None else {}):  # generators are the large part
                 for unread in [j for j in forms if self._last_reader.get(j, k) <= k]:
                     del forms[unread]
@@ -298,13 +299,17 @@ class Bounder:
                     constant = constant + a @ node.bias
                     for parent, m in node.terms:
                         self._add(coefs, parent, pull(m, a, self.network.sizes[parent]))
-                case Relu(parent):
+                case Relu(parent) | Sign(parent):
                     lines = relaxed[k]
                     error = error + 4 * gamma * (np.abs(a) @ lines.size.max(axis=0))
                     negative = np.minimum(a, 0.0)
                     offset = np.broadcast_to(of_rows(lines.offset, index), negative.shape)
                     constant = constant + np.einsum("ij,ij->i", negative, offset)
-                    a = (a - negative) * of_rows(lines.below, index)
+                    a = a - negative
+                    if lines.base is not None:
+                        base = np.broadcast_to(of_rows(lines.base, index), a.shape)
+                        constant = constant + np.einsum("ij,ij->i", a, base)
+                    a = a * of_rows(lines.below, index)
                     negative *= of_rows(lines.slope, index)
                     a += negative
                     if lines.shift is not None:
@@ -365,7 +370,12 @@ def _total(parts: list[Floats]) -> Floats:
     return total
 
 
-def _neuron_rows(k: int, node: Input | Affine | Relu, size: int, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
+def drawn(node: Node, l: Floats, u: Floats) -> Lines:
+    """The default lines of a ReLU or a sign whose argument has these ranges."""
+    return lines_of_sign(l, u) if isinstance(node, Sign) else lines_on(l, u)
+
+
+def _neuron_rows(k: int, node: Node, size: int, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
     """Rows for ``+v_n`` then ``-v_n`` of node k, as coefficients and constants; exact.
 
     Rows of a single dense weight are taken as they are stored; otherwise unit rows on the node itself.
@@ -394,11 +404,11 @@ def _gamma(network: Network) -> float:
     return gamma
 
 
-def _parents(node: Input | Affine | Relu) -> list[int]:
+def _parents(node: Node) -> list[int]:
     match node:
         case Affine():
             return [parent for parent, _ in node.terms]
-        case Relu(parent):
+        case Relu(parent) | Sign(parent):
             return [parent]
         case Input():
             return []
@@ -412,7 +422,7 @@ def _descends_from_relu(network: Network) -> list[bool]:
                 below.append(False)
             case Affine():
                 below.append(any(below[parent] for parent, _ in node.terms))
-            case Relu():
+            case Relu() | Sign():
                 below.append(True)
     return below
 
@@ -423,7 +433,7 @@ def _feeds_relu(network: Network) -> list[bool]:
     for k in range(len(network.nodes) - 1, -1, -1):
         node = network.nodes[k]
         for parent in _parents(node):
-            feeds[parent] = feeds[parent] or feeds[k] or isinstance(node, Relu)
+            feeds[parent] = feeds[parent] or feeds[k] or isinstance(node, Relu | Sign)
     return feeds
 
 

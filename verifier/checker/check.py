@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
-from verifier.checker.network import Network, Relu
+from verifier.checker.network import Network
 from verifier.checker.phase_tree import read_phase_tree
 from verifier.checker.phases import PhaseProver
 from verifier.checker.tree import Failure, Outcome, Question, Reference, prove
@@ -106,12 +106,12 @@ class Checker:
 
     def _prove_phases(self, job: PhaseJob, words: Words) -> Outcome:
         network = self.bounder.network
-        widths = [network.sizes[k] for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
-        tree = read_phase_tree(words, widths, [len(question.strict) for question in self.questions])
+        rows = [len(question.strict) for question in self.questions]
+        tree = read_phase_tree(words, network.widths, rows, network.signs)
         if not job.cases <= set(tree.cases):
             raise CheckError(f"chunk {job.chunk} does not speak of every case that refers to it")
-        rows = [self.questions[case].rows for case in tree.cases]
-        prover = PhaseProver(self.bounder, tree, rows, Boxes.of(job.lower[None], job.upper[None]))
+        of_cases = [self.questions[case].rows for case in tree.cases]
+        prover = PhaseProver(self.bounder, tree, of_cases, Boxes.of(job.lower[None], job.upper[None]))
         first, last = (tree.ends * part // job.parts for part in (job.part, job.part + 1))
         failures = tuple(Failure(position, job.lower, job.upper) for position in prover.prove(first, last))
         # The margin is 0: a combination of rows says no more than that.

@@ -18,12 +18,13 @@ from math import isfinite
 import numpy as np
 
 from verifier.checker.errors import CheckError
-from verifier.checker.network import Affine, Input, Network, Relu
+from verifier.checker.network import Affine, Input, Network, Node, Relu, Sign
 from verifier.checker.rational import Exact, zeros
 from verifier.checker.rational_maps import ExactLinear, exact_map
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
 BITS = 60
+TIE = Fraction(10001, 10000)  # ranges of signs that are nearly symmetric are all treated alike
 
 
 def evaluate(network: Network, x: Sequence[Fraction]) -> list[Fraction]:
@@ -37,6 +38,8 @@ def evaluate(network: Network, x: Sequence[Fraction]) -> list[Fraction]:
                 values.append(Exact.of(x))
             case Relu(parent):
                 values.append(values[parent].positive())
+            case Sign(parent):
+                values.append(values[parent].sign())
             case Affine():
                 total = Exact.of_floats(node.bias)
                 for parent, m in node.terms:
@@ -78,12 +81,16 @@ def affine_bounds(
 
 @dataclass(frozen=True)
 class ExactLines:
-    """``below z <= relu(z) <= slope z + offset`` elementwise; ``shift`` is added to the coefficient of z (lemma R1)."""
+    """``below z + base <= value <= slope z + offset`` elementwise; a ReLU's ``base`` is None, for 0.
+
+    ``shift`` is added to the coefficient of z (lemma R1).
+    """
 
     below: Exact
     slope: Exact
     offset: Exact
     shift: Exact | None = None
+    base: Exact | None = None
 
 
 Refine = Callable[["ExactRelaxation", int, "list[Fraction]", "list[Fraction]"], None]
@@ -153,7 +160,7 @@ class ExactRelaxation:
             0: (identity, self.mid, zeros(size)) if refine is None else (None, self.mid, self.rad)
         }
         for k, node in enumerate(self.network.nodes[1:], start=1):
-            if isinstance(node, Relu):
+            if isinstance(node, Relu | Sign):
                 generators, center, remainder = forms[node.parent]
                 radius = remainder if generators is None else self.rad @ abs(generators) + remainder
                 low, up = (center + -radius).fractions(), (center + radius).fractions()
@@ -165,7 +172,14 @@ class ExactRelaxation:
                 else:
                     self._refine(k, low, up)
                 self.ranges[k] = [round_down(l) for l in low], [-round_down(-u) for u in up]
-                self.lines[k] = lines = lines_on(*self.ranges[k])
+                self.lines[k] = lines = drawn(node, *self.ranges[k])
+                if isinstance(node, Sign):
+                    least, most = (Exact.of(side).sign() for side in self.ranges[k])
+                    center, remainder = (most + least).half(), (most + -least).half()
+                    forms[k] = (None if refine is not None else zeros(size, self.network.sizes[k]), center, remainder)
+                    if zonotope is not None:
+                        zonotope.sign(k, center, remainder)
+                    continue
                 if zonotope is not None:
                     zonotope.relu(k, node.parent, lines)
                 s, half = lines.slope, lines.offset.half()
@@ -206,10 +220,12 @@ class ExactRelaxation:
             if k not in coefs:
                 continue
             a, node = coefs.pop(k), self.network.nodes[k]
-            if isinstance(node, Relu):
+            if isinstance(node, Relu | Sign):
                 lines = self.lines[k]
                 negative = -(-a).positive()
                 constant += negative @ lines.offset
+                if lines.base is not None:
+                    constant += a.positive() @ lines.base
                 on_z = a.positive() * lines.below + negative * lines.slope
                 pulled = [(node.parent, on_z if lines.shift is None else on_z + lines.shift)]
             else:
@@ -250,18 +266,38 @@ class _Symbols:
     def relu(self, k: int, parent: int, lines: ExactLines) -> None:
         generators, center = self.forms[parent]
         half = lines.offset.half()
-        unstable = np.flatnonzero(half.numerators)
-        new = zeros(self.count + len(unstable), len(half.numerators)).numerators
-        new[self.count + np.arange(len(unstable)), unstable] = half.numerators[unstable]
-        self.count += len(unstable)
-        scaled = _padded(generators * lines.slope, self.count)
-        self.forms[k] = scaled + Exact(new, half.denominator), center * lines.slope + half
+        new = self._symbols_for(half)
+        self.forms[k] = _padded(generators * lines.slope, self.count) + new, center * lines.slope + half
+
+    def sign(self, k: int, center: Exact, half: Exact) -> None:
+        """Values between ``center - half`` and ``center + half``, about which nothing else is known."""
+        self.forms[k] = self._symbols_for(half), center
+
+    def _symbols_for(self, half: Exact) -> Exact:
+        """Generators of new symbols, one for each element that is not 0."""
+        some = np.flatnonzero(half.numerators)
+        new = zeros(self.count + len(some), len(half.numerators)).numerators
+        new[self.count + np.arange(len(some)), some] = half.numerators[some]
+        self.count += len(some)
+        return Exact(new, half.denominator)
 
 
 def _padded(generators: Exact, count: int) -> Exact:
     """The same with rows of 0 up to ``count``."""
     have, width = generators.numerators.shape
     return Exact(np.concatenate([generators.numerators, zeros(count - have, width).numerators]), generators.denominator)
+
+
+def drawn(node: Node, low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:
+    """The default lines of a ReLU or a sign whose argument has these bounds."""
+    return lines_of_sign(low, up) if isinstance(node, Sign) else lines_on(low, up)
+
+
+def lines_of_sign(low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:
+    """The default lines of signs: from -1 up to 1 at the larger end of a range, constant on the other side."""
+    lines = list(zip(*map(_line_of_sign, low, up), strict=True))
+    below, base, slope, offset = (Exact.of(part) for part in lines)
+    return ExactLines(below, slope, offset, None, base)
 
 
 def lines_on(low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:
@@ -280,6 +316,14 @@ def round_down(value: Fraction) -> Fraction:
     excess = abs(value.numerator).bit_length() - value.denominator.bit_length() - BITS + 1
     unit = Fraction(2) ** excess
     return value // unit * unit
+
+
+def _line_of_sign(l: Fraction, u: Fraction) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+    """Lower slope and offset, upper slope and offset of the sign on [l, u]."""
+    right = u > -l * TIE
+    below = round_down(2 / u) if l < 0 < u and right else Fraction(0)
+    slope = round_down(2 / -l) if l < 0 < u and not right else Fraction(0)
+    return below, Fraction((l > 0) - (l < 0)), slope, Fraction((u > 0) - (u < 0))
 
 
 def _line(l: Fraction, u: Fraction) -> tuple[Fraction, Fraction, Fraction]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from verifier.checker.exact import ExactLines, ExactRelaxation, lines_on, round_down
+from verifier.checker.exact import ExactLines, ExactRelaxation, drawn, round_down
 from verifier.checker.exact_zonotope import ExactZonotope
-from verifier.checker.network import Network, Relu
+from verifier.checker.network import Network
 from verifier.checker.phase_tree import Cuts, Frame, PhaseTree, Proof, Refined, Split
 from verifier.checker.rational import Exact
 from verifier.checker.vnnlib import QueryRow
@@ -36,7 +36,7 @@ class _Walk:
         upper: Sequence[Fraction],
     ) -> None:
         self.network, self.cases, self.tree = network, cases, tree
-        self.relus = [k for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
+        self.layers = network.layers
         items = tree.nodes[0].items
         self.root_frame = items[0] if items and isinstance(items[0], Frame) else None
         # A frame at the root refines layer by layer, while the lines of later layers do not exist yet.
@@ -77,13 +77,13 @@ class _Walk:
     def _refine_root(self, relaxation: ExactRelaxation, relu: int, low: list[Fraction], up: list[Fraction]) -> None:
         self.relaxation = relaxation
         for refined in self.root_frame.refined if self.root_frame is not None else ():
-            if self.relus[refined.layer] == relu and self.root_frame is not None:
+            if self.layers[refined.layer] == relu and self.root_frame is not None:
                 self._refine(refined, self.root_frame, (), dict(self.relaxation.ranges), low, up)
 
     def _framed(self, ranges: dict[int, Range], frame: Frame, splits: tuple[Split, ...]) -> dict[int, Range]:
         ranges = dict(ranges)
         for refined in frame.refined:
-            relu = self.relus[refined.layer]
+            relu = self.layers[refined.layer]
             low, up = (list(part) for part in ranges[relu])
             self._refine(refined, frame, splits, ranges, low, up)
             ranges[relu] = [round_down(l) for l in low], [-round_down(-u) for u in up]
@@ -99,7 +99,7 @@ class _Walk:
         up: list[Fraction],
     ) -> None:
         """Intersect with backward bounds, each by its own hints."""
-        parent = self.network.nodes[self.relus[refined.layer]].parent  # type: ignore[union-attr]
+        parent = self.network.nodes[self.layers[refined.layer]].parent  # type: ignore[union-attr]
         names = [tuple(pair) for pair in frame.columns[refined.columns].tolist()]
         mine = [splits[s] for s in refined.splits]
         count = len(refined.neurons)
@@ -137,10 +137,13 @@ class _Walk:
         multipliers: list[float],
     ) -> None:
         """Set the relaxation's lines to those of the ranges with these slopes and multipliers."""
-        for ordinal, relu in enumerate(self.relus):
+        for ordinal, relu in enumerate(self.layers):
             if relu not in ranges:
                 continue
-            default = lines_on(*ranges[relu])
+            default = drawn(self.network.nodes[relu], *ranges[relu])
+            if default.base is not None:  # a sign
+                self.relaxation.lines[relu] = default
+                continue
             below = default.below.fractions()
             shift = [Fraction(0)] * len(below)
             for neuron, (l, u) in enumerate(zip(*ranges[relu], strict=True)):
@@ -152,7 +155,7 @@ class _Walk:
             self.relaxation.lines[relu] = ExactLines(Exact.of(below), default.slope, default.offset, Exact.of(shift))
 
     def _half(self, ranges: dict[int, Range], layer: int, neuron: int, sign: int) -> dict[int, Range]:
-        relu = self.relus[layer]
+        relu = self.layers[layer]
         low, up = (list(part) for part in ranges[relu])
         if sign > 0:
             low[neuron] = max(low[neuron], Fraction(0))

@@ -19,7 +19,6 @@ from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import affine_bounds, round_down
 from verifier.checker.exact_phases import refused_exactly
-from verifier.checker.network import Relu
 from verifier.checker.phase_tree import read_phase_tree
 from verifier.checker.tree import CLIPS, LEAVES, PHASES, REF, SPLIT, Failure, second_children
 from verifier.checker.vnnlib import QueryCase
@@ -86,8 +85,8 @@ def _phases(
 ) -> tuple[int, list[int]]:
     """Leaves of a phase tree that are new here, and what it does not prove; it is walked once for all its cases."""
     network = checker.bounder.network
-    widths = [network.sizes[k] for k, node in enumerate(network.nodes) if isinstance(node, Relu)]
-    tree = read_phase_tree(certificate.chunks[chunk], widths, [len(each.rows) for each in checker.cases])
+    rows = [len(each.rows) for each in checker.cases]
+    tree = read_phase_tree(certificate.chunks[chunk], network.widths, rows, network.signs)
     if case not in tree.cases:
         raise CheckError(f"chunk {chunk} does not speak of every case that refers to it")
     key = chunk, repr(box)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from verifier.checker.errors import CheckError
 from verifier.checker.exact import ExactRelaxation, lines_on
 from verifier.checker.network import Affine, Relu
 from verifier.checker.phase_tree import LEAF, Cuts, Split
@@ -44,7 +45,9 @@ class ExactZonotope:
         slopes: Sequence[float],
     ) -> None:
         nodes, sizes = relaxation.network.nodes, relaxation.network.sizes
-        self.relus = [k for k, node in enumerate(nodes) if isinstance(node, Relu)]
+        if relaxation.network.signs:
+            raise CheckError("splits in a zonotope are for networks of ReLUs, without signs")
+        self.relus = relaxation.network.layers
         self.inputs = sizes[0]
         named = self.inputs + len(columns)
         self.bands: dict[tuple[int, int], tuple[Fraction, Fraction, Fraction]] = {}  # of columns: slope, center, half

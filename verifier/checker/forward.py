@@ -69,15 +69,12 @@ def with_symbols(form: Forward, lines: Lines, u: Floats, rad: Floats, first: int
 
 def summed(parts: list[Floats]) -> Floats:
     """Generators (B or 1, in, n) added up; those that a part does not have are 0."""
-    total = max(parts, key=lambda part: part.shape[1])
-    for part in parts:
-        if part is total:
-            continue
+    total, *rest = sorted(parts, key=lambda part: -part.shape[1])
+    for part in rest:
         if part.shape[1] == total.shape[1]:
             total = total + part
-        else:
-            total = total.copy()
-            total[:, : part.shape[1]] += part
+        elif part.shape[1]:
+            total = np.concatenate([total[:, : part.shape[1]] + part, total[:, part.shape[1] :]], axis=1)
     return total
 
 
@@ -101,3 +98,10 @@ def clipped(l: Floats, u: Floats) -> Forward:
     center = low + 0.5 * (up - low)
     remainder = np.maximum(up - center, center - low) * (1 + 4 * U) + TINY
     return Forward(np.zeros((1, 0, l.shape[1])), center, remainder, np.maximum(low, up) * (1 + 8 * U) + 2 * TINY)
+
+
+def stepped(l: Floats, u: Floats) -> Forward:
+    """The interval [sign(l), sign(u)] as a form without generators; nothing is rounded."""
+    low, up = np.sign(l), np.sign(u)
+    center, remainder = 0.5 * (low + up), 0.5 * (up - low)
+    return Forward(np.zeros((1, 0, l.shape[1])), center, remainder, np.maximum(np.abs(low), np.abs(up)) + TINY)

@@ -1,4 +1,4 @@
-"""The two lines between which a ReLU lies, rounded outward (lemma L5), and what rounding is measured in."""
+"""The two lines between which a ReLU (lemma L5) or a sign (L6) lies, rounded outward; what rounding is measured in."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ Floats = NDArray[np.float64]
 
 U = 2.0**-52  # twice the unit roundoff, so that bounds hold in every IEEE rounding mode
 TINY = 1e-200  # more than underflow loses in all (lemma L4)
+TIE = 1e-4  # ranges of a sign as nearly symmetric as this are all treated alike; this and the next decide no truth
+SHORTEST = 1e-30  # range of a sign on one side of 0 below which its lines are flat
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines of one ReLU node per box, (B, n), or (1, n) for all: lower slope, upper slope and offset, bound on |z|.
+    """Lines of one node per box, (B, n), or (1, n) for all: lower slope, upper slope and offset, bound on |z|.
 
     ``shift`` is added to the coefficient of z: minus a multiplier >= 0 where z >= 0 is assumed, plus one where z <= 0.
+    ``base`` is the offset of the lower lines of a sign; those of a ReLU have none.
     """
 
     below: Floats
@@ -25,6 +28,7 @@ class Lines:
     offset: Floats
     size: Floats
     shift: Floats | None = None
+    base: Floats | None = None
 
 
 def of_rows(part: Floats, index: NDArray[np.int64]) -> Floats:
@@ -41,3 +45,16 @@ def lines_on(l: Floats, u: Floats) -> Lines:
     offset = np.where(unstable, chord * (1 + 16 * U) + TINY, 0.0)
     below = np.where(unstable, (u > -l).astype(np.float64), slope)
     return Lines(below, slope, offset, np.maximum(np.abs(l), np.abs(u)))
+
+
+def lines_of_sign(l: Floats, u: Floats) -> Lines:
+    """Lines by L6: from -1 up to 1 at the larger end of a range, and constant on the other side.
+
+    ``size`` also bounds slope times |z|: slopes may exceed 1.
+    """
+    unsure, larger = (l < 0) & (u > 0), u > -l * (1 + TIE)
+    below = np.where(unsure & larger & (u > SHORTEST), 2.0 / np.where(u > SHORTEST, u, 1.0), 0.0) * (1 - 4 * U)
+    slope = np.where(unsure & ~larger & (-l > SHORTEST), 2.0 / np.where(-l > SHORTEST, -l, 1.0), 0.0) * (1 - 4 * U)
+    largest = np.maximum(np.abs(l), np.abs(u))
+    size = largest * np.maximum(np.maximum(below, slope), 1.0) * (1 + 8 * U) + 1.0
+    return Lines(below, slope, np.sign(u), size, None, np.sign(l))

@@ -1,4 +1,4 @@
-"""What the checker proves things about: a network of exact affine maps and ReLUs over flat vectors.
+"""What the checker proves things about: a network of exact affine maps, ReLUs and signs over flat vectors.
 
 The reader turns every stored operator into these nodes *without arithmetic on weights*, so the real function of a
 ``Network`` is exactly the real function of the stored weights. Vectors are row-major flattenings of tensors.
@@ -93,15 +93,40 @@ class Relu:
 
 
 @dataclass(frozen=True)
+class Sign:
+    """``out = -1, 0 or 1`` elementwise, as the value of parent is negative, zero or positive."""
+
+    parent: int
+
+
+@dataclass(frozen=True)
 class Input:
     """The flat input vector; always node 0 and nowhere else."""
 
     size: int
 
 
+Node = Input | Affine | Relu | Sign
+
+
 @dataclass(frozen=True)
 class Network:
     """Nodes in topological order, each reading earlier ones by position; the last node is the flat output."""
 
-    nodes: tuple[Input | Affine | Relu, ...]
+    nodes: tuple[Node, ...]
     sizes: tuple[int, ...]
+
+    @property
+    def layers(self) -> list[int]:
+        """The nodes that are not linear, which phase trees count from 0."""
+        return [k for k, node in enumerate(self.nodes) if isinstance(node, Relu | Sign)]
+
+    @property
+    def widths(self) -> list[int]:
+        """Their sizes."""
+        return [self.sizes[k] for k in self.layers]
+
+    @property
+    def signs(self) -> frozenset[int]:
+        """Which of them, by these numbers, are signs."""
+        return frozenset(i for i, k in enumerate(self.layers) if isinstance(self.nodes[k], Sign))

@@ -23,8 +23,10 @@ from verifier.checker.network import (
     Input,
     LinearMap,
     Network,
+    Node,
     Relu,
     Scale,
+    Sign,
     Sparse,
     Vector,
 )
@@ -58,14 +60,14 @@ class Builder:
     """The network while it grows. Nodes are only appended; ``finish`` drops those the outputs do not need."""
 
     def __init__(self, input_size: int) -> None:
-        self.nodes: list[Input | Affine | Relu] = [Input(input_size)]
+        self.nodes: list[Node] = [Input(input_size)]
         self.sizes = [input_size]
         self.values = input_size
 
     def input_slice(self, start: int, shape: Shape) -> Computed:
         return Computed(0, np.arange(start, start + prod(shape), dtype=np.int64).reshape(shape))
 
-    def emit(self, node: Affine | Relu, shape: Shape) -> Computed:
+    def emit(self, node: Affine | Relu | Sign, shape: Shape) -> Computed:
         size = prod(shape)
         if not size:
             raise CheckError(f"a tensor of shape {list(shape)} has no element")
@@ -114,16 +116,16 @@ class Builder:
         return Network(tuple(_moved(self.nodes[old], place) for old in kept), tuple(self.sizes[old] for old in kept))
 
 
-def _parents(node: Input | Affine | Relu) -> list[int]:
+def _parents(node: Node) -> list[int]:
     if isinstance(node, Affine):
         return [parent for parent, _ in node.terms]
-    return [node.parent] if isinstance(node, Relu) else []
+    return [node.parent] if isinstance(node, Relu | Sign) else []
 
 
-def _moved(node: Input | Affine | Relu, place: dict[int, int]) -> Input | Affine | Relu:
+def _moved(node: Node, place: dict[int, int]) -> Node:
     if isinstance(node, Affine):
         return Affine(tuple((place[parent], linear_map) for parent, linear_map in node.terms), node.bias)
-    return Relu(place[node.parent]) if isinstance(node, Relu) else node
+    return type(node)(place[node.parent]) if isinstance(node, Relu | Sign) else node
 
 
 def widen(constant: Constant) -> Vector:

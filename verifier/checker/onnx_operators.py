@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 
 from verifier.checker.errors import CheckError
-from verifier.checker.network import Relu
+from verifier.checker.network import Relu, Sign
 from verifier.checker.onnx_builder import (
     Builder,
     Computed,
@@ -57,6 +57,11 @@ def _neg(builder: Builder, node: Node) -> Sequence[Value]:
 def _relu(builder: Builder, node: Node) -> Sequence[Value]:
     value = node.value(0)
     return [builder.emit(Relu(builder.whole(value)), value.shape)]
+
+
+def _sign(builder: Builder, node: Node) -> Sequence[Value]:
+    value = node.value(0)
+    return [builder.emit(Sign(builder.whole(value)), value.shape)]
 
 
 def _matmul(builder: Builder, node: Node) -> Sequence[Value]:
@@ -313,6 +318,7 @@ OPERATORS: dict[str, tuple[Rule, int, int]] = {
     "Relu": (_relu, 1, 1),
     "Reshape": (_reshape, 2, 2),
     "Shape": (_shape, 1, 1),
+    "Sign": (_sign, 1, 1),
     "Slice": (_slice, 1, 5),
     "Split": (_split, 1, 2),
     "Squeeze": (_squeeze, 1, 2),

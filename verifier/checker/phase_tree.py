@@ -21,7 +21,8 @@ The chunk is ``count, case...`` and then, in preorder, nodes. A node is any numb
 * ``RELU layer neuron`` (ending): two nodes follow, for the neuron's argument <= 0 and >= 0.
 * ``END``: nothing is left to prove. ``EMPTY``: the bounds show that the region holds no input.
 
-Words are 16 bits. Layers are numbered by the order of the ReLU nodes. What the hints say can only make bounds loose;
+Words are 16 bits. Layers are numbered by the order of the nodes that are ReLUs or signs; signs are refined like ReLUs,
+but they have neither slopes nor phases. What the hints say can only make bounds loose;
 coverage follows from the grammar.
 """
 
@@ -209,11 +210,13 @@ def _high_halves(words: Words) -> Floats:
     return _not_negative((words.astype("<u4") << 16).view("<f4").astype(np.float64))
 
 
-def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTree:
+def read_phase_tree(words: Words, widths: list[int], rows: list[int], signs: frozenset[int] = frozenset()) -> PhaseTree:
     """Parse a chunk; raises CheckError unless it is exactly one tree about existing neurons and cases.
 
-    ``widths`` are the sizes of the ReLU layers, ``rows`` the number of rows of every case of the query.
+    ``widths`` are the sizes of the layers, ``signs`` those of them that are no ReLUs and have neither slopes nor
+    phases; ``rows`` is the number of rows of every case of the query.
     """
+    phased = [0 if layer in signs else width for layer, width in enumerate(widths)]
     reader = _Reader(words)
     cases = tuple(reader.take(reader.one()).tolist())
     if not cases or len(set(cases)) != len(cases) or max(cases) >= len(rows):
@@ -237,7 +240,7 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
         below: list[tuple[tuple[Split, ...], Ints, int | None]] = []
         while (word := reader.one()) in (FRAME, PROOF, ZONOTOPE):
             if word == FRAME:
-                frame = _frame(reader, widths, path)
+                frame = _frame(reader, widths, phased, path)
                 items.append(frame)
                 columns = frame.columns
             elif word == PROOF:
@@ -260,7 +263,7 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int]) -> PhaseTr
         nodes.append(node)
         if word == RELU:
             layer, neuron = reader.one(), reader.one()
-            _check(np.array([[layer, neuron]]), widths)
+            _check(np.array([[layer, neuron]]), phased)
             below += [(((layer, neuron, sign),), columns, None) for sign in (-1, 1)]
         elif word in (END, EMPTY):
             ends += 1
@@ -281,9 +284,9 @@ def _check_size(held: int) -> None:
         raise CheckError(f"a phase tree has more than {MOST_NODES} nodes and items")
 
 
-def _frame(reader: _Reader, widths: list[int], splits: list[Split]) -> Frame:
+def _frame(reader: _Reader, widths: list[int], phased: list[int], splits: list[Split]) -> Frame:
     columns = reader.take(2 * reader.one()).reshape(-1, 2).astype(np.int64)
-    _check(columns, widths)
+    _check(columns, phased)
     if len(np.unique(columns, axis=0)) != len(columns):
         raise CheckError("a frame of a phase tree has a column twice")
     refined: list[Refined] = []
@@ -383,4 +386,4 @@ def _check(neurons: Ints, widths: list[int]) -> None:
     if len(neurons) and (
         neurons[:, 0].max() >= len(widths) or (neurons[:, 1] >= np.array(widths)[neurons[:, 0]]).any()
     ):
-        raise CheckError("a phase tree names a neuron that does not exist")
+        raise CheckError("a phase tree names a neuron that does not exist, or one of a sign where only ReLUs can stand")

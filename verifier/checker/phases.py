@@ -17,9 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import Bounder, Boxes, Relaxation, Rows
-from verifier.checker.lines import Lines, U, lines_on
-from verifier.checker.network import Relu
+from verifier.checker.bounds import Bounder, Boxes, Relaxation, Rows, drawn
+from verifier.checker.lines import Lines, U
 from verifier.checker.phase_tree import Cuts, Frame, PhaseTree, Proof, Refined, Split
 from verifier.checker.zonotope import Walk, Zonotope
 
@@ -74,14 +73,14 @@ class PhaseProver:
 
     def __init__(self, bounder: Bounder, tree: PhaseTree, rows: list[Rows], box: Boxes) -> None:
         self.bounder, self.tree, self.box = bounder, tree, box
-        self.relus = [k for k, node in enumerate(bounder.network.nodes) if isinstance(node, Relu)]
+        self.layers = bounder.network.layers
         self.rows = Rows(
             np.concatenate([r.x for r in rows]),
             np.concatenate([r.y for r in rows]),
             np.concatenate([r.constant for r in rows]),
         )
         self.first_row = np.cumsum([0, *(len(r.constant) for r in rows)])
-        self.relu_values = sum(bounder.network.sizes[k] for k in self.relus)
+        self.relu_values = sum(bounder.network.sizes[k] for k in self.layers)
         self.widest = max(self.relu_values // 4, *bounder.network.sizes)
         self.proofs_at_once = int(min(PROOFS_AT_ONCE, max(1, CELLS_AT_ONCE // max(1, self.relu_values))))
         self.claims: list[_Claim] = []
@@ -104,7 +103,7 @@ class PhaseProver:
                 if node.last_end <= first_end or node.first_end >= last_end:
                     continue
                 if splits:  # not before the node's turn: waiting nodes then share their ranges
-                    region = region.part(self.relus, splits)
+                    region = region.part(self.layers, splits)
                 within: dict[int | None, _Region] = {}  # by item, where splits in a zonotope were made
                 for number, item in enumerate(node.items):
                     if isinstance(item, Frame):
@@ -130,7 +129,7 @@ class PhaseProver:
         """The whole box. A frame at the very root refines layer by layer, before later layers are looked at."""
         items = self.tree.nodes[0].items
         frame = items[0] if items and isinstance(items[0], Frame) else Frame(np.zeros((0, 2), dtype=np.int64), ())
-        refined = {self.relus[r.layer]: r for r in frame.refined}
+        refined = {self.layers[r.layer]: r for r in frame.refined}
 
         def refine(relu: int, low: Floats, up: Floats, lines: dict[int, Lines], sizes: dict[int, Floats]) -> None:
             if relu in refined:
@@ -144,14 +143,17 @@ class PhaseProver:
     def _framed(self, region: _Region, frame: Frame) -> _Region:
         """Lemma R2, layer by layer."""
         ranges = dict(region.ranges)
-        lines = {relu: lines_on(*ranges[relu]) for relu in self.relus}
+        lines = {layer: self._drawn(layer, ranges) for layer in self.layers}
         for refined in frame.refined:
-            relu = self.relus[refined.layer]
+            relu = self.layers[refined.layer]
             low, up = (part.copy() for part in ranges[relu])
             self._refine(refined, frame.columns, region.splits, low, up, lines, self.sizes)
             ranges[relu] = low, up
-            lines[relu] = lines_on(low, up)
+            lines[relu] = self._drawn(relu, ranges)
         return replace(region, ranges=ranges, columns=frame.columns)
+
+    def _drawn(self, layer: int, ranges: Ranges) -> Lines:
+        return drawn(self.bounder.network.nodes[layer], *ranges[layer])
 
     def _refine(
         self,
@@ -164,7 +166,7 @@ class PhaseProver:
         sizes: dict[int, Floats],
     ) -> None:
         """Intersect ``low`` and ``up`` (1, n), in place, with backward bounds of the listed neurons."""
-        relu = self.relus[refined.layer]
+        relu = self.layers[refined.layer]
         parent = self.bounder.network.nodes[relu].parent  # type: ignore[union-attr]
         earlier = {k: line for k, line in lines.items() if k < relu}
         mine, named = [splits[s] for s in refined.splits], columns[refined.columns]
@@ -185,7 +187,10 @@ class PhaseProver:
         """Lines (N, n) with each row's own slopes (N, columns) where unstable, and its multipliers (N, splits)."""
         out = {}
         for relu, line in lines.items():
-            ordinal = self.relus.index(relu)
+            if line.base is not None:  # a sign
+                out[relu] = line
+                continue
+            ordinal = self.layers.index(relu)
             below = np.repeat(line.below, len(slopes), axis=0)
             on = np.flatnonzero(columns[:, 0] == ordinal)
             on = on[line.offset[0, columns[on, 1]] > 0]  # the offset is 0 exactly where the neuron is stable
@@ -209,7 +214,7 @@ class PhaseProver:
     def _claim(self, region: _Region, proof: Proof) -> None:
         weights = np.zeros(len(self.rows.constant))
         weights[self.first_row[proof.case] : self.first_row[proof.case + 1]] = proof.weights
-        lines = {relu: lines_on(*region.ranges[relu]) for relu in self.relus}
+        lines = {layer: self._drawn(layer, region.ranges) for layer in self.layers}
         hinted = self._hinted(lines, region.columns, list(region.splits), proof.slopes[None], proof.multipliers[None])
         self.claims.append(_Claim(proof.position, weights, hinted))
         if len(self.claims) >= self.proofs_at_once:
@@ -227,7 +232,7 @@ class PhaseProver:
     def _least(self, claims: list[_Claim]) -> Floats:
         """Lower bounds (N,) of the combinations of rows that are claimed to be > 0."""
         count, sizes, rows = len(claims), self.sizes, self.rows
-        lines = {relu: _stacked([claim.lines[relu] for claim in claims]) for relu in self.relus}
+        lines = {relu: _stacked([claim.lines[relu] for claim in claims]) for relu in self.layers}
         weights = np.stack([claim.weights for claim in claims])
         combined = Rows(weights @ rows.x, weights @ rows.y, weights @ rows.constant)
         # Combining rounds; cancellation between rows must not hide that, so it is charged to the magnitudes.
@@ -251,4 +256,5 @@ def _stacked(lines: list[Lines]) -> Lines:
         np.concatenate([line.offset for line in lines]),
         np.concatenate([line.size for line in lines]),
         shift,
+        None if lines[0].base is None else np.concatenate([line.base for line in lines if line.base is not None]),
     )

@@ -64,6 +64,11 @@ class Exact:
         """``max(0, .)`` elementwise."""
         return Exact(np.maximum(self.numerators, 0), self.denominator)
 
+    def sign(self) -> Exact:
+        """-1, 0 or 1 elementwise."""
+        positive, negative = self.numerators > 0, self.numerators < 0
+        return Exact(positive.astype(object) * 1 - negative.astype(object) * 1)
+
     def half(self) -> Exact:
         return Exact(self.numerators, 2 * self.denominator)
 

@@ -87,7 +87,9 @@ class Zonotope:
         slopes: Floats,
     ) -> None:
         self.bounder, self.box, self.sizes, self.columns = bounder, box, sizes, columns
-        self.relus = [k for k, node in enumerate(bounder.network.nodes) if isinstance(node, Relu)]
+        if bounder.network.signs:
+            raise CheckError("splits in a zonotope are for networks of ReLUs, without signs")
+        self.relus = bounder.network.layers
         self.inputs = bounder.network.sizes[0]
         self.symbols = self.inputs + len(columns)
         self.gamma = (2 * self.symbols + 64) * U  # L1 for sums over all symbols

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relaxations.bounds.ascent import ascend
 from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
@@ -141,7 +142,7 @@ class _Decision:
         refine = network.density > SPARSE_NETWORK
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        if network.input_size > SPLIT_UP_TO or network.work > HEAVY:
+        if network.input_size > SPLIT_UP_TO or network.work > HEAVY or network.signs:
             self._search_phases(network, attacks)
         elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):
             search(
@@ -199,8 +200,9 @@ class _Decision:
         target = target_of(network, Rows(x, y, constant), np.cumsum([0, *(len(r.constant) for r in rows)]))
         root = self.cases[members[0]].root
         here = tier(self.options.device, forks=self.options.workers > 1)
-        few = network.input_size <= SPLIT_UP_TO
-        bounding = Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few)
+        few = network.input_size <= SPLIT_UP_TO and not network.signs
+        climb = ascend if network.signs else here.ascend  # programs are compiled for ReLUs
+        bounding = Bounding(network, target, root.lower, root.upper, ascend=climb, symbols=few)
         search = PhaseSearch.over_box(bounding)
         search.tree.store = self.store
         return search

@@ -34,7 +34,8 @@ def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
     names = search.tree.names
     preactivations, _ = search.question.network.preactivations(node.point[None])
     seen = [z[0][kept] for z, kept in zip(preactivations, names, strict=True)]
-    gaps = _gaps(seen, list(zip(node.lower, node.upper, strict=True)))
+    ranges = list(zip(node.lower, node.upper, strict=True))
+    gaps = _gaps(seen, [(u, u) if k in node.signs else (l, u) for k, (l, u) in enumerate(ranges)])
     exploits = [(layer, int(names[layer][neuron]), gap) for layer, neuron, gap in gaps]
     value = search.values(node.point[None], [node.worst])[0]
     return RelaxedAttack(group.cases[node.worst], node.point.tolist(), node.bound, value, exploits)

@@ -17,6 +17,7 @@ class Batch:
 
     def __init__(self, nodes: Sequence[Node], depth: int, mid: np.ndarray, rad: np.ndarray) -> None:
         self.nodes, self.depth, self.mid, self.rad = nodes, depth, mid, rad
+        self.signs = nodes[0].signs
         self.lower = [np.stack([node.lower[j] for node in nodes]) for j in range(depth)]
         self.upper = [np.stack([node.upper[j] for node in nodes]) for j in range(depth)]
         self.phases: list[np.ndarray | None] = []
@@ -30,7 +31,7 @@ class Batch:
         """Frame and lines, one per row, or one for all rows where there is but one node."""
         where: np.ndarray | slice = owner if len(self.nodes) > 1 else slice(None)
         frame = Frame(self.mid, self.rad, tuple(l[where] for l in self.lower), tuple(u[where] for u in self.upper))
-        return frame, lines(frame, tuple(None if p is None else p[where] for p in self.phases), np)
+        return frame, lines(frame, tuple(None if p is None else p[where] for p in self.phases), np, self.signs)
 
     def slopes(self, stored: Stored, owner: np.ndarray, place: np.ndarray, levels: int) -> tuple[np.ndarray, ...]:
         """Slopes (N, n) per layer from steps of 1 / levels."""

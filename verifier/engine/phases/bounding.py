@@ -111,7 +111,7 @@ class Bounding:
 
     def root(self) -> Node:
         """The whole box, with intermediate bounds by intervals, CROWN, and symbols if they are wanted."""
-        node = Node(0, (), [], [], {}, np.arange(self.target.cases), self._fresh_final())
+        node = Node(0, (), [], [], {}, np.arange(self.target.cases), self._fresh_final(), signs=self.exact.signs)
         magnitude = [np.maximum(np.abs(self.lower), np.abs(self.upper))]
         ranges = [(self.lower, self.upper)]
         zonotope = Symbols(self.network, self.mid32, self.rad32) if self.symbols else None
@@ -128,8 +128,8 @@ class Bounding:
             if zonotope is not None:
                 zonotope.relu(node.lower[k], node.upper[k])
             l, u = node.lower[k].astype(float), node.upper[k].astype(float)
-            ranges.append((np.maximum(l, 0), np.maximum(u, 0)))
-            magnitude.append(np.maximum(u, 0))
+            ranges.append((layer.output(l), layer.output(u)))
+            magnitude.append(np.maximum(np.abs(ranges[-1][0]), np.abs(ranges[-1][1])))
         node.refreshed = {k: rows.neurons for k, rows in node.rows.items()}
         size = sum((push(abs(w), magnitude[s]) for s, w in self.target.layer.terms), np.abs(self.target.layer.bias))
         self.least = 1e-9 * self.caution * float(np.max(size, initial=0.0))
@@ -137,7 +137,7 @@ class Bounding:
 
     def slimmed(self, root: Node) -> tuple[Bounding, tuple[np.ndarray, ...]]:
         """The same without the neurons that are idle on the whole box, and those that are kept, by layer."""
-        idle = [u <= 0 for u in root.upper]
+        idle = [(u <= 0) & (k not in root.signs) for k, u in enumerate(root.upper)]
         network, layer, kept = slimmed(self.exact, self.target.layer, idle)
         target = Target(layer, self.target.first)
         slim = type(self)(network, target, self.lower, self.upper, self.caution, self.ascend, self.symbols)
@@ -378,10 +378,11 @@ class Bounding:
     def cuts(self, node: Node) -> Iterator[tuple[int, Cut]]:
         """For each open case of a node its place and the search by splits in the node's zonotope, not begun yet.
 
-        The case that is farthest from a proof comes first; none comes where the zonotope would be too large.
+        The case that is farthest from a proof comes first; none comes where the zonotope would be too large, or where
+        there are signs.
         """
         unstable = sum(len(node.unstable(k)) for k in range(len(node.lower)))
-        if unstable * (len(self.mid) + unstable) > LARGEST_ZONOTOPE:
+        if node.signs or unstable * (len(self.mid) + unstable) > LARGEST_ZONOTOPE:
             return
         for batch, o, p, duals in self._final_rows([node], [node.final]):
             frame, drawn = batch.lines(o)
@@ -433,7 +434,9 @@ class Bounding:
 
         wide = Frame(self.mid, self.rad, pick(frame.lower), pick(frame.upper))
         chosen = Duals(pick(duals.slopes), pick(duals.multipliers), duals.weights[at].astype(float))
-        return backward(self.exact, self.target.layer, wide, lines(wide, pick(phases), np), chosen, np)[0]
+        return backward(
+            self.exact, self.target.layer, wide, lines(wide, pick(phases), np, self.exact.signs), chosen, np
+        )[0]
 
 
 def _never() -> bool:

@@ -68,7 +68,7 @@ def candidates(node: Node, cost: list[np.ndarray], by_total: int, by_cost: int) 
         weights = np.concatenate([of_lower, of_upper]).astype(np.float32)
         for j in range(k):
             total[j] = total[j] + weights @ whole(rows.gap[j])
-    free = [(l < 0) & (u > 0) for l, u in zip(node.lower, node.upper)]
+    free = [(l < 0) & (u > 0) & (k not in node.signs) for k, (l, u) in enumerate(zip(node.lower, node.upper))]
     named = dict.fromkeys(_largest(total, free, by_total))
     named.update(dict.fromkeys(_largest(cost, free, by_cost)))
     return tuple(Candidate((k, i), float(total[k][i])) for k, i in named)

@@ -90,6 +90,7 @@ class Node:
     ``candidates`` neurons worth splitting, the most promising first (none: all are fixed). ``by_upper`` (n,) marks the
     neurons of the last layer that an open row, here or at the parent, bounds by their upper line. ``fresh`` counts the
     splits made since intermediate bounds were last refreshed, ``share`` is the part of the whole tree that lies below.
+    Of the layers ``signs`` nothing is split.
     A node that is ``begun`` has not been bounded yet; splits in its zonotope are tried from ``cut_from`` splits on.
     """
 
@@ -112,10 +113,15 @@ class Node:
     fresh: int = 0
     share: float = 1.0
     by_upper: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    signs: frozenset[int] = frozenset()
 
     def unstable(self, layer: int) -> np.ndarray:
         """The neurons of a layer that may be active or not."""
         return np.flatnonzero((self.lower[layer] < 0) & (self.upper[layer] > 0))
+
+    def free(self, layer: int) -> np.ndarray:
+        """Those of them that have slopes and may be split: ReLUs."""
+        return self.unstable(layer) if layer not in self.signs else np.zeros(0, dtype=np.int64)
 
     def slimmed(self, kept: Sequence[np.ndarray]) -> Node:
         """The root among the neurons kept on each layer, all others being idle: what is known of it is the same."""
@@ -150,6 +156,7 @@ class Node:
             side[layer][neuron] = 0
         path = (*self.splits, *splits)
         node = Node(number, path, lower, upper, dict(self.rows), self.pending, self.final, by_upper=self.by_upper)
+        node.signs = self.signs
         node.fresh, node.share = self.fresh + len(splits), self.share * 2.0 ** -len(splits)
         node.cut_from = self.cut_from
         return node

@@ -314,7 +314,7 @@ class PhaseSearch:
         """The real network's value of each case's best row at its point (or at the one point), in float64."""
         network, target = self.question.network, self.question.target
         seen, _ = network.preactivations(points)
-        values = [points, *(np.maximum(z, 0) for z in seen)]
+        values = [points, *(layer.output(z) for layer, z in zip(network.layers, seen))]
         rows = target.layer.apply(values)
         rows = np.broadcast_to(rows, (len(cases), rows.shape[1]))
         return [float(row[target.first[c] : target.first[c + 1]].max()) for row, c in zip(rows, cases)]

@@ -45,7 +45,7 @@ class PhaseTree:
         """
         if not node.refreshed and (node.splits or len(inherited) or not node.lower):
             return inherited
-        unstable = [node.unstable(k) for k in range(len(node.lower))]
+        unstable = [node.free(k) for k in range(len(node.lower))]
         columns = np.concatenate([np.stack([np.full(len(n), k), n], axis=1) for k, n in enumerate(unstable)])
         named = np.concatenate([np.stack([np.full(len(n), k), self.names[k][n]], 1) for k, n in enumerate(unstable)])
         parts = [np.array([FRAME, len(columns)]), named.reshape(-1), np.array([len(node.refreshed)])]
@@ -72,7 +72,7 @@ class PhaseTree:
             on = np.flatnonzero(columns[:, 0] == k)
             slopes[on] = cut.slopes[k][columns[on, 1]]
             place[k][columns[on, 1]] = on
-        column = np.concatenate([at[node.unstable(k)] for k, at in enumerate(place)])
+        column = np.concatenate([at[node.free(k)] for k, at in enumerate(place)])
         weights = cut.weights[first_row : first_row + self.rows[case]]
         parts = [np.array([ZONOTOPE, case]), _floats(weights), slopes, _floats(cut.multipliers)]
         self._add(node.number, parts + cut.search.words(column))
