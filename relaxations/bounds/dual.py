@@ -9,7 +9,6 @@ Sources: Xu et al. 2021 (alpha-CROWN), arXiv:2011.13824; Wang et al. 2021 (beta-
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -44,14 +43,15 @@ class Lines(NamedTuple):
     """What a frame and phases leave of each ReLU, per layer (1 or N, n): it is free, its upper line, its phase.
 
     Where ``free`` is False the ReLU is exactly ``chord * z``. ``phase`` is None for a layer without splits. ``below``
-    has, for each layer of signs, slope and offset of the lower lines; nothing of a sign is free.
+    has slope and offset of the lower lines of each layer of signs, None for one of ReLUs, and is empty if all are;
+    nothing of a sign is free.
     """
 
     free: tuple[Array, ...]
     chord: tuple[Array, ...]
     offset: tuple[Array, ...]
     phase: tuple[Array | None, ...]
-    below: Mapping[int, tuple[Array, Array]] = {}
+    below: tuple[tuple[Array, Array] | None, ...] = ()
 
 
 def lines(frame: Frame, phases: tuple[Array | None, ...], xp: ModuleType, signs: frozenset[int] = frozenset()) -> Lines:
@@ -59,14 +59,16 @@ def lines(frame: Frame, phases: tuple[Array | None, ...], xp: ModuleType, signs:
 
     The layers ``signs`` are no ReLUs.
     """
-    free, chord, offset, below = [], [], [], {}
+    free, chord, offset = [], [], []
+    below: list[tuple[Array, Array] | None] = []
     for k, (l, u, phase) in enumerate(zip(frame.lower, frame.upper, phases)):
         if k in signs:
             drawn = step.lines(l, u, xp)
             free.append(xp.zeros_like(l, dtype=bool)), chord.append(drawn.upper_slope)
             offset.append(drawn.upper_offset)
-            below[k] = drawn.lower_slope, drawn.lower_offset
+            below.append((drawn.lower_slope, drawn.lower_offset))
             continue
+        below.append(None)
         unstable = (l < 0) & (u > 0)
         slope = xp.where(unstable, u / xp.where(unstable, u - l, 1), l >= 0).astype(l.dtype)
         if phase is not None:
@@ -74,7 +76,7 @@ def lines(frame: Frame, phases: tuple[Array | None, ...], xp: ModuleType, signs:
             slope = xp.where(phase != 0, phase > 0, slope).astype(l.dtype)
         free.append(unstable), chord.append(slope)
         offset.append(xp.where(unstable, -slope * l, 0))
-    return Lines(tuple(free), tuple(chord), tuple(offset), phases, below)
+    return Lines(tuple(free), tuple(chord), tuple(offset), phases, tuple(below) if signs else ())
 
 
 class Pass(NamedTuple):
@@ -111,7 +113,8 @@ def evaluate(
     slopes, multipliers, cost = [], [], []
     for k, (a, slope, lower) in enumerate(chosen):
         z = network.layers[k].apply(values)
-        relaxed = slope * z + xp.where(a < 0, lines.offset[k], lines.below[k][1] if k in lines.below else 0)
+        below = lines.below[k] if lines.below else None
+        relaxed = slope * z + xp.where(a < 0, lines.offset[k], 0 if below is None else below[1])
         phase = lines.phase[k]
         slopes.append(xp.where(lower, a * z, 0))
         multipliers.append(None if phase is None else -phase * z)
@@ -135,10 +138,10 @@ def backward(
         a = coefs.pop(k + 1) if k + 1 in coefs else xp.zeros_like(duals.slopes[k])
         lower = lines.free[k] & (a > 0)
         slope = xp.where(lower, duals.slopes[k], lines.chord[k])
-        if k in lines.below:
-            below, base = lines.below[k]
-            slope = xp.where(a > 0, below, slope)
-            constant = constant + xp.einsum("ij,ij->i", xp.maximum(a, 0), xp.broadcast_to(base, a.shape))
+        below = lines.below[k] if lines.below else None
+        if below is not None:
+            slope = xp.where(a > 0, below[0], slope)
+            constant = constant + xp.einsum("ij,ij->i", xp.maximum(a, 0), xp.broadcast_to(below[1], a.shape))
         constant = constant + xp.einsum("ij,ij->i", xp.minimum(a, 0), xp.broadcast_to(lines.offset[k], a.shape))
         a_z = a * slope
         if phase is not None:
