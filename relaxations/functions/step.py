@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 Array = Any
 SHORTEST = 1e-30  # range on one side of 0 below which lines are flat
 ROUNDING = 1e-6  # a slope is less by this share, so that rounding does not make it too large
-TIE = 1e-4  # ranges as nearly symmetric as this are all treated alike, however they were rounded
+LONGER = 2.001  # times the other end of a range: from there on a sloped line pays; no range of integers is near it
 
 
 class Lines(NamedTuple):
@@ -21,13 +21,15 @@ class Lines(NamedTuple):
 
 
 def lines(l: Array, u: Array, xp: ModuleType) -> Lines:
-    """From -1 up to 1 over the longer end of the range, constant on the other side: the smaller area between them.
+    """From -1 up to 1 over an end of the range that is much longer than the other; constant where there is none.
 
-    Any slopes of 0 to 2 / u (below) and 0 to -2 / l (above) would be sound.
+    A sloped line is worse than a constant at the shorter end. Any slopes of 0 to 2 / u (below) and 0 to -2 / l (above)
+    would be sound.
     """
-    mixed, right = (l < 0) & (u > 0), u > -l * (1 + TIE)
+    mixed = (l < 0) & (u > 0)
     zero = xp.zeros_like(l)
-    rising, falling = mixed & right & (u > SHORTEST), mixed & ~right & (-l > SHORTEST)
+    rising = mixed & (u > -l * LONGER) & (u > SHORTEST)
+    falling = mixed & (-l > u * LONGER) & (-l > SHORTEST)
     lower = xp.where(rising, 2 * (1 - ROUNDING) / xp.where(rising, u, 1), zero)
     upper = xp.where(falling, 2 * (1 - ROUNDING) / xp.where(falling, -l, 1), zero)
     return Lines(lower.astype(l.dtype), xp.sign(l), upper.astype(l.dtype), xp.sign(u))

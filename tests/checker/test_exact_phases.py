@@ -35,7 +35,7 @@ from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.exact_tree import audit
-from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu
+from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Sign
 from verifier.checker.phase_tree import Frame, Proof, read_phase_tree
 from verifier.checker.tree import LEAF, SPLIT
 from verifier.checker.vnnlib import QueryCase, QueryRow
@@ -449,3 +449,60 @@ def test_symbols_stand_at_the_root_and_before_everything_else(judge: Judge) -> N
     for tree in ([[SYMBOLS], [SYMBOLS], leaf([], 0)], [split(0, 0), [SYMBOLS], leaf([0.0], 0), leaf([0.0], 0)]):
         with pytest.raises(CheckError, match="unknown word 7"):
             judge(checker_of(asked), certificate(1, chunk([0], *tree)))
+
+
+SIGN = Network((Input(1), Affine(((0, Dense(np.eye(1))),), np.zeros(1)), Sign(1)), (1, 1, 1))
+AT_ROOT = [*proof(0, [1]), END]
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "x", "y", "above", "holds"),
+    [
+        (-1, 1, "0", 1, "-1.01", True),
+        (-1, 1, "0", 1, "-0.99", False),
+        (-1, 1, "0", -1, "-1.01", True),
+        ("0.1", 1, "0", 1, "0.99", True),
+        (-1, "-0.1", "0", -1, "0.99", True),
+        (-1, 4, "-0.5", 1, "-1.01", True),  # y >= x / 2 - 1, from (0, -1) to (4, 1): a constant gives y - x / 2 >= -3
+        (-4, 1, "0.5", -1, "-1.01", True),  # y <= x / 2 + 1, from (-4, -1) to (0, 1)
+        (-1, 4, "-0.5", 1, "-0.99", False),
+    ],
+)
+def test_signs_are_bounded_by_their_lines(
+    lower: float | str, upper: float | str, x: str, y: int, above: str, holds: bool, judge: Judge
+) -> None:
+    """Rows x_coef x + y_coef sign(x) > above, whose least values are -1 or 1: the bounds are exact."""
+    wanted = QueryRow({0: Fraction(x)}, {0: Fraction(y)}, -Fraction(above), True)
+    checker = Checker(SIGN, (case(wanted, lower=Fraction(lower), upper=Fraction(upper)),))
+    assert judge(checker, certificate(1, chunk([0], AT_ROOT))).accepted == holds
+    by_boxes = Certificate(NOWHERE, NOWHERE, 1, (words([LEAF]),), "")
+    assert judge(checker, by_boxes).accepted == holds
+
+
+@pytest.mark.parametrize("steps", [[*frame([(0, 0)]), END], [*split(0, 0), END, END]])
+def test_signs_have_neither_slopes_nor_phases(steps: list[int], judge: Judge) -> None:
+    checker = Checker(SIGN, (case(row(QUARTER)),))
+    with pytest.raises(CheckError, match="one of a sign"):
+        judge(checker, certificate(1, chunk([0], steps)))
+
+
+def test_zonotopes_are_for_relus(judge: Judge) -> None:
+    checker = Checker(SIGN, (case(row(QUARTER)),))
+    with pytest.raises(CheckError, match="without signs"):
+        judge(checker, certificate(1, chunk([0], zonotope(0, [1], [], 0), [END])))
+
+
+def test_ranges_of_signs_are_refined(judge: Judge) -> None:
+    """z = relu(x) - x + 1/4 is positive; intervals say -3/4 at least, a row of its own says 1/4."""
+    nodes = (
+        Input(1),
+        Affine(((0, Dense(np.eye(1))),), np.zeros(1)),
+        Relu(1),
+        Affine(((2, Dense(np.eye(1))), (0, Dense(-np.eye(1)))), np.array([0.25])),
+        Sign(3),
+    )
+    asked = case(QueryRow({}, {0: Fraction(1)}, Fraction(-99, 100), True))
+    checker = Checker(Network(nodes, (1,) * 5), (asked,))
+    refined = frame([(0, 0)], Refined(1, [0], False, [[15], [15]], [[], []]))
+    assert judge(checker, certificate(1, chunk([0], refined, proof(0, [1], [255]), [END]))).accepted
+    assert not judge(checker, certificate(1, chunk([0], AT_ROOT))).accepted

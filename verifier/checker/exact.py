@@ -24,7 +24,7 @@ from verifier.checker.rational_maps import ExactLinear, exact_map
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
 BITS = 60
-TIE = Fraction(10001, 10000)  # ranges of signs that are nearly symmetric are all treated alike
+LONGER = Fraction(2001, 1000)  # times the other end of a range of a sign: then its line is sloped
 
 
 def evaluate(network: Network, x: Sequence[Fraction]) -> list[Fraction]:
@@ -294,7 +294,7 @@ def drawn(node: Node, low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactL
 
 
 def lines_of_sign(low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:
-    """The default lines of signs: from -1 up to 1 at the larger end of a range, constant on the other side."""
+    """The default lines of signs: from -1 up to 1 over a much longer end of a range, else constant."""
     lines = list(zip(*map(_line_of_sign, low, up), strict=True))
     below, base, slope, offset = (Exact.of(part) for part in lines)
     return ExactLines(below, slope, offset, None, base)
@@ -320,9 +320,8 @@ def round_down(value: Fraction) -> Fraction:
 
 def _line_of_sign(l: Fraction, u: Fraction) -> tuple[Fraction, Fraction, Fraction, Fraction]:
     """Lower slope and offset, upper slope and offset of the sign on [l, u]."""
-    right = u > -l * TIE
-    below = round_down(2 / u) if l < 0 < u and right else Fraction(0)
-    slope = round_down(2 / -l) if l < 0 < u and not right else Fraction(0)
+    below = round_down(2 / u) if l < 0 < u and u > -l * LONGER else Fraction(0)
+    slope = round_down(2 / -l) if l < 0 < u and -l > u * LONGER else Fraction(0)
     return below, Fraction((l > 0) - (l < 0)), slope, Fraction((u > 0) - (u < 0))
 
 

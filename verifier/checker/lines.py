@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 U = 2.0**-52  # twice the unit roundoff, so that bounds hold in every IEEE rounding mode
 TINY = 1e-200  # more than underflow loses in all (lemma L4)
-TIE = 1e-4  # ranges of a sign as nearly symmetric as this are all treated alike; this and the next decide no truth
+LONGER = 2.001  # times the other end of a range of a sign: then its line is sloped; this and the next decide no truth
 SHORTEST = 1e-30  # range of a sign on one side of 0 below which its lines are flat
 
 
@@ -48,13 +48,14 @@ def lines_on(l: Floats, u: Floats) -> Lines:
 
 
 def lines_of_sign(l: Floats, u: Floats) -> Lines:
-    """Lines by L6: from -1 up to 1 at the larger end of a range, and constant on the other side.
+    """Lines by L6: from -1 up to 1 over an end of a range that is much longer than the other, else constant.
 
     ``size`` also bounds slope times |z|: slopes may exceed 1.
     """
-    unsure, larger = (l < 0) & (u > 0), u > -l * (1 + TIE)
-    below = np.where(unsure & larger & (u > SHORTEST), 2.0 / np.where(u > SHORTEST, u, 1.0), 0.0) * (1 - 4 * U)
-    slope = np.where(unsure & ~larger & (-l > SHORTEST), 2.0 / np.where(-l > SHORTEST, -l, 1.0), 0.0) * (1 - 4 * U)
+    unsure = (l < 0) & (u > 0)
+    rising, falling = unsure & (u > -l * LONGER) & (u > SHORTEST), unsure & (-l > u * LONGER) & (-l > SHORTEST)
+    below = np.where(rising, 2.0 / np.where(rising, u, 1.0), 0.0) * (1 - 4 * U)
+    slope = np.where(falling, 2.0 / np.where(falling, -l, 1.0), 0.0) * (1 - 4 * U)
     largest = np.maximum(np.abs(l), np.abs(u))
     size = largest * np.maximum(np.maximum(below, slope), 1.0) * (1 + 8 * U) + 1.0
     return Lines(below, slope, np.sign(u), size, None, np.sign(l))

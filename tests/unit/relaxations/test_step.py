@@ -29,13 +29,13 @@ def test_a_sign_lies_between_its_lines(dtype: type) -> None:
     assert (drawn.upper_offset[at_zero] >= 0).all()
 
 
-def test_the_longer_end_gets_the_slope() -> None:
-    """On [-1, 3] from (0, -1) to (3, 1); on [-2, 1] from (-2, -1) to (0, 1); on one side of 0 it is a constant."""
-    drawn = step.lines(np.array([-1.0, -2.0, 1.0, -3.0]), np.array([3.0, 1.0, 2.0, -1.0]), np)
-    np.testing.assert_allclose(drawn.lower_slope, [2 / 3, 0, 0, 0], rtol=1e-5)
-    np.testing.assert_allclose(drawn.upper_slope, [0, 1, 0, 0], rtol=1e-5)
-    np.testing.assert_array_equal(drawn.lower_offset, [-1, -1, 1, -1])
-    np.testing.assert_array_equal(drawn.upper_offset, [1, 1, 1, -1])
+def test_a_longer_end_gets_the_slope() -> None:
+    """On [-1, 3] from (0, -1) to (3, 1); on [-3, 1] from (-3, -1) to (0, 1); on [-1, 2] none; then constants."""
+    drawn = step.lines(np.array([-1.0, -3.0, -1.0, 1.0, -3.0]), np.array([3.0, 1.0, 2.0, 2.0, -1.0]), np)
+    np.testing.assert_allclose(drawn.lower_slope, [2 / 3, 0, 0, 0, 0], rtol=1e-5)
+    np.testing.assert_allclose(drawn.upper_slope, [0, 2 / 3, 0, 0, 0], rtol=1e-5)
+    np.testing.assert_array_equal(drawn.lower_offset, [-1, -1, -1, 1, -1])
+    np.testing.assert_array_equal(drawn.upper_offset, [1, 1, 1, 1, -1])
 
 
 class Made:
