@@ -14,7 +14,7 @@ from relaxations.bounds.forward import Form, interval, of_input, through_affine,
 from relaxations.functions.relu import lines
 from relaxations.network import Layer, ReluNetwork
 
-CELLS = (1 << 26) - (1 << 22)  # coefficients of all forms that are alive; less than the checker allows
+CELLS = (1 << 27) - (1 << 23)  # coefficients of forms that are alive or being made; less than the checker allows
 
 
 class Symbols:
@@ -69,7 +69,7 @@ class Symbols:
     def _fits(self, symbols: int, values: int) -> bool:
         """Whether there is room for one more form; if not, there is none for any other."""
         held = sum(form.generators.size for form in self.forms.values())
-        if self.ended or held + symbols * values > CELLS:
+        if self.ended or held + 3 * symbols * values > CELLS:
             self.ended, self.forms = True, {}
         return not self.ended
 

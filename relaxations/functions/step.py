@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 Array = Any
 SHORTEST = 1e-30  # range on one side of 0 below which lines are flat
 ROUNDING = 1e-6  # a slope is less by this share, so that rounding does not make it too large
-LONGER = 2.001  # times the other end of a range: from there on a sloped line pays; few ranges of small integers are near it
+LONGER = 2.001  # times the other end of a range: then a sloped line pays; few ranges of small integers are near it
 
 
 class Lines(NamedTuple):

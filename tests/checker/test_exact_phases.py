@@ -506,3 +506,18 @@ def test_ranges_of_signs_are_refined(judge: Judge) -> None:
     refined = frame([(0, 0)], Refined(1, [0], False, [[15], [15]], [[], []]))
     assert judge(checker, certificate(1, chunk([0], refined, proof(0, [1], [255]), [END]))).accepted
     assert not judge(checker, certificate(1, chunk([0], AT_ROOT))).accepted
+
+
+def test_a_sign_behind_a_relu_has_a_slope_though_its_range_begins_at_zero(judge: Judge) -> None:
+    """sign(r) - 2 r + 3/2 with r = relu(x) is at least 1/2 on [-1, 1]; a constant line would say -1/2."""
+    nodes = (
+        Input(1),
+        Affine(((0, Dense(np.eye(1))),), np.zeros(1)),
+        Relu(1),
+        Sign(2),
+        Affine(((3, Dense(np.eye(1))), (2, Dense(np.array([[-2.0]])))), np.array([1.5])),
+    )
+    checker = Checker(Network(nodes, (1,) * 5), (case(QueryRow({}, {0: Fraction(1)}, Fraction(0), True)),))
+    columns = frame([(0, 0)])
+    assert judge(checker, certificate(1, chunk([0], columns, proof(0, [1], [255]), [END]))).accepted
+    assert judge(checker, Certificate(NOWHERE, NOWHERE, 1, (words([LEAF]),), "")).accepted

@@ -11,10 +11,11 @@ the bounds hold in every IEEE rounding mode):
   gamma = (2 n + 64) U, whatever the order of summation, with or without FMA; n is the largest in the network, plus
   the most terms added up at one node.
 * L2 Coefficients are *point* floats. What rounding did to a coefficient is charged to the value it multiplies:
-  ``error += gamma * |A|.H`` where H bounds |M||v| + |b| (affine) or |z| (ReLU) over the box.
+  ``error += gamma * |A|.H`` where H bounds |M||v| + |b| (affine), |z| (ReLU) or slope |z| (sign) over the box.
 * L3 Running constants lose at most U |constant| a step.
 * L4 Underflow loses at most TINY in all, given the caps on sizes, depth and magnitudes that are enforced.
 * L5 ReLU on [l, u]: ``a <= s z + t`` for any s in [0, 1] and t >= max(-s l, (1 - s) u); ``a >= s z``.
+* L6 Sign on [l, u]: ``a <= s z + 1`` for any s in [0, -2 / l] and ``a >= s z - 1`` for any s in [0, 2 / u].
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MAX_SIZE = 10**8
 ROWS_AT_ONCE = 1 << 22  # cells of one coefficient matrix; bounds memory, not results
 CELLS_AT_ONCE, VALUES_AT_ONCE = 1 << 26, 1 << 15  # cells of one forward form, values of a batch
 FORWARD_CELLS = 1 << 22  # inputs times values of the widest node, up to which forward forms carry generators
-SYMBOL_CELLS = 1 << 26  # coefficients of all forms with symbols that are alive; where they would be more, all end
+SYMBOL_CELLS = 1 << 27  # coefficients of forms with symbols, see _Symbols; where they would be more, all end
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,10 @@ class Bounder:
     def _push_affine(self, k: int, node: Affine, forward: dict[int, Forward]) -> Forward:
         """L1 for the forward form: the remainder carries the rounding of this node."""
         values = [(forward[parent], m) for parent, m in node.terms]
-        generators = summed([push(m, value.generators) for value, m in values])
+        first, *others = values  # generators are the large part: one term's at a time
+        generators = push(first[1], first[0].generators)
+        for value, m in others:
+            generators = summed(generators, push(m, value.generators))
         center = _total([push(m, value.center) for value, m in values]) + node.bias
         absolute = self._magnitudes[k]
         carried = _total([push(m, value.remainder) for (value, _), m in zip(values, absolute, strict=True)])
@@ -350,9 +354,9 @@ class _Symbols:
             self.forms[0] = Forward(np.eye(self.count)[None], mid, np.zeros_like(mid), size)
 
     def fits(self, symbols: int, values: int) -> bool:
-        """Whether there is room for one more form; if not, there is none for any other."""
+        """Whether there is room for one more form, and what is needed to compute it; if not, for no other either."""
         held = sum(form.generators.size for form in self.forms.values())
-        if self.ended or held + symbols * values > SYMBOL_CELLS:
+        if self.ended or held + 3 * symbols * values > SYMBOL_CELLS:
             self.ended, self.forms = True, {}
         return not self.ended
 

@@ -24,6 +24,7 @@ from verifier.checker.rational_maps import ExactLinear, exact_map
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
 BITS = 60
+SHORTEST = Fraction(1, 10**30)  # end of a range of a sign below which its line is flat
 LONGER = Fraction(2001, 1000)  # times the other end of a range of a sign: then its line is sloped
 
 
@@ -320,8 +321,11 @@ def round_down(value: Fraction) -> Fraction:
 
 def _line_of_sign(l: Fraction, u: Fraction) -> tuple[Fraction, Fraction, Fraction, Fraction]:
     """Lower slope and offset, upper slope and offset of the sign on [l, u]."""
-    below = round_down(2 / u) if l < 0 < u and u > -l * LONGER else Fraction(0)
-    slope = round_down(2 / -l) if l < 0 < u and -l > u * LONGER else Fraction(0)
+    below = slope = Fraction(0)
+    if u > SHORTEST and l <= 0 and u > -l * LONGER:  # from -1, or from the 0 that the sign has at l = 0
+        below = round_down((2 if l < 0 else 1) / u)
+    if -l > SHORTEST and u >= 0 and -l > u * LONGER:
+        slope = round_down((2 if u > 0 else 1) / -l)
     return below, Fraction((l > 0) - (l < 0)), slope, Fraction((u > 0) - (u < 0))
 
 

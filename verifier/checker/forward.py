@@ -67,15 +67,14 @@ def with_symbols(form: Forward, lines: Lines, u: Floats, rad: Floats, first: int
     return Forward(generators, center, remainder, np.maximum(np.maximum(u, 0.0), size))
 
 
-def summed(parts: list[Floats]) -> Floats:
-    """Generators (B or 1, in, n) added up; those that a part does not have are 0."""
-    total, *rest = sorted(parts, key=lambda part: -part.shape[1])
-    for part in rest:
-        if part.shape[1] == total.shape[1]:
-            total = total + part
-        elif part.shape[1]:
-            total = np.concatenate([total[:, : part.shape[1]] + part, total[:, part.shape[1] :]], axis=1)
-    return total
+def summed(one: Floats, other: Floats) -> Floats:
+    """The sum of generators (B or 1, in, n); those that one of them does not have are 0."""
+    few, many = sorted((one, other), key=lambda part: part.shape[1])
+    if few.shape[1] == many.shape[1]:
+        return few + many
+    if not few.shape[1]:
+        return many
+    return np.concatenate([many[:, : few.shape[1]] + few, many[:, few.shape[1] :]], axis=1)
 
 
 def _swing(generators: Floats, rad: Floats) -> Floats:

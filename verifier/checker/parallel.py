@@ -26,12 +26,15 @@ def prove_all(checker: Checker, jobs: list[AnyJob], streams: Streams, workers: i
         loads[lightest] += work[i]
     context = multiprocessing.get_context("fork")
     children = []
-    for share in shares[1:]:
-        here, there = context.Pipe(duplex=False)
-        child = context.Process(target=_work, args=(checker, jobs, streams, share, there), daemon=True)
-        child.start()
-        there.close()
-        children.append((child, here, share))
+    try:
+        for share in shares[1:]:
+            here, there = context.Pipe(duplex=False)
+            child = context.Process(target=_work, args=(checker, jobs, streams, share, there), daemon=True)
+            child.start()
+            there.close()
+            children.append((child, here, share))
+    except OSError as error:
+        raise CheckError(f"cannot start {workers} processes ({error.strerror}); try fewer --workers") from None
     outcomes: dict[int, Outcome] = {}
     for i in shares[0]:
         outcomes[i] = checker.prove(jobs[i], streams[i])

@@ -32,7 +32,7 @@ def forward_of(network: ReluNetwork, lower: np.ndarray, upper: np.ndarray) -> Ra
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("cells", [symbols.CELLS, 40, 0])
+@pytest.mark.parametrize("cells", [symbols.CELLS, 60, 0])
 def test_what_the_network_computes_is_in_the_ranges(seed: int, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where memory ends, after the first layer or before it."""
     monkeypatch.setattr(symbols, "CELLS", cells)
@@ -55,9 +55,9 @@ def test_symbols_are_never_looser_than_remainders(seed: int) -> None:
 
 
 def test_without_memory_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two inputs and five neurons: ten coefficients for the first layer, next to the four of the input."""
+    """Two inputs and five neurons: the first layer takes ten coefficients three times, the input four."""
     node = Node(0)
-    for cells, finite in ((13, [False, False]), (14, [True, False]), (1000, [True, True])):
+    for cells, finite in ((33, [False, False]), (34, [True, False]), (1000, [True, True])):
         monkeypatch.setattr(symbols, "CELLS", cells)
         found = ranges_of(node.network, node.lower, node.upper)
         assert [bool(np.isfinite(l).all() and np.isfinite(u).all()) for l, u in found] == finite
