@@ -521,3 +521,19 @@ def test_a_sign_behind_a_relu_has_a_slope_though_its_range_begins_at_zero(judge:
     columns = frame([(0, 0)])
     assert judge(checker, certificate(1, chunk([0], columns, proof(0, [1], [255]), [END]))).accepted
     assert judge(checker, Certificate(NOWHERE, NOWHERE, 1, (words([LEAF]),), "")).accepted
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5, 50])
+@pytest.mark.parametrize("wrong", [None, 0, 1, 2])
+def test_every_ending_of_every_tree_is_checked_in_some_part(parts: int, wrong: int | None) -> None:
+    """Three cases with trees of their own, one of them with a leaf that proves nothing."""
+    good, bad = both_split(0), both_split(0)
+    last = len(bad) - len(leaf(SAME_SIGNS, 0))
+    bad[last:] = leaf([0.0, 0.0], 0)
+    trees = [chunk([k], bad if k == wrong else good) for k in range(3)]
+    checker = checker_of(*[case(row(-QUARTER))] * 3)
+    roots = [[3, 0, 3 + k] for k in range(3)]
+    evidence = Certificate(NOWHERE, NOWHERE, 3, tuple(map(words, [*roots, *trees])), "")
+    verdict = checker.check(evidence, None, parts)
+    assert verdict.accepted == (wrong is None)
+    assert {chunk for _, chunk, _ in verdict.failures} == ({3 + wrong} if wrong is not None else set())

@@ -120,8 +120,9 @@ class Checker:
     def check(self, certificate: Certificate, run: Run | None, parts: int = 1) -> Verdict:
         """Prove every case; ``run`` maps jobs to outcomes (in parallel), one after another when None.
 
-        Phase trees are cut into ``parts`` jobs. References may nest MAX_DEPTH deep and each chunk may be named once
-        (phase trees: once by every case, about one box), so that the work is bounded by the file.
+        Phase trees are cut into about ``parts`` jobs in all, as each job bounds the root anew. References may nest
+        MAX_DEPTH deep and each chunk may be named once (phase trees: once by every case, about one box), so that the
+        work is bounded by the file.
         """
         if parts < 1:
             raise CheckError(f"a phase tree cannot be cut into {parts} parts")
@@ -154,8 +155,9 @@ class Checker:
                     following.append(Job(job.case, reference.chunk, reference.lower, reference.upper))
             jobs = following
             if not jobs and phases:
-                for chunk, references in phases.items():
-                    jobs += _phase_jobs(chunk, references, parts)
+                whole = sum(len(certificate.chunks[chunk]) for chunk in phases)
+                for chunk, references in phases.items():  # a part for each begun share of the words
+                    jobs += _phase_jobs(chunk, references, -(-parts * len(certificate.chunks[chunk]) // whole))
                 named |= set(phases)
                 phases = {}
         if jobs:

@@ -32,7 +32,7 @@ def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
         return None
     group, search, node = min(candidates, key=lambda entry: entry[2].bound)
     names = search.tree.names
-    preactivations, _ = search.question.network.preactivations(node.point[None])
+    preactivations, _ = search.original.network.preactivations(node.point[None])
     seen = [z[0][kept] for z, kept in zip(preactivations, names, strict=True)]
     ranges = list(zip(node.lower, node.upper, strict=True))
     gaps = _gaps(seen, [(u, u) if k in node.signs else (l, u) for k, (l, u) in enumerate(ranges)])

@@ -17,7 +17,7 @@ from relaxations.bounds.zonotope import Zonotope
 from verifier.certificate.words import CUT_OPEN
 from verifier.engine.phases.batch import whole
 
-Path = tuple[tuple[int, int, float], ...]  # ReLU, sign, multiplier
+Way = tuple[tuple[int, int, float], ...]  # ReLU, sign, multiplier
 
 AT_ONCE = 64  # nodes split together
 TRIED = 64  # neurons tried at a node whose effect is not known
@@ -138,12 +138,12 @@ class CutSearch:
                 order.append(CUT_OPEN if number in self.hard else 0)
         return [np.array([len(order) >> 16, len(order) & 0xFFFF]), np.array(order), np.array(multipliers)]
 
-    def hard_paths(self) -> list[Path]:
+    def hard_paths(self) -> list[Way]:
         """The ways to the nodes that are left to others, in preorder: ReLU, sign and multiplier of each split."""
         return [path for number, path in self._preorder() if number in self.hard]
 
-    def _preorder(self) -> Iterator[tuple[int, Path]]:
-        stack: list[tuple[int, Path]] = [(0, ())]
+    def _preorder(self) -> Iterator[tuple[int, Way]]:
+        stack: list[tuple[int, Way]] = [(0, ())]
         while stack:
             number, path = stack.pop()
             yield number, path

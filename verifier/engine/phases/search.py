@@ -12,7 +12,7 @@ from relaxations.bounds.boxes import Rows, composed
 from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, OutOfTime, Target
 from verifier.engine.phases.branching import Experience, best
-from verifier.engine.phases.cutting import Path
+from verifier.engine.phases.cutting import Way
 from verifier.engine.phases.node import FinalDuals, Neuron, Node
 from verifier.engine.phases.tree import PhaseTree
 
@@ -37,7 +37,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Question:
+class Original:
     """A network and the rows of all cases over its sources."""
 
     network: ReluNetwork
@@ -48,13 +48,13 @@ class Question:
 class PhaseSearch:
     """A part of the tree: ``open`` nodes, and everything found below those it began with.
 
-    ``question`` is as it was asked, ``bounding`` may have left out neurons that are idle on the whole box.
+    ``original`` is as it was asked, ``bounding`` may have left out neurons that are idle on the whole box.
     ``stuck`` nodes have no neuron left to split and are still not proved. ``count`` are the nodes with bounds of their
     own, ``cuts`` those in zonotopes. ``done`` is the share of the whole tree that is closed here, a node counting half
     of its parent.
     """
 
-    question: Question
+    original: Original
     bounding: Bounding
     tree: PhaseTree
     open: list[Node] = field(default_factory=list)
@@ -73,7 +73,7 @@ class PhaseSearch:
         network, target = bounding.exact, bounding.target
         names = [np.arange(len(layer.bias)) for layer in network.layers]
         tree = PhaseTree(np.diff(target.first), names, bounding.symbols)
-        return PhaseSearch(Question(network, target), bounding, tree)
+        return PhaseSearch(Original(network, target), bounding, tree)
 
     @property
     def closed(self) -> bool:
@@ -142,7 +142,7 @@ class PhaseSearch:
         return self._anew(lower, first_upper), self._anew(second_lower, upper)
 
     def _anew(self, lower: np.ndarray, upper: np.ndarray, caution: float = 1.0) -> PhaseSearch:
-        old, asked = self.bounding, self.question
+        old, asked = self.bounding, self.original
         bounding = type(old)(asked.network, asked.target, lower, upper, caution, old.ascend, old.symbols)
         return PhaseSearch.over_box(bounding)
 
@@ -152,7 +152,7 @@ class PhaseSearch:
         self.open = [node for node in self.open if node.number not in taken]
         columns = {number: self.columns.pop(number) for number in taken}
         tree = PhaseTree(self.tree.rows, self.tree.names, self.tree.symbols)
-        part = PhaseSearch(self.question, self.bounding, tree, list(nodes), columns=columns, next=first_number)
+        part = PhaseSearch(self.original, self.bounding, tree, list(nodes), columns=columns, next=first_number)
         part.experience = self.experience.copy()
         return part
 
@@ -227,7 +227,7 @@ class PhaseSearch:
         del self.columns[node.number]
         return True
 
-    def _begin(self, node: Node, place: int, neurons: Sequence[Neuron], path: Path, share: float) -> Node:
+    def _begin(self, node: Node, place: int, neurons: Sequence[Neuron], path: Way, share: float) -> Node:
         """A leaf of the zonotope's tree as a node of its own, for one case, still to be bounded."""
         child = node.child(self.next, [(*neurons[relu], sign) for relu, sign, _ in path])
         self.next += 1
@@ -312,7 +312,7 @@ class PhaseSearch:
 
     def values(self, points: np.ndarray, cases: list[int]) -> list[float]:
         """The real network's value of each case's best row at its point (or at the one point), in float64."""
-        network, target = self.question.network, self.question.target
+        network, target = self.original.network, self.original.target
         seen, _ = network.preactivations(points)
         values = [points, *(layer.output(z) for layer, z in zip(network.layers, seen))]
         rows = target.layer.apply(values)
