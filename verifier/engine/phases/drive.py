@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
     from verifier.attack.pgd import Attempt
+
+    Attacked = tuple[list[tuple[int, Attempt]], float]  # what an attack has seen, and its seconds
 
 WORTH_SHARING = 6  # batches of rows: so many are worth another process
 CHUNKS = 4  # of jobs for each process
@@ -108,25 +110,17 @@ class Driver:
 
     def _run_halves(self, group: Group) -> bool:
         """Cut the box in halves, and halves of these, and search each of them by phases before it is cut further."""
-        from concurrent.futures import FIRST_COMPLETED, wait
-
         waiting: list[tuple[int, PhaseSearch]] = []
         running: dict[Future[PhaseSearch], int] = {}
-        attacking: set[Future[tuple[list[tuple[int, Attempt]], float]]] = set()
+        attacking: set[Future[Attacked]] = set()
         self._halve(group, 0, waiting)
         while (waiting or running) and not self.deadline().over:
             while waiting and len(running) < self.workers:
                 part, search = waiting.pop()
                 running[self._submit(_search_part, search, Budget(self.deadline(), 0, self.stop))] = part
-            if self.attacks is not None and not attacking and self.attacks.due:
-                attacking.add(self._submit(timed, self._next_attack(group)))
-            left = max(0.0, self.deadline().remaining)
-            done, _ = wait([*running, *attacking], timeout=left, return_when=FIRST_COMPLETED)
-            for future in done & attacking:
-                attacking.discard(future)
-                if self._judge_attack(group, *future.result()):
-                    return True
-            for part_done in done & running.keys():
+            if self._await(group, running, attacking):
+                return True
+            for part_done in [future for future in running if future.done()]:
                 part, search = running.pop(part_done), part_done.result()
                 group.seen.merge(search.seen)
                 if search.count:
@@ -156,12 +150,25 @@ class Driver:
         done.set_result(function(*given))
         return done
 
-    def _run_parallel(self, group: Group) -> bool:
+    def _await(self, group: Group, running: Collection[Future[PhaseSearch]], attacking: set[Future[Attacked]]) -> bool:
+        """Begin an attack if one is due, and wait for anything to end; whether an attack has found a violation."""
         from concurrent.futures import FIRST_COMPLETED, wait
+
+        if self.attacks is not None and not attacking and self.attacks.due:
+            attacking.add(self._submit(timed, self._next_attack(group)))
+        wait([*running, *attacking], timeout=max(0.0, self.deadline().remaining), return_when=FIRST_COMPLETED)
+        for future in [future for future in attacking if future.done()]:
+            attacking.discard(future)
+            if self._judge_attack(group, *future.result()):
+                return True
+        return False
+
+    def _run_parallel(self, group: Group) -> bool:
+        from concurrent.futures import wait
 
         search, parts, pool = group.whole, 0, self.pool
         running: set[Future[PhaseSearch]] = set()
-        attacking: set[Future[tuple[list[tuple[int, Attempt]], float]]] = set()
+        attacking: set[Future[Attacked]] = set()
         while not self.deadline().over:
             while len(running) < self.workers and search.open:
                 share = max(1, len(search.open) // (2 * self.workers))
@@ -171,15 +178,9 @@ class Driver:
                 running.add(pool.submit(_explore, part, slice_ends, Budget(self.deadline(), 0, self.stop)))
             if not running:
                 return False
-            if self.attacks is not None and not attacking and self.attacks.due:
-                attacking.add(pool.submit(timed, self._next_attack(group)))
-            left = max(0.0, self.deadline().remaining)
-            done, _ = wait([*running, *attacking], timeout=left, return_when=FIRST_COMPLETED)
-            for future in done & attacking:
-                attacking.discard(future)
-                if self._judge_attack(group, *future.result()):
-                    return True
-            for part_done in done & running:
+            if self._await(group, running, attacking):
+                return True
+            for part_done in [future for future in running if future.done()]:
                 running.discard(part_done)
                 search.merge(part_done.result())
             if self._judge(group):
