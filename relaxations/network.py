@@ -37,6 +37,10 @@ class Layer:
     def astype(self, dtype: Any) -> Layer:
         return Layer(tuple((s, w.astype(dtype)) for s, w in self.terms), self.bias.astype(dtype), self.sign)
 
+    def __abs__(self) -> Layer:
+        """The same with the absolute values of its weights."""
+        return Layer(tuple((s, abs(w)) for s, w in self.terms), self.bias, self.sign)
+
     def output(self, z: Any) -> Any:
         """What the layer makes of its values."""
         xp = namespace(z)

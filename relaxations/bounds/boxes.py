@@ -55,7 +55,7 @@ class BoxBounder:
         dtype = network.output.bias.dtype
         self.network, self.dtype = network, dtype
         self.rows = Rows(rows.x.astype(dtype), rows.y.astype(dtype), rows.constant.astype(dtype))
-        self.magnitudes = [Layer(tuple((s, abs(w)) for s, w in z.terms), z.bias) for z in network.layers]
+        self.magnitudes = [abs(layer) for layer in network.layers]
         widest = max(network.widths)
         self.rows_at_once = max(1, CELLS_AT_ONCE // widest)
         # Batches that fit a cache, and forward forms that fit the machine.

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from collections.abc import Sequence
 from typing import Any
 
-from relaxations.network import ReluNetwork, push
+from relaxations.network import Layer, ReluNetwork, push
 
 Array = Any
+Range = tuple[Array, Array]  # lower and upper bounds
 
 
-def interval_bounds(network: ReluNetwork, lower: Array, upper: Array, xp: ModuleType) -> list[tuple[Array, Array]]:
-    """Bounds (B, n) of every ReLU layer's input and of the outputs (last), for boxes (B, inputs).
+def through_layer(layer: Layer, ranges: Sequence[Range]) -> Range:
+    """Bounds of a layer's values from those of its sources, ``ranges[source]``."""
+    center, radius = layer.bias, 0
+    for source, weight in layer.terms:
+        low, up = ranges[source]
+        center = center + push(weight, (low + up) / 2)
+        radius = radius + push(abs(weight), (up - low) / 2)
+    return center - radius, center + radius
+
+
+def interval_bounds(network: ReluNetwork, lower: Array, upper: Array) -> list[Range]:
+    """Bounds (B, n) of every layer's values and of the outputs (last), for boxes (B, inputs).
 
     Source: Gowal et al. 2018, arXiv:1810.12715.
     """
-    mids, rads = [(lower + upper) / 2], [(upper - lower) / 2]
-    bounds = []
+    ranges, bounds = [(lower, upper)], []
     for layer in (*network.layers, network.output):
-        mid = sum((push(w, mids[s]) for s, w in layer.terms), start=layer.bias)
-        rad = sum(push(abs(w), rads[s]) for s, w in layer.terms)
-        low, up = mid - rad, mid + rad
+        low, up = through_layer(layer, ranges)
         bounds.append((low, up))
-        relu_low, relu_up = xp.maximum(low, 0), xp.maximum(up, 0)
-        mids.append((relu_low + relu_up) / 2)
-        rads.append((relu_up - relu_low) / 2)
+        ranges.append((layer.output(low), layer.output(up)))
     return bounds

@@ -36,8 +36,7 @@ class Symbols:
         if not self._fits(self.count, len(layer.bias)):
             return np.full(len(layer.bias), -np.inf), np.full(len(layer.bias), np.inf)
         forms = {source: self._padded(self.forms[source]) for source, _ in layer.terms}
-        magnitudes = Layer(tuple((source, abs(weight)) for source, weight in layer.terms), layer.bias)
-        self.argument = through_affine(layer, magnitudes, forms)
+        self.argument = through_affine(layer, abs(layer), forms)
         ones = np.ones(self.count - len(self.rad), dtype=self.rad.dtype)
         lower, upper = interval(self.argument, np.concatenate([self.rad, ones])[None], np)
         return lower[0], upper[0]

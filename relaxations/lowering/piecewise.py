@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 from math import isfinite, prod
+from typing import Protocol
 
 import numpy as np
 
@@ -27,7 +28,13 @@ from relaxations.maps.composing import add, compose
 from relaxations.maps.elementwise import gather
 from specs.graph import Node, ops
 
-Relu = Callable[..., Form]  # adds one layer over the flat form; with ``sign`` one of signs
+
+class Relu(Protocol):
+    """Adds one layer over the flat form, of ReLUs or of signs."""
+
+    def __call__(self, form: Form, sign: bool = False) -> Form: ...
+
+
 Rule = Callable[[Node, list[Form], Relu], Form | None]
 
 

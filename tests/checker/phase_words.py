@@ -137,10 +137,6 @@ def words(values: Sequence[int]) -> np.ndarray:
     return np.array(values, dtype=np.uint16)
 
 
-def relu_widths(network: Network) -> list[int]:
-    return network.widths
-
-
 def phased(network: Network) -> list[tuple[int, int]]:
     """The neurons (layer, place) that may have slopes and be split: those of ReLUs."""
     layers = enumerate(network.widths)

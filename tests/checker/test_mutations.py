@@ -16,7 +16,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from tests.checker.phase_words import EMPTY, relu_widths
+from tests.checker.phase_words import EMPTY
 from tests.oracle import Row, minimum_of_max
 from tests.oracle.files import vnnlib_text
 from tests.soundness.certificates import Parts, Proved, proved_questions, zipped
@@ -286,7 +286,7 @@ def test_changed_phase_trees(pool: list[Proved], change: Callable[..., list[int]
         checker = make_checker(proved.parts.model, proved.parts.query)
         words = proved.parts.chunks[1]
         tree = read_phase_tree(
-            np.array(words, dtype=np.uint16), relu_widths(checker.bounder.network), [len(proved.question.rows)]
+            np.array(words, dtype=np.uint16), checker.bounder.network.widths, [len(proved.question.rows)]
         )
         for _ in range(6):
             changed = change(rng, proved, tree, words)

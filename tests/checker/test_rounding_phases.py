@@ -168,7 +168,7 @@ def test_no_hint_lifts_a_bound_above_what_it_bounds(seed: int, signs: bool) -> N
         tree = read(network, rows, tree_around(network, len(rows.constant), x, rng))
         all_seen.append(seen(network, boxes, rows, tree, x))
         assert all_seen[-1].broken == []
-    assert sum(each.ranges for each in all_seen) > 90
+    assert sum(each.ranges for each in all_seen) > (90 if signs else 100)  # signs are not split: fewer frames
     assert sum(each.proofs for each in all_seen) >= 4
 
 

@@ -133,7 +133,7 @@ def test_cheap_bounds_contain_what_is_exact(case: Case, method: str) -> None:
 
 
 def interval_output(network: ReluNetwork, low: np.ndarray, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    l, u = interval_bounds(network, low[None], up[None], np)[-1]
+    l, u = interval_bounds(network, low[None], up[None])[-1]
     return l[0], u[0]
 
 
@@ -245,7 +245,7 @@ def test_upper_lines_are_never_looser_than_intervals(case: Case) -> None:
     for kind in KINDS:
         low, up = case.box(kind, random.Random(case.question.seed + 5))
         crown = BoxBounder(network, rows).bounds(low[None], up[None])
-        for found, interval in zip(crown.ranges[0], interval_bounds(network, low[None], up[None], np)[0]):
+        for found, interval in zip(crown.ranges[0], interval_bounds(network, low[None], up[None])[0]):
             assert np.allclose(found, interval, rtol=1e-12, atol=1e-12), "the first layer is affine: all agree"
         assert (crown.lower[0] >= interval_output(network, low, up)[0] - 1e-12).all()
 

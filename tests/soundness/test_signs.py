@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from tests.checker.models import model
+from tests.oracle import Row
+from tests.oracle.files import vnnlib_text
 from tests.soundness.deciding import checker_of, decide_files, exact_verdict, float_verdict
 from verifier.checker.__main__ import read_network
 from verifier.checker.exact import evaluate
@@ -56,15 +58,6 @@ def sampled(data: bytes, box: list[tuple[Fraction, Fraction]]) -> Fraction:
     return min(evaluate(network, [a, b])[0] for a in axes[0] for b in axes[1])
 
 
-def asked(box: list[tuple[Fraction, Fraction]], above: Fraction) -> str:
-    """The unsafe set: an output of at most ``above``."""
-    declared = "".join(f"(declare-const {name} Real)\n" for name in ("X_0", "X_1", "Y_0"))
-    bounds = "".join(
-        f"(assert (>= X_{i} {float(low)}))\n(assert (<= X_{i} {float(up)}))\n" for i, (low, up) in enumerate(box)
-    )
-    return f"{declared}{bounds}(assert (<= Y_0 {float(above)}))\n"
-
-
 @pytest.mark.parametrize("group", range(4))
 def test_no_verdict_is_wrong(group: int, tmp_path: Path) -> None:
     found: Counter[str] = Counter()
@@ -76,7 +69,7 @@ def test_no_verdict_is_wrong(group: int, tmp_path: Path) -> None:
         least = sampled(data, box)
         above = Fraction(round(float(least) * 64), 64) + Fraction(int(rng.choice([-256, -16, -1, 1, 16])), 16)
         query = tmp_path / f"{seed}.vnnlib"
-        query.write_text(asked(box, above))
+        query.write_text(vnnlib_text(*zip(*box, strict=True), 1, [Row((), ((0, Fraction(1)),), -above)]))
         certificate = tmp_path / f"{seed}.nncert"
         outcome = decide_files(path, query, certificate, seconds=0.7)
         found[outcome.verdict] += 1

@@ -37,7 +37,7 @@ class Chunk(Protocol):
         ...
 
 
-class Evidence(Protocol):
+class Writable(Protocol):
     """What can be written to a file."""
 
     def write(self, out: IO[bytes]) -> None: ...
@@ -99,7 +99,7 @@ def write_archive(
                     member.write(piece)
 
 
-def save(evidence: Evidence, path: Path) -> int:
+def save(evidence: Writable, path: Path) -> int:
     """Write a file in one step (never half of it); returns its size in bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")

@@ -179,7 +179,7 @@ class Bounder:
         with_generators = self._with_generators and not callable(refine)
         relaxed: dict[int, Lines] = {}
         forward: dict[int, Forward] = {}
-        zonotope = _Symbols(boxes, max(self.network.sizes)) if symbols else None
+        zonotope = _Symbols(boxes, ended=not symbols or boxes.mid.shape[1] * max(self.network.sizes) > SYMBOL_CELLS)
         sizes: dict[int, Floats] = {}
         ranges: dict[int, tuple[Floats, Floats]] = {}
         for k, node in enumerate(self.network.nodes):
@@ -190,18 +190,17 @@ class Bounder:
                         forward[k] = Forward(np.eye(size)[None], boxes.mid, np.zeros_like(boxes.mid), sizes[k])
                     else:
                         forward[k] = Forward(np.zeros((1, 0, size)), boxes.mid, boxes.rad, sizes[k])
-                    if zonotope is not None:
-                        zonotope.begin(sizes[k])
+                    zonotope.begin(sizes[k])
                 case Affine() if not self._feeds_relu[k]:
                     sizes[k] = self._push_size(k, node, [sizes[parent] for parent, _ in node.terms])
                 case Affine():
                     forward[k] = self._push_affine(k, node, forward)
                     sizes[k] = forward[k].size  # refining starts from rows on this very node
-                    if zonotope is not None and zonotope.fits(zonotope.count, self.network.sizes[k]):
+                    if zonotope.fits(zonotope.count, self.network.sizes[k]):
                         zonotope.forms[k] = self._push_affine(k, node, zonotope.forms)
                 case Relu(parent) | Sign(parent):
                     l, u = range_of(forward[parent], boxes.rad, self.gamma)
-                    if zonotope is not None and not zonotope.ended:
+                    if not zonotope.ended:
                         low, up = range_of(zonotope.forms[parent], boxes.rad, self.gamma)
                         l, u = np.maximum(l, low), np.minimum(u, up)
                     if callable(refine):
@@ -216,11 +215,11 @@ class Bounder:
                     else:
                         forward[k] = stepped(l, u) if isinstance(node, Sign) else clipped(l, u)
                         sizes[k] = forward[k].size
-                    if self._feeds_relu[k] and zonotope is not None and isinstance(node, Relu):
-                        zonotope.relu(k, parent, relaxed[k], u, self.gamma)
-                    elif zonotope is not None:
+                    if isinstance(node, Sign):
                         zonotope.forms[k] = forward[k]
-            for forms in (forward, zonotope.forms if zonotope is not None else {}):  # generators are the large part
+                    elif self._feeds_relu[k]:
+                        zonotope.relu(k, parent, relaxed[k], u, self.gamma)
+            for forms in (forward, zonotope.forms):  # generators are the large part
                 for unread in [j for j in forms if self._last_reader.get(j, k) <= k]:
                     del forms[unread]
         return Relaxation(boxes, relaxed, ranges, sizes)
@@ -337,15 +336,14 @@ class Bounder:
 
 
 class _Symbols:
-    """Forward forms on one box, by node, with a symbol for every unstable ReLU; none any more once they are too large.
+    """Forward forms on one box, by node, with a symbol for every unstable ReLU.
 
-    ``values`` is the most values a node has.
+    There are none once they have ``ended``: where they are not wanted, or become too large.
     """
 
-    def __init__(self, boxes: Boxes, values: int) -> None:
-        self.boxes, self.count = boxes, boxes.mid.shape[1]
+    def __init__(self, boxes: Boxes, ended: bool) -> None:
+        self.boxes, self.count, self.ended = boxes, boxes.mid.shape[1], ended
         self.forms: dict[int, Forward] = {}
-        self.ended = self.count * values > SYMBOL_CELLS
 
     def begin(self, size: Floats) -> None:
         """The input, whose symbols come first."""

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from relaxations.bounds.ascent import ascend
 from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
@@ -201,8 +200,7 @@ class _Decision:
         root = self.cases[members[0]].root
         here = tier(self.options.device, forks=self.options.workers > 1)
         few = network.input_size <= SPLIT_UP_TO and not network.signs
-        climb = ascend if network.signs else here.ascend  # programs are compiled for ReLUs
-        bounding = Bounding(network, target, root.lower, root.upper, ascend=climb, symbols=few)
+        bounding = Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few)
         search = PhaseSearch.over_box(bounding)
         search.tree.store = self.store
         return search

@@ -18,8 +18,8 @@ from verifier.certificate.write import Chunk, Draft, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.explore import Budget
 from verifier.engine.outcome import Proof
-from verifier.engine.phases.bounding import OutOfTime
 from verifier.engine.phases.group import Group
+from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.pieces import Stream, cut
 from verifier.engine.scheduler import CaseSearch
 

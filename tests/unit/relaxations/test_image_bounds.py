@@ -65,7 +65,7 @@ def test_interval_bounds_contain_samples(name: str) -> None:
     network = image_network(name)
     low = RNG.standard_normal((1, network.input_size))
     up = low + 0.3
-    bounds = interval_bounds(network, low, up, np)
+    bounds = interval_bounds(network, low, up)
     points = low + (up - low) * RNG.random((200, network.input_size))
     seen, outputs = network.preactivations(points)
     for z, (l, u) in zip([*seen, outputs], bounds, strict=True):

@@ -90,8 +90,8 @@ def test_a_network_is_an_argument_of_a_compiled_function() -> None:
 def test_interval_bounds_agree_in_both_namespaces() -> None:
     network = image_network()
     low = RNG.random((2, network.input_size))
-    found = interval_bounds(to_jax(network), low.astype(np.float32), (low + 0.1).astype(np.float32), jax.numpy)
-    for (l, u), (expected_l, expected_u) in zip(found, interval_bounds(network, low, low + 0.1, np), strict=True):
+    found = interval_bounds(to_jax(network), low.astype(np.float32), (low + 0.1).astype(np.float32))
+    for (l, u), (expected_l, expected_u) in zip(found, interval_bounds(network, low, low + 0.1), strict=True):
         np.testing.assert_allclose(np.asarray(l), expected_l, atol=1e-3)
         np.testing.assert_allclose(np.asarray(u), expected_u, atol=1e-3)
 

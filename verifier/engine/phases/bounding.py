@@ -8,25 +8,26 @@ is computed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 from relaxations.bounds.ascent import Rates, ascend
-from relaxations.bounds.dual import Duals, Frame, Lines, backward, evaluate, lines
+from relaxations.bounds.dual import Duals, Frame, backward, evaluate, lines
+from relaxations.bounds.interval import through_layer
 from relaxations.bounds.symbols import Symbols
 from relaxations.bounds.zonotope import zonotope
 from relaxations.maps.linear import nonzeros
 from relaxations.network import Layer, ReluNetwork, push
 from relaxations.slimming import slimmed
-from verifier.engine.phases.batch import Batch, as_stored, halved, padded
+from verifier.engine.phases.batch import Batch, as_stored, padded
 from verifier.engine.phases.branching import candidates
 from verifier.engine.phases.cutting import BAND, Cut, CutSearch
 from verifier.engine.phases.node import COARSE, FINE, FinalDuals, Node, RowDuals
 from verifier.engine.phases.reach import Behind, behind_split, split_alone
+from verifier.engine.phases.rows import PAD, Ascend, LayerRows, in_batches, widened
 from verifier.engine.phases.view import View
 
 ROOT_STEPS, STEPS = 15, 3  # of ascent on intermediate bounds, at the root and at every other node
@@ -35,24 +36,16 @@ ROOT_RATES, RATES = Rates(0.25, 0.2, 0.93), Rates(0.2, 0.2, 0.95)
 WEIGHT_RATE = 0.5
 FEW, MANY = (3, 1), (6, 2)  # neurons tried before one is split: of the largest total, and of the largest direct cost
 HEAVY = 1e9  # multiply-adds of refreshing a node, from which on few are tried
-CELLS_AT_ONCE = 1 << 19  # rows times neurons of one batch; bounds memory, not results
 ROOT_OPERATIONS = 2e10  # multiply-adds the root may spend on the ascent of one layer's bounds
 NODE_OPERATIONS = 2e10  # and a later node
 MOVED = 0.01  # of its range: a bound that has moved by less moves no later ones
 NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to be hoped to make it so
-DEPENDS = 1e-30  # what a relaxed neuron costs a bound at least, if the bound depends on it
 TINY = 1e-30
-PAD = 3e-5  # of a range: how much wider the search believes it, because it rounds in float32
+NARROW_PAD = 1e-6  # of a range: the same where it was computed in float64 and is kept in float32
 LARGEST_ZONOTOPE = 1 << 25  # coefficients
 LOST = 1e3  # times the least bound: what float32 may have made of a bound; float64 decides
 PRECISION = 4e-6  # of a row's size in a zonotope: what float32 may have made of it
-Ascend = Callable[..., Duals]
-
 EASY = 1e4  # times the least bound: rows this far above it need no more steps
-
-
-class OutOfTime(Exception):
-    """The time was over in the middle of bounding; what was begun is to be forgotten."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class Target:
         return len(self.first) - 1
 
 
-class Bounding:
+class Bounding(LayerRows):
     """Bounds nodes of one box. ``least`` is the bound above which a row counts as proved.
 
     ``ascend`` is ``relaxations.bounds.ascent.ascend`` or does the same. With ``symbols`` the root's bounds are those of
@@ -86,28 +79,15 @@ class Bounding:
         ascend: Ascend = ascend,
         symbols: bool = False,
     ) -> None:
-        self.exact, self.target, self.lower, self.upper = network, target, lower, upper
-        self.network = network.astype(np.float32)
-        self.layer = target.layer.astype(np.float32)
-        self.mid, self.rad = (lower + upper) / 2, (upper - lower) / 2
-        self.mid32, self.rad32 = self.mid.astype(np.float32), self.rad.astype(np.float32)
-        self.caution, self.ascend, self.symbols = caution, ascend, symbols
-        self.map: Callable[..., Iterable[Any]] = map
-        self.over: Callable[[], bool] = _never
+        super().__init__(network, lower, upper, caution, ascend)
+        self.target, self.layer, self.symbols = target, target.layer.astype(np.float32), symbols
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
         self.influence: list[np.ndarray] = []  # (inputs, n) by layer, with symbols: what each input adds to half ranges
         # Trees of dense networks get small by refreshed bounds, those of convolutional ones hardly do.
         self.dense = all(isinstance(weight, np.ndarray) for layer in network.layers for _, weight in layer.terms)
-        sizes = np.cumsum(self.network.widths)
-        # Powers of two: a tier that compiles a program for each shape of batch then needs few.
-        self.rows_at_once = [1 << max(3, int(CELLS_AT_ONCE // size).bit_length() - 1) for size in sizes]
         work = [sum(nonzeros(w) for _, w in z.terms) + 20 * len(z.bias) for z in network.layers]
         self.work = 4 * np.cumsum(work)  # of one step of one row on layer k, forward and backward
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Another process does its own work itself."""
-        return {**self.__dict__, "map": map, "over": _never}
 
     def root(self) -> Node:
         """The whole box, with intermediate bounds by intervals, CROWN, and symbols if they are wanted."""
@@ -116,12 +96,11 @@ class Bounding:
         ranges = [(self.lower, self.upper)]
         zonotope = Symbols(self.network, self.mid32, self.rad32) if self.symbols else None
         for k, layer in enumerate(self.network.layers):
-            l, u = _interval(self.exact.layers[k], ranges)
+            l, u = widened(*through_layer(self.exact.layers[k], ranges), NARROW_PAD)
             if zonotope is not None:
-                low, up = zonotope.range_of(layer)
+                low, up = widened(*zonotope.range_of(layer), PAD * self.caution)
                 self.influence.append(zonotope.influence)
-                pad = PAD * self.caution * np.maximum(np.abs(low), np.abs(up))
-                l, u = np.maximum(l, low - pad), np.minimum(u, up + pad)
+                l, u = np.maximum(l, low), np.minimum(u, up)
             node.lower.append(l.astype(np.float32)), node.upper.append(u.astype(np.float32))
             if any(source > 0 for source, _ in layer.terms) or len(layer.terms) > 1:
                 self._refine_root(node, k)
@@ -164,15 +143,7 @@ class Bounding:
             return
         slopes = _default_slopes(node, k, 1, COARSE)
         node.rows[k] = RowDuals(unstable, slopes, np.zeros((1, 0), dtype=np.float32), None)
-        owner, _, neuron, sign = self._rows_of([node], k, [unstable])
-        frame, drawn = Batch([node], k, self.mid32, self.rad32).lines(owner)
-        steps, width = tuple(s / np.float32(COARSE) for s in slopes), len(self.network.layers[k].bias)
-        jobs = []
-        for part in _parts(len(owner), self.rows_at_once[k]):
-            duals = Duals(steps, (None,) * k, _signed_units(neuron[part], sign[part], width))
-            jobs.append((self.network, self.network.layers[k], frame, drawn, duals))
-        bound = np.concatenate(list(self._each(_bounded, jobs)))
-        self._intersect([node], k, [unstable], owner, sign, bound)
+        self._bound_rows([node], [unstable], k)
 
     def deepen(self, root: Node) -> None:
         """Improve the root's bounds, each neuron with slopes of its own, on every layer where that pays."""
@@ -245,84 +216,6 @@ class Bounding:
             much = neurons[less > MOVED * (upper - lower)[neurons]]
             moved[k] = np.union1d(moved[k], much) if k in moved else much
 
-    def _rows_of(self, nodes: Sequence[Node], k: int, neurons: Sequence[np.ndarray]) -> np.ndarray:
-        """Rows of layer k, lower bounds before upper ones: node, place among its stored rows, neuron, sign (4, N)."""
-        parts = []
-        for i, (node, chosen) in enumerate(zip(nodes, neurons)):
-            stored, ones = node.rows[k].neurons, np.ones(len(chosen), dtype=int)
-            at = np.searchsorted(stored, chosen)
-            parts.append(np.stack([i * ones, at, chosen, ones]))
-            parts.append(np.stack([i * ones, at + len(stored), chosen, -ones]))
-        return np.concatenate(parts, axis=1)
-
-    def _each(self, function: Callable[..., Any], jobs: list[Any]) -> Iterator[Any]:
-        """The results of the jobs in order, as long as there is time."""
-        for result in self.map(function, jobs):
-            if self.over():
-                raise OutOfTime
-            yield result
-
-    def _bound_rows(self, nodes: list[Node], neurons: list[np.ndarray], k: int) -> None:
-        """Bound ``neurons[i]`` of layer k in node i by its stored duals as they are."""
-        layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
-        owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
-        slopes = [node.rows[k].slopes for node in nodes]
-        multipliers = [padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]
-        jobs = []
-        for part in _parts(len(owner), self.rows_at_once[k]):
-            o, p = owner[part], place[part]
-            weights = _signed_units(neuron[part], sign[part], len(layer.bias))
-            duals = Duals(batch.slopes(slopes, o, p, COARSE), batch.multipliers(multipliers, o, p), weights)
-            jobs.append((self.network, layer, *batch.lines(o), duals))
-        bound = np.concatenate(list(self._each(_bounded, jobs)))
-        self._intersect(nodes, k, neurons, owner, sign, bound)
-
-    def _ascend_rows(self, nodes: list[Node], neurons: list[np.ndarray], k: int, steps: int, rates: Rates) -> None:
-        """Bound ``neurons[i]`` of layer k in node i by ascent from its stored duals; the better ones are stored."""
-        layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
-        owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
-        slopes = [[s.copy() for s in node.rows[k].slopes] for node in nodes]
-        multipliers = [padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]
-        gaps = [[g.copy() for g in node.rows[k].gap or ()] for node in nodes]
-        bound = np.empty(len(owner))
-        parts = list(_parts(len(owner), self.rows_at_once[k]))
-        jobs = []
-        for part in parts:
-            o, p = owner[part], place[part]
-            weights = _signed_units(neuron[part], sign[part], len(layer.bias))
-            duals = Duals(batch.slopes(slopes, o, p, COARSE), batch.multipliers(multipliers, o, p), weights)
-            jobs.append((self.ascend, (self.network, layer, *batch.lines(o), duals), steps, rates))
-        for part, (duals, bounds, cost) in zip(parts, self._each(_ascended, jobs)):
-            o, p = owner[part], place[part]
-            bound[part] = bounds
-            batch.store(duals, o, p, COARSE, slopes, multipliers)
-            for i in np.unique(o):
-                rows = np.flatnonzero(o == i)
-                for j in range(k):
-                    gaps[i][j][p[rows]] = cost[j][rows]
-        for i, node in enumerate(nodes):
-            node.rows[k] = RowDuals(node.rows[k].neurons, tuple(slopes[i]), multipliers[i], tuple(gaps[i]))
-        self._intersect(nodes, k, neurons, owner, sign, bound)
-
-    def _intersect(
-        self,
-        nodes: Sequence[Node],
-        k: int,
-        neurons: Sequence[np.ndarray],
-        owner: np.ndarray,
-        sign: np.ndarray,
-        bound: np.ndarray,
-    ) -> None:
-        """Take over new bounds of layer k where they are better, a little wider than they were computed."""
-        for i, (node, chosen) in enumerate(zip(nodes, neurons)):
-            low, up = bound[(owner == i) & (sign > 0)], -bound[(owner == i) & (sign < 0)]
-            lower, upper = node.lower[k].copy(), node.upper[k].copy()
-            pad = PAD * self.caution * np.maximum(np.abs(low), np.abs(up))
-            lower[chosen] = np.maximum(lower[chosen], low - pad)
-            upper[chosen] = np.minimum(upper[chosen], up + pad)
-            node.empty = node.empty or bool((lower > upper).any())
-            node.lower[k], node.upper[k] = lower, upper
-
     def _final_rows(
         self, nodes: Sequence[Node], finals: Sequence[FinalDuals]
     ) -> Iterator[tuple[Batch, np.ndarray, np.ndarray, Duals]]:
@@ -332,7 +225,7 @@ class Bounding:
         owner = np.repeat(np.arange(len(nodes)), count)
         place = np.concatenate([np.arange(n) for n in count])
         slopes, multipliers = [final.slopes for final in finals], [final.multipliers for final in finals]
-        for part in _parts(len(owner), self.rows_at_once[-1]):
+        for part in in_batches(len(owner), self.rows_at_once[-1]):
             o, p = owner[part], place[part]
             weights = np.stack([finals[i].weights[q] for i, q in zip(o, p)])
             yield batch, o, p, Duals(batch.slopes(slopes, o, p, FINE), batch.multipliers(multipliers, o, p), weights)
@@ -439,52 +332,7 @@ class Bounding:
         )[0]
 
 
-def _never() -> bool:
-    return False
-
-
-def _bounded(job: tuple[ReluNetwork, Layer, Frame, Lines, Duals]) -> np.ndarray:
-    """Bounds of some rows by their duals as they are."""
-    return backward(*job, np)[0]
-
-
-def _ascended(
-    job: tuple[Ascend, tuple[ReluNetwork, Layer, Frame, Lines, Duals], int, Rates],
-) -> tuple[Duals, np.ndarray, list[np.ndarray]]:
-    """Better duals of some rows, as they are stored; their bounds; and what each neuron costs them."""
-    climb, (network, target, frame, drawn, duals), steps, rates = job
-    duals = as_stored(climb(network, target, frame, drawn, duals, steps, rates), COARSE)
-    seen = evaluate(network, target, frame, drawn, duals, np, with_cost=True)
-    marked = (
-        np.where(free & (coefs != 0), np.maximum(cost, DEPENDS), 0)
-        for free, coefs, cost in zip(drawn.free, seen.coefs, seen.cost)
-    )
-    return duals, seen.bound, [halved(cost) for cost in marked]
-
-
-def _parts(count: int, at_once: int) -> Iterator[slice]:
-    return (slice(at, at + at_once) for at in range(0, count, at_once))
-
-
-def _signed_units(neurons: np.ndarray, signs: np.ndarray, size: int) -> np.ndarray:
-    """Rows (N, size) that are +1 or -1 at one neuron each."""
-    out = np.zeros((len(neurons), size), dtype=np.float32)
-    out[np.arange(len(neurons)), neurons] = signs
-    return out
-
-
 def _default_slopes(node: Node, depth: int, rows: int, levels: int) -> tuple[np.ndarray, ...]:
     """CROWN's slopes of the first ``depth`` layers (rows, n), in steps of 1 / levels."""
     bounds = zip(node.lower[:depth], node.upper[:depth])
     return tuple(np.repeat(levels * (u > -l)[None].astype(np.uint8), rows, axis=0) for l, u in bounds)
-
-
-def _interval(layer: Layer, ranges: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Interval bounds of a layer's values from those of what it reads, widened for the rounding to float32."""
-    center, radius = layer.bias.astype(float), np.zeros(len(layer.bias))
-    for source, weight in layer.terms:
-        low, up = ranges[source]
-        center = center + push(weight, (low + up) / 2)
-        radius = radius + push(abs(weight), (up - low) / 2)
-    radius = radius + 1e-6 * (np.abs(center) + radius)
-    return center - radius, center + radius

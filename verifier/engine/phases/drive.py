@@ -13,8 +13,8 @@ from verifier.attack.group import GroupAttack
 from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, Schedule, timed
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
-from verifier.engine.phases.bounding import OutOfTime
 from verifier.engine.phases.group import Group
+from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
 from verifier.engine.pool import process_pool
 from verifier.engine.scheduler import CaseSearch, Progress, attack_on, confirmed

@@ -10,10 +10,11 @@ import numpy as np
 
 from relaxations.bounds.boxes import Rows, composed
 from relaxations.network import Layer, ReluNetwork
-from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, OutOfTime, Target
+from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, Target
 from verifier.engine.phases.branching import Experience, best
 from verifier.engine.phases.cutting import Way
 from verifier.engine.phases.node import FinalDuals, Neuron, Node
+from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.tree import PhaseTree
 
 CUT_AGAIN = 3  # splits after which a zonotope is tried again where it was hopeless; never, if it was at the root

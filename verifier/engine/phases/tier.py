@@ -120,7 +120,7 @@ class Tier:
     ) -> Duals:
         """``relaxations.bounds.ascent.ascend``, up to rounding to float32."""
         given = network, target, frame, lines, duals, steps, rates, enough
-        if not self.compiles:
+        if not self.compiles or lines.below:  # programs are for ReLUs alone
             return ascent.ascend(*given)
         from relaxations.bounds.compiled import padded, padded_rows
 

@@ -13,13 +13,13 @@ import pytest
 from relaxations.lowering import lower
 from relaxations.network import Layer, ReluNetwork
 from specs.loading import load_model
-from tests.checker.phase_words import relu_widths, words
+from tests.checker.phase_words import words
 from tests.oracle import Network, Row
 from tests.oracle.network import Unit
 from tests.unit.verifier.engine.made_phases import Asked, asked, go_on, never, searched, started, written
 from verifier.checker.phase_tree import Frame, PhaseTree, Proof, read_phase_tree
 from verifier.engine.phases import bounding, cutting
-from verifier.engine.phases.bounding import OutOfTime
+from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
 
 SEEDS = range(500, 530)
@@ -37,7 +37,7 @@ AUDITED = 30  # leaves; rational arithmetic takes milliseconds for each
 def read(one: Asked, search: PhaseSearch) -> PhaseTree:
     """The search's tree as the checker reads it."""
     cases = range(len(one.cases))
-    widths = relu_widths(one.checker().bounder.network)
+    widths = one.checker().bounder.network.widths
     return read_phase_tree(words(written(search, cases)), widths, [len(rows) for rows in one.cases])
 
 
