@@ -1,4 +1,4 @@
-"""The contract that every relaxation meets: a larger set of actions for the adversary, and duals that bound what it gains.
+"""The contract that every relaxation meets: more actions for the adversary, and duals that bound what it gains.
 
 A question asks for the adversary's best *score* over a set of inputs,
 
