@@ -111,6 +111,7 @@ def _evidence(
                 _pgd(settings),
                 settings.memory_mb,
                 settings.device,
+                "sdp" in settings.methods,
             ),
             Path(folder) / (home.name if home else "proof.nncert"),
             versions(),

@@ -107,7 +107,7 @@ def load(path: str | Path) -> Graph:
 
 
 MODULE = Path("module")  # stands for the file that a model in memory has not got
-METHODS = ("pgd", "ibp", "crown", "alpha-crown", "bab")
+METHODS = ("pgd", "ibp", "crown", "alpha-crown", "sdp", "bab")
 
 
 def _module_loader(module: Any, example_inputs: Sequence[Any]) -> Callable[..., Graph]:

@@ -96,6 +96,7 @@ class _Path:
         self.x[0, 0] = 1
         self.y = np.full(total, FIRST)
         self.y[self.product] *= -1
+        self.y[self.back] *= 0.1
         self.y[self.weights] = 1 / self.many
         self.y[self.squares] = 0
         self.y[self.squares] = self._dominant(self._matrix(self.y))
@@ -161,7 +162,7 @@ class _Path:
             tau = float(self.on_rows @ dy) / float(self.on_rows @ on_rows)
             dy -= tau * on_rows
             dz = self._matrix(dy)
-            product = self.x @ dz @ inverse
+            product = self._times(self.x, dy) @ inverse
             dx = centre * inverse - self.x - (product + product.T) / 2
             ds, y, s = np.zeros_like(dy), self.y[self.bounded], self.s[self.bounded]
             ds[self.bounded] = (centre - s * y - s * dy[self.bounded]) / y
@@ -178,7 +179,7 @@ class _Path:
         )
         power = 1 if min(first, second) < 0.1 else 2 if min(first, second) < 0.5 else 3
         centre = mu * float(np.clip((ahead / mu) ** power, 1e-6, 1.0))
-        crossed = dx @ dz @ inverse
+        crossed = self._times(dx, dy) @ inverse
         both = ds[self.bounded] * dy[self.bounded] / self.y[self.bounded]
         dy, dz, dx, ds, dtau = direction(centre, (crossed + crossed.T) / 2, both)
         first = min(1.0, TO_BOUNDARY * min(_to_boundary(of_x, dx), _to_zero(self.s[self.bounded], ds[self.bounded])))
@@ -207,6 +208,19 @@ class _Path:
         matrix = half + half.T
         matrix[np.diag_indices(self.size)] += y[self.squares]
         return matrix
+
+    def _times(self, w: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """``w @ self._matrix(y)``, which is a diagonal matrix and one of the rank of the neurons."""
+        product, back, of = y[self.product], y[self.back], self.lifting.symbols
+        b = w @ self.b.T
+        a = 0.5 * (w[:, :1] + w[:, of])
+        line = y[self.weights] @ self.rows - back @ self.b
+        out = (b * back - a * (0.5 * product)) @ self.b + w * y[self.squares]
+        out += np.multiply.outer(0.5 * w[:, 0], line)
+        with_a = b * (-0.25 * product)
+        out[:, of] += with_a
+        out[:, 0] += with_a.sum(axis=1) + 0.5 * (w @ line)
+        return out
 
     def _of(self, w: np.ndarray) -> np.ndarray:
         """<T_c, w> of every c, for a symmetric matrix."""

@@ -107,7 +107,7 @@ class Checker:
     def _prove_phases(self, job: PhaseJob, words: Words) -> Outcome:
         network = self.bounder.network
         rows = [len(question.strict) for question in self.questions]
-        tree = read_phase_tree(words, network.widths, rows, network.signs)
+        tree = read_phase_tree(words, network.sizes[0], network.widths, rows, network.signs)
         if not job.cases <= set(tree.cases):
             raise CheckError(f"chunk {job.chunk} does not speak of every case that refers to it")
         of_cases = [self.questions[case].rows for case in tree.cases]

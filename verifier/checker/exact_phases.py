@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from verifier.checker.exact import ExactLines, ExactRelaxation, drawn, round_down
+from verifier.checker.exact_multipliers import proves_exactly
 from verifier.checker.exact_zonotope import ExactZonotope
 from verifier.checker.network import Network
-from verifier.checker.phase_tree import Cuts, Frame, PhaseTree, Proof, Refined, Split
+from verifier.checker.phase_tree import Cuts, Frame, Multiplied, PhaseTree, Proof, Refined, Split
 from verifier.checker.rational import Exact
 from verifier.checker.vnnlib import QueryRow
 
@@ -62,6 +63,8 @@ class _Walk:
                 if isinstance(item, Cuts):
                     within[number] = ranges, frame, frozenset([item.case])
                     holds = self._cut(ranges, frame, item, splits)
+                elif isinstance(item, Multiplied):
+                    holds = self._multiplied(ranges, frame, item, splits)
                 else:
                     holds = self._holds(ranges, frame, item, splits)
                 if not holds:
@@ -128,6 +131,14 @@ class _Walk:
         combined = _combination(self.cases[cuts.case], [Fraction(weight) for weight in cuts.weights.tolist()])
         zonotope = ExactZonotope(self.relaxation, ranges, columns, cuts.slopes.tolist())
         return zonotope.proves(combined, columns, splits, cuts)
+
+    def _multiplied(
+        self, ranges: dict[int, Range], frame: Frame | None, item: Multiplied, splits: tuple[Split, ...]
+    ) -> bool:
+        """Whether the offered combination of the case's rows is > 0 on the region, by the form the item makes of it."""
+        columns = [(k, n) for k, n in frame.columns.tolist()] if frame is not None else []
+        combined = _combination(self.cases[item.case], [Fraction(weight) for weight in item.weights.tolist()])
+        return proves_exactly(self.relaxation, ranges, columns, splits, item, combined)
 
     def _draw(
         self,

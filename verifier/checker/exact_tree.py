@@ -86,7 +86,7 @@ def _phases(
     """Leaves of a phase tree that are new here, and what it does not prove; it is walked once for all its cases."""
     network = checker.bounder.network
     rows = [len(each.rows) for each in checker.cases]
-    tree = read_phase_tree(certificate.chunks[chunk], network.widths, rows, network.signs)
+    tree = read_phase_tree(certificate.chunks[chunk], network.sizes[0], network.widths, rows, network.signs)
     if case not in tree.cases:
         raise CheckError(f"chunk {chunk} does not speak of every case that refers to it")
     key = chunk, repr(box)

@@ -19,15 +19,15 @@ Columns = Sequence[tuple[int, int]]  # ReLU, by its ordinal, and neuron
 
 
 @dataclass(frozen=True)
-class _Form:
+class Form:
     """``value = coefs . e + constant`` for some e in [-1, 1]^N, the same for all values."""
 
     coefs: list[Fraction]
     constant: Fraction
 
-    def plus(self, factor: Fraction, other: _Form) -> _Form:
+    def plus(self, factor: Fraction, other: Form) -> Form:
         coefs = [a + factor * b for a, b in zip(self.coefs, other.coefs, strict=True)]
-        return _Form(coefs, self.constant + factor * other.constant)
+        return Form(coefs, self.constant + factor * other.constant)
 
     @property
     def least(self) -> Fraction:
@@ -88,13 +88,7 @@ class ExactZonotope:
 
     def proves(self, row: QueryRow, columns: Columns, splits: Sequence[Split], cuts: Cuts) -> bool:
         """Whether the row is > 0 at every leaf but open ones, in the region that has these splits."""
-        form = _Form([Fraction(0)] * self.symbols, row.constant)
-        last = len(self.coefs) - 1
-        for node, terms in ((0, row.x), (last, row.y)):
-            for i, value in terms.items():
-                form = form.plus(value, self._form(node, i))
-        for (ordinal, n, sign), multiplier in zip(splits, cuts.multipliers.tolist(), strict=True):
-            form = form.plus(-sign * Fraction(multiplier), self._form(self.arguments[ordinal], n))
+        form = self.combined(row, splits, cuts.multipliers.tolist())
         waiting = [(0, form)]
         while waiting:
             node, form = waiting.pop()
@@ -104,19 +98,34 @@ class ExactZonotope:
                     return False
                 continue
             ordinal, n = columns[at]
-            z, symbol = self._form(self.arguments[ordinal], n), self.inputs + at
+            z, symbol = self.argument(ordinal, n), self.inputs + at
             slope, center, half = self.bands[columns[at]]
             q = form.coefs[symbol] / half
             coefs = [*form.coefs[:symbol], Fraction(0), *form.coefs[symbol + 1 :]]
-            without = _Form(coefs, form.constant - q * center)
+            without = Form(coefs, form.constant - q * center)
             below, above = Fraction(float(cuts.below[node])), Fraction(float(cuts.above[node]))
             waiting.append((node + 1, without.plus(-q * slope + below, z)))
             waiting.append((int(cuts.second[node]), without.plus(q * (1 - slope) - above, z)))
         return True
 
-    def _form(self, node: int, place: int) -> _Form:
+    def combined(self, row: QueryRow, splits: Sequence[Split], multipliers: Sequence[float]) -> Form:
+        """The row, less each multiplier times its split's sign and argument."""
+        form = Form([Fraction(0)] * self.symbols, row.constant)
+        last = len(self.coefs) - 1
+        for node, terms in ((0, row.x), (last, row.y)):
+            for i, value in terms.items():
+                form = form.plus(value, self._form(node, i))
+        for (ordinal, n, sign), multiplier in zip(splits, multipliers, strict=True):
+            form = form.plus(-sign * Fraction(multiplier), self.argument(ordinal, n))
+        return form
+
+    def argument(self, ordinal: int, neuron: int) -> Form:
+        """The form of a ReLU's argument."""
+        return self._form(self.arguments[ordinal], neuron)
+
+    def _form(self, node: int, place: int) -> Form:
         coefs, [constant] = self.coefs[node][:, place].fractions(), self.constants[node][[place]].fractions()
-        return _Form(coefs, constant)
+        return Form(coefs, constant)
 
 
 def _between(slope: Fraction, l: Fraction, u: Fraction) -> tuple[Fraction, Fraction]:

@@ -16,6 +16,11 @@ The chunk is ``count, case...`` and then, in preorder, nodes. A node is any numb
   65535 if it is an open one, or 1 + the column that is split; and for each split in the same order two multipliers (the
   upper half of a float32 each), for the side <= 0 and the side >= 0. For every open leaf of a node's items there
   follows, after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case.
+* ``MULTIPLIERS`` (item): one case is proved here and for everything below, by a linear or quadratic form: the index of
+  the case, a float32 weight per row, a float32 multiplier per split on the path; the number of listed columns and these
+  (a word each, no two alike), 1 if the form is quadratic or 0; then float32 numbers: for every listed column those of
+  a >= 0, of b >= 0 and of the chord, and if it is quadratic those of a b = 0 and of b (L - b) >= 0, then the squares of
+  the constant, of every input and of every listed column. Those of a b = 0 and of the constant may be negative.
 * ``SYMBOLS`` (item): before everything else at the root only; ranges at the root are also those of a zonotope with a
   symbol for every unstable ReLU.
 * ``RELU layer neuron`` (ending): two nodes follow, for the neuron's argument <= 0 and >= 0.
@@ -43,7 +48,7 @@ Ints = NDArray[np.int64]
 Words = NDArray[np.uint16]
 Split = tuple[int, int, int]  # ReLU layer, neuron, sign
 
-FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE, SYMBOLS = 1, 2, 3, 4, 5, 6, 7
+FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE, SYMBOLS, MULTIPLIERS = 1, 2, 3, 4, 5, 6, 7, 8
 CUT_OPEN = 65535  # the word of an open leaf
 LEAF, OPEN = -1, -2
 MOST_SPLITS = 2000  # on one path
@@ -123,7 +128,30 @@ class Cuts:
     above: Floats
 
 
-Item = Frame | Proof | Cuts
+@dataclass(frozen=True)
+class Multiplied:
+    """Hints that prove case ``case`` by a form in the symbols of the inputs and of the listed columns (K,).
+
+    ``multipliers`` are those of the splits on the path. ``positive``, ``above``, ``chord``, ``product`` and ``back``
+    (K,) are those of the listed columns, ``squares`` (1 + inputs + K,) those of the constant, the inputs and the listed
+    columns; the last three are 0 where the form is linear. ``product`` and ``squares[0]`` have any sign.
+    """
+
+    position: int
+    case: int
+    weights: Floats
+    multipliers: Floats
+    columns: Ints
+    positive: Floats
+    above: Floats
+    chord: Floats
+    quadratic: bool
+    product: Floats
+    back: Floats
+    squares: Floats
+
+
+Item = Frame | Proof | Cuts | Multiplied
 
 
 class Child(NamedTuple):
@@ -196,7 +224,13 @@ class _Reader:
         return found
 
     def floats(self, count: int) -> Floats:
-        return _not_negative(np.ascontiguousarray(self.take(2 * count)).view("<f4").astype(np.float64))
+        return _not_negative(self.signed(count))
+
+    def signed(self, count: int) -> Floats:
+        values = np.ascontiguousarray(self.take(2 * count)).view("<f4").astype(np.float64)
+        if not (np.abs(values) < LARGEST_MULTIPLIER).all():
+            raise CheckError("a multiplier is not finite or absurdly large")
+        return values
 
 
 def _not_negative(values: Floats) -> Floats:
@@ -210,11 +244,13 @@ def _high_halves(words: Words) -> Floats:
     return _not_negative((words.astype("<u4") << 16).view("<f4").astype(np.float64))
 
 
-def read_phase_tree(words: Words, widths: list[int], rows: list[int], signs: frozenset[int] = frozenset()) -> PhaseTree:
+def read_phase_tree(
+    words: Words, inputs: int, widths: list[int], rows: list[int], signs: frozenset[int] = frozenset()
+) -> PhaseTree:
     """Parse a chunk; raises CheckError unless it is exactly one tree about existing neurons and cases.
 
-    ``widths`` are the sizes of the layers, ``signs`` those of them that are no ReLUs and have neither slopes nor
-    phases; ``rows`` is the number of rows of every case of the query.
+    ``inputs`` is the number of inputs, ``widths`` are the sizes of the layers, ``signs`` those of them that are no
+    ReLUs and have neither slopes nor phases; ``rows`` is the number of rows of every case of the query.
     """
     phased = [0 if layer in signs else width for layer, width in enumerate(widths)]
     reader = _Reader(words)
@@ -238,13 +274,15 @@ def read_phase_tree(words: Words, widths: list[int], rows: list[int], signs: fro
         position, first_end = reader.at, ends
         items: list[Item] = []
         below: list[tuple[tuple[Split, ...], Ints, int | None]] = []
-        while (word := reader.one()) in (FRAME, PROOF, ZONOTOPE):
+        while (word := reader.one()) in (FRAME, PROOF, ZONOTOPE, MULTIPLIERS):
             if word == FRAME:
                 frame = _frame(reader, widths, phased, path)
                 items.append(frame)
                 columns = frame.columns
             elif word == PROOF:
                 items.append(_proof(reader, cases, rows, len(columns), len(path)))
+            elif word == MULTIPLIERS:
+                items.append(_multiplied(reader, cases, rows, inputs, len(columns), len(path)))
             else:
                 cuts = _cuts(reader, cases, rows, len(columns), len(path), ends, MOST_CUTS - cut)
                 for splits in _open_paths(cuts, columns):
@@ -319,6 +357,28 @@ def _proof(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: in
     packed = reader.take((columns + 1) // 2)
     slopes = np.stack([packed >> 8, packed & 255], axis=1).reshape(-1)[:columns] / 255.0
     return Proof(position, case, weights, slopes, reader.floats(splits))
+
+
+def _multiplied(
+    reader: _Reader, cases: tuple[int, ...], rows: list[int], inputs: int, columns: int, splits: int
+) -> Multiplied:
+    position, case = reader.at - 1, _case(reader, cases)
+    weights, multipliers = reader.floats(rows[cases[case]]), reader.floats(splits)
+    count = reader.one()
+    listed = reader.take(count).astype(np.int64)
+    if listed.max(initial=-1) >= columns or len(np.unique(listed)) != count:
+        raise CheckError(f"word {position} lists a column that the frame does not have, or one twice")
+    quadratic = reader.one()
+    if quadratic > 1:
+        raise CheckError(f"word {position}: a form is linear (0) or quadratic (1), not {quadratic}")
+    positive, above, chord = (reader.floats(count) for _ in range(3))
+    product, back, squares = np.zeros(count), np.zeros(count), np.zeros(1 + inputs + count)
+    if quadratic:
+        product, back = reader.signed(count), reader.floats(count)
+        squares = np.concatenate([reader.signed(1), reader.floats(inputs + count)])
+    return Multiplied(
+        position, case, weights, multipliers, listed, positive, above, chord, bool(quadratic), product, back, squares
+    )
 
 
 def _cuts(

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from verifier.checker.bounds import Bounder, Boxes, Relaxation, Rows, drawn
 from verifier.checker.lines import Lines, U
-from verifier.checker.phase_tree import Cuts, Frame, PhaseTree, Proof, Refined, Split
+from verifier.checker.multipliers import Lifted
+from verifier.checker.phase_tree import Cuts, Frame, Multiplied, PhaseTree, Proof, Refined, Split
 from verifier.checker.zonotope import Walk, Zonotope
 
 Floats = NDArray[np.float64]
@@ -115,7 +116,10 @@ class PhaseProver:
                         if first_end <= item.number < last_end and not self._cut(region, item):
                             self.refused.append(item.position)
                     elif node.first_end >= first_end:
-                        self._claim(region, item)
+                        if isinstance(item, Proof):
+                            self._claim(region, item)
+                        elif not self._multiplied(region, item):
+                            self.refused.append(item.position)
                     region = replace(region, pending=region.pending - {item.case})
                 within[None] = region
                 stack += [(child.at, within[child.item], child.splits) for child in reversed(node.children)]
@@ -206,10 +210,17 @@ class PhaseProver:
 
     def _cut(self, region: _Region, cuts: Cuts) -> bool:
         """Lemma R3."""
-        first, last = self.first_row[cuts.case], self.first_row[cuts.case + 1]
-        rows = Rows(*(part[first:last] for part in (self.rows.x, self.rows.y, self.rows.constant)))
         zonotope = Zonotope(self.bounder, self.box, region.ranges, self.sizes, region.columns, cuts.slopes)
-        return self.within_caps and Walk(zonotope, region.splits, cuts).proves(rows)
+        return self.within_caps and Walk(zonotope, region.splits, cuts).proves(self._rows_of(cuts.case))
+
+    def _multiplied(self, region: _Region, item: Multiplied) -> bool:
+        """Lemma R4."""
+        lifted = Lifted(self.bounder, self.box, region.ranges, self.sizes, region.columns, region.splits, item)
+        return self.within_caps and lifted.proves(self._rows_of(item.case))
+
+    def _rows_of(self, case: int) -> Rows:
+        first, last = self.first_row[case], self.first_row[case + 1]
+        return Rows(*(part[first:last] for part in (self.rows.x, self.rows.y, self.rows.constant)))
 
     def _claim(self, region: _Region, proof: Proof) -> None:
         weights = np.zeros(len(self.rows.constant))

@@ -129,6 +129,27 @@ class Zonotope:
                 rows[some] = found
         return Forms(rows, constant, error, (size + np.abs(constant)) * (1 + 4 * self.gamma))
 
+    def combined(
+        self, rows: Rows, weights: Floats, splits: tuple[Split, ...], multipliers: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Coefficients (1, N), constant and error of the weighted rows, less each multiplier times its split's sign and
+        argument."""
+        sizes, last = self.bounder.network.sizes, len(self.bounder.network.nodes) - 1
+        coefs = {last: (weights @ rows.y)[None]}
+        coefs[0] = coefs.get(0, 0.0) + (weights @ rows.x)[None]
+        # Combining rounds; cancellation, also with multipliers, must not hide that: it is charged to the magnitudes.
+        of_x, of_y = self.sizes[0].max(axis=0), self.sizes[last].max(axis=0)
+        magnitude = weights @ (np.abs(rows.constant) + np.abs(rows.y) @ of_y + np.abs(rows.x) @ of_x)
+        for (ordinal, neuron, sign), multiplier in zip(splits, multipliers.tolist(), strict=True):
+            node = self.argument(ordinal)
+            part = coefs.setdefault(node, np.zeros((1, sizes[node])))
+            part[0, neuron] -= sign * multiplier
+            magnitude = magnitude + multiplier * self.sizes[node].max(axis=0)[neuron]
+        gamma = self.bounder.gamma + (2 * (len(splits) + len(weights)) + 64) * U
+        form, constant, error = self.backward(coefs, (weights @ rows.constant)[None])
+        error = (error + 8 * gamma * magnitude) * (1 + 8 * gamma) + TINY
+        return form, constant, error
+
     def backward(self, coefs: dict[int, Floats], constant: Floats) -> tuple[Floats, Floats, Floats]:
         """Coefficients on the symbols (m, N), constants and errors of rows ``sum of coefs[node] . value + constant``.
 
@@ -177,22 +198,9 @@ class Walk:
         Callers silence NumPy's warnings; overflow and NaN never prove anything.
         """
         zonotope, weights = self.zonotope, self.cuts.weights
-        sizes, last = zonotope.bounder.network.sizes, len(zonotope.bounder.network.nodes) - 1
         if len(self.used) * zonotope.symbols > LARGEST:
             return False
-        coefs = {last: (weights @ rows.y)[None]}
-        coefs[0] = coefs.get(0, 0.0) + (weights @ rows.x)[None]
-        # Combining rounds; cancellation, also with multipliers, must not hide that: it is charged to the magnitudes.
-        of_x, of_y = zonotope.sizes[0].max(axis=0), zonotope.sizes[last].max(axis=0)
-        magnitude = weights @ (np.abs(rows.constant) + np.abs(rows.y) @ of_y + np.abs(rows.x) @ of_x)
-        for (ordinal, neuron, sign), multiplier in zip(self.splits, self.cuts.multipliers.tolist(), strict=True):
-            node = zonotope.argument(ordinal)
-            part = coefs.setdefault(node, np.zeros((1, sizes[node])))
-            part[0, neuron] -= sign * multiplier
-            magnitude = magnitude + multiplier * zonotope.sizes[node].max(axis=0)[neuron]
-        gamma = zonotope.bounder.gamma + (2 * (len(self.splits) + len(weights)) + 64) * U
-        form, constant, error = zonotope.backward(coefs, (weights @ rows.constant)[None])
-        error = (error + 8 * gamma * magnitude) * (1 + 8 * gamma) + TINY
+        form, constant, error = zonotope.combined(rows, weights, self.splits, self.cuts.multipliers)
         columns = zonotope.columns[self.used]
         nodes = np.array([zonotope.argument(k) for k in columns[:, 0].tolist()], dtype=np.int64)
         return self._descend(zonotope.forms(nodes, columns[:, 1]), form, constant, error)

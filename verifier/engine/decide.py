@@ -64,6 +64,7 @@ class Options:
     attack: bool = True
     memory_mb: float = DEFAULT_MEMORY_MB
     device: str = "auto"
+    moments: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,14 @@ class _Decision:
             boxes.setdefault(case.root.lower.tobytes() + case.root.upper.tobytes(), []).append(k)
         stop = self.folder / "stop"
         with Driver(
-            self.cases, self._search_deadline, self.options.workers, self._found, self.report, stop, attacks
+            self.cases,
+            self._search_deadline,
+            self.options.workers,
+            self._found,
+            self.report,
+            stop,
+            attacks,
+            self.options.moments,
         ) as driver:
             for members in boxes.values():
                 if self._search_deadline().over:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, Schedule, timed
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
 from verifier.engine.phases.group import Group
+from verifier.engine.phases.moments import LARGEST, order_of, proved_by_moments, query_of
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
 from verifier.engine.pool import process_pool
@@ -35,7 +37,10 @@ NUMBERS = 1 << 40  # node numbers of one part
 
 
 class Driver:
-    """``found(case, point)`` judges a candidate violation; ``deadline()`` is when the search has to end."""
+    """``found(case, point)`` judges a candidate violation; ``deadline()`` is when the search has to end.
+
+    With ``moments`` Shor's relaxation is tried at the root.
+    """
 
     def __init__(
         self,
@@ -46,9 +51,10 @@ class Driver:
         report: Callable[[Progress], None],
         stop: Path,
         attacks: Schedule | None,
+        moments: bool = False,
     ) -> None:
         self.cases, self.deadline, self.workers, self.found = cases, deadline, workers, found
-        self.report, self.stop, self.attacks = report, stop, attacks
+        self.report, self.stop, self.attacks, self.moments = report, stop, attacks, moments
         self._pool: ProcessPoolExecutor | None = None
         self._rounds = 0
 
@@ -94,6 +100,8 @@ class Driver:
             return False
         if self._judge(group):
             return True
+        if self.moments and search.open:
+            self._lift(search)
         alone = Deadline.after(ALONE)
         while search.open and not self.deadline().over and not (self.workers > 1 and alone.over):
             end = self.deadline()  # asked for once: it adds up what all open nodes hold
@@ -107,6 +115,17 @@ class Driver:
         if search.open and not self.deadline().over:
             return self._run_parallel(group)
         return False
+
+    def _lift(self, search: PhaseSearch) -> None:
+        """Prove cases of the root by Shor's relaxation, one after another in each process."""
+        [root] = search.open
+        if order_of(root) > LARGEST or root.signs:
+            return
+        pending = root.pending.tolist()
+        until = self.deadline()
+        jobs = [partial(proved_by_moments, query_of(search.bounding, root, case), until) for case in pending]
+        done = list(map(_call, jobs) if self.workers < 2 else self.pool.map(_call, jobs))
+        search.lifted({case: dual for case, dual in zip(pending, done) if dual is not None})
 
     def _run_halves(self, group: Group) -> bool:
         """Cut the box in halves, and halves of these, and search each of them by phases before it is cut further."""
@@ -218,6 +237,10 @@ class Driver:
         attained = min(self.cases[k].attained for k in group.cases)
         self.report(Progress(attained, group.bound, len(group.unproved), group.nodes))
         return False
+
+
+def _call(job: Callable[[], Any]) -> Any:
+    return job()
 
 
 def _search_part(search: PhaseSearch, budget: Budget) -> PhaseSearch:

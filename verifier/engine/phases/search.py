@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from relaxations.bounds.boxes import Rows, composed
+from relaxations.multipliers import Multipliers
 from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, Target
 from verifier.engine.phases.branching import Experience, best
@@ -114,6 +115,22 @@ class PhaseSearch:
             self._settle([root], [self.columns.pop(root.number)], FINAL_ROOT_STEPS)
         if self.open:
             self._slim()
+
+    def lifted(self, found: dict[int, Multipliers]) -> None:
+        """Take over proofs of cases at the root, by their positions, and go on with what is left of it."""
+        [root] = self.open
+        columns = self.columns[root.number]
+        for case, dual in found.items():
+            self.tree.multiplied(root, case, dual, np.zeros(0), columns)
+        left = np.flatnonzero(~np.isin(root.pending, list(found)))
+        root.final, root.pending = root.final[left], root.pending[left]
+        if len(left):
+            [proofs] = self.bounding.conclude([root], 0)  # what it shows now
+            self._record(root, proofs, columns)
+        if not len(root.pending):
+            self.open = []
+            self._close(root)
+            del self.columns[root.number]
 
     def _slim(self) -> None:
         """Go on without the neurons that the bounds of the open root show to be idle."""

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from verifier.certificate.words import EMPTY, END, FRAME, PROOF, RELU, SYMBOLS, ZONOTOPE
+from relaxations.multipliers import Multipliers
+from verifier.certificate.words import EMPTY, END, FRAME, MULTIPLIERS, PROOF, RELU, SYMBOLS, ZONOTOPE
 from verifier.engine.phases.cutting import Cut
 from verifier.engine.phases.node import FinalDuals, Node, RowDuals
 from verifier.engine.phases.store import Place, Store
@@ -77,6 +78,23 @@ class PhaseTree:
         parts = [np.array([ZONOTOPE, case]), _floats(weights), slopes, _floats(cut.multipliers)]
         self._add(node.number, parts + cut.search.words(column))
         self.below.setdefault(node.number, []).extend(left)
+
+    def multiplied(self, node: Node, case: int, dual: Multipliers, of_splits: np.ndarray, columns: np.ndarray) -> None:
+        """Record that a case is proved at the node by multipliers of its unstable neurons and of the splits (S,)."""
+        place = [np.zeros(len(lower), dtype=np.int64) for lower in node.lower]
+        for k in np.unique(columns[:, 0]):
+            on = np.flatnonzero(columns[:, 0] == k)
+            place[k][columns[on, 1]] = on
+        listed = np.concatenate([at[node.free(k)] for k, at in enumerate(place)])
+        parts = [np.array([MULTIPLIERS, case]), _floats(dual.weights), _floats(of_splits)]
+        parts += [np.array([len(listed)]), listed, np.array([int(dual.squares is not None)])]
+        kinds = [dual.positive, dual.above, dual.chord]
+        if dual.product is not None and dual.back is not None:
+            kinds += [dual.product, dual.back]
+        parts += [_floats(np.concatenate(kind)) for kind in kinds]
+        if dual.squares is not None:
+            parts.append(_floats(dual.squares))
+        self._add(node.number, parts)
 
     def close(self, node: Node) -> None:
         """The node has no case left, or no input."""

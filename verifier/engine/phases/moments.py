@@ -1,0 +1,77 @@
+"""Cases of a node proved by Shor's relaxation: multipliers as the certificate stores them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from relaxations.base import Query
+from relaxations.bounds.boxes import Rows
+from relaxations.lifting import Lifting
+from relaxations.multipliers import Multipliers
+from relaxations.network import Layer, ReluNetwork, rows_of
+from verifier.engine.deadline import Deadline
+from verifier.engine.phases.bounding import Bounding
+from verifier.engine.phases.node import Node
+
+LARGEST = 3000  # of the matrix; a step takes ten products of such matrices
+ENOUGH = 1e-3  # of a row's size: a margin that rounding does not use up
+SPREAD = 0.5  # of the margin is spent on the squares, so that a little is left of every eigenvalue
+
+
+def order_of(node: Node) -> int:
+    """The size of the matrix of a node's moments."""
+    return 1 + len(node.point) + sum(len(node.free(k)) for k in range(len(node.lower)))
+
+
+def query_of(bounding: Bounding, node: Node, case: int) -> Query:
+    """One case on a node's region: its splits as far as they are part of the ranges."""
+    first, last = bounding.target.first[case : case + 2]
+    count = int(last - first)
+    whole = bounding.target.layer
+    rows = Layer(
+        tuple((source, rows_of(weight, np.arange(first, last))) for source, weight in whole.terms),
+        whole.bias[first:last],
+    )
+    network = ReluNetwork(bounding.exact.input_size, bounding.exact.layers, rows)
+    ranges = tuple((l.astype(float), u.astype(float)) for l, u in zip(node.lower, node.upper, strict=True))
+    outputs = Rows(np.zeros((count, network.input_size)), np.eye(count), np.zeros(count))
+    return Query(network, outputs, bounding.lower, bounding.upper, ranges)
+
+
+def proved_by_moments(query: Query, until: Deadline) -> Multipliers | None:
+    """Multipliers, rounded to float32, that prove the query's rows; None where none are found in time."""
+    from relaxations.sdp.interior_point import solve
+
+    with np.errstate(all="ignore"):
+        lifting = Lifting.of(query)
+        size = float(np.abs(lifting.rows).sum(axis=1).max())
+        found = solve(lifting, lambda: until.over, enough=ENOUGH * size, hopeless=0.0)
+        return stored(lifting, found.dual) if found.proved > 0 else None
+
+
+def stored(lifting: Lifting, dual: Multipliers) -> Multipliers | None:
+    """The dual in float32, with larger squares, if it proves the rows even so."""
+    assert dual.product is not None
+    assert dual.back is not None
+    assert dual.squares is not None
+
+    def rounded(values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float32).astype(float)
+
+    squares = lifting.of_symbols(dual.squares)
+    squares = squares - SPREAD * squares.sum() / len(squares)  # the sum is minus the margin
+    squares = np.nextafter(squares.astype(np.float32), np.float32(np.inf)).astype(float)
+    kept = replace(
+        dual,
+        weights=rounded(dual.weights),
+        product=tuple(map(rounded, dual.product)),
+        back=tuple(map(rounded, dual.back)),
+        squares=lifting.of_inputs(squares),
+    )
+    try:
+        np.linalg.cholesky(lifting.quadratic_form(kept))
+    except np.linalg.LinAlgError:
+        return None
+    return kept if squares.sum() < 0 else None
