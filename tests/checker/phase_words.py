@@ -12,7 +12,7 @@ from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source
 from verifier.checker.network import Network
 
-FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE, SYMBOLS = 1, 2, 3, 4, 5, 6, 7
+FRAME, PROOF, RELU, END, EMPTY, ZONOTOPE, SYMBOLS, MULTIPLIERS = 1, 2, 3, 4, 5, 6, 7, 8
 CLOSED, OPEN = 0, 65535  # words of a tree in a zonotope
 BOX_TO_PHASES = 3  # the word in a tree over boxes
 NOWHERE = Source("", "", None)
@@ -119,6 +119,27 @@ def zonotope(
     ]
 
 
+def multiplied(
+    case: int,
+    weights: Sequence[float],
+    columns: Sequence[int],
+    linear: Sequence[Sequence[float]],
+    quadratic: Sequence[Sequence[float]] = (),
+    multipliers: Sequence[float] = (),
+) -> list[int]:
+    """``linear``: of a >= 0, b >= 0 and the chord; ``quadratic``: of a b = 0 and b (L - b) >= 0, and the squares."""
+    numbers = [value for part in (*linear, *quadratic) for value in part]
+    return [
+        MULTIPLIERS,
+        case,
+        *(w for v in (*weights, *multipliers) for w in float32(v)),
+        len(columns),
+        *columns,
+        int(bool(quadratic)),
+        *(w for v in numbers for w in float32(v)),
+    ]
+
+
 def split(layer: int, neuron: int) -> list[int]:
     return [RELU, layer, neuron]
 
@@ -166,6 +187,19 @@ def random_proof(rng: random.Random, case: int, rows: int, columns: int, splits:
     return proof(case, weights, slopes, magnitudes(rng, splits))
 
 
+def random_multiplied(rng: random.Random, case: int, rows: int, inputs: int, columns: int, splits: int) -> list[int]:
+    weights = [rng.choice((0.0, 1.0, rng.random() * 100)) for _ in range(rows)]
+    listed = rng.sample(range(columns), rng.randint(0, columns))
+    count = len(listed)
+    linear = [magnitudes(rng, count) for _ in range(3)]
+    quadratic: list[list[float]] = []
+    if rng.random() < 0.5:
+        product = [rng.choice((-1, 1)) * value for value in magnitudes(rng, count)]
+        squares = magnitudes(rng, 1 + inputs + count)
+        quadratic = [product, magnitudes(rng, count), [rng.choice((-1, 1)) * squares[0], *squares[1:]]]
+    return multiplied(case, weights, listed, linear, quadratic, magnitudes(rng, splits))
+
+
 def random_cuts(rng: random.Random, columns: int, depth: int, leaf: float) -> Cut | int:
     """A random tree in a zonotope; its leaves are open but for a share ``leaf``."""
     if not columns or not depth or rng.random() < 0.2:
@@ -200,8 +234,11 @@ def random_tree(rng: random.Random, checker: Checker, depth: int, empties: float
         proved = [case for case in pending if levels == 0 or rng.random() < 0.2]
         begun: list[int] = []  # nodes that go on where a tree in a zonotope is open
         for case in proved:
-            if network.signs or rng.random() < 0.5:
+            if network.signs or rng.random() < 0.4:
                 found += random_proof(rng, case, rows[case], len(columns), len(path))
+                continue
+            if rng.random() < 0.4:
+                found += random_multiplied(rng, case, rows[case], network.sizes[0], len(columns), len(path))
                 continue
             tree = random_cuts(rng, len(columns), 2 if levels else 1, 1.0 if levels == 0 else 0.6)
             weights = [rng.choice((0.0, 1.0, rng.random() * 100)) for _ in range(rows[case])]

@@ -59,7 +59,7 @@ def check(query: str, *chunks: Sequence[int]):
 
 def archive(words: Sequence[int] = (LEAF,), **changes: object) -> bytes:
     manifest = {
-        "format": "nncert", "version": 4, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
+        "format": "nncert", "version": 5, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
         "model": {"sha256": "0", "path": "a"}, "query": {"sha256": "0", "path": "b"}, "producer": "p", **changes,
     }  # fmt: skip
     file = io.BytesIO()
@@ -103,7 +103,7 @@ def test_a_wide_phase_tree_is_refused_before_it_fills_memory(monkeypatch: pytest
 
 def phase_tree(words: Sequence[int]):
     """Read with ReLU layers of 3 and 2 neurons, and cases of one row and of two."""
-    return read_phase_tree(np.array(words, dtype=np.uint16), [3, 2], [1, 2])
+    return read_phase_tree(np.array(words, dtype=np.uint16), 2, [3, 2], [1, 2])
 
 
 def test_open_leaves_below_many_splits_are_counted_before_their_paths_are_made() -> None:
@@ -120,7 +120,7 @@ def test_open_leaves_below_many_splits_are_counted_before_their_paths_are_made()
     cut = [ZONOTOPE, 0, *float32(1), 0, len(order) >> 16, len(order) & 0xFFFF, *order, *[0] * (2 * splits)]
     with pytest.raises(CheckError, match="splits above open leaves"):
         read_phase_tree(
-            np.array(chunk([0], frame([(0, 0)]), cut, [END] * (1 + 2**depth)), dtype=np.uint16), [2, 2], [1]
+            np.array(chunk([0], frame([(0, 0)]), cut, [END] * (1 + 2**depth)), dtype=np.uint16), 1, [2, 2], [1]
         )
 
 
@@ -134,7 +134,7 @@ def test_the_forms_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
 
     columns = [(0, i) for i in range(6)]
     cut = zonotope(0, [1], [32768] * 6, tree(5))
-    phases = read_phase_tree(np.array(chunk([0], frame(columns), cut, [END]), dtype=np.uint16), [6], [1])
+    phases = read_phase_tree(np.array(chunk([0], frame(columns), cut, [END]), dtype=np.uint16), 1, [6], [1])
     for threshold, accepted in ((-7.0, True), (-5.0, False)):
         rows = Rows(np.zeros((1, 1)), np.ones((1, 1)), np.array([-threshold]))
         for room in (1, 1 << 23):

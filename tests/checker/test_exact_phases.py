@@ -198,7 +198,7 @@ def test_parts_prove_the_whole_together(parts: int) -> None:
     verdict = checker_of(*cases).check(certificate(3, good), None, parts)
     assert verdict.accepted
     assert verdict.leaves == 4
-    tree = read_phase_tree(words(good), [2], [1, 1, 1])
+    tree = read_phase_tree(words(good), 1, [2], [1, 1, 1])
     places = [item.position for node in tree.nodes for item in node.items if isinstance(item, Proof)]
     assert len(places) == 7
     for at in places:
@@ -377,7 +377,7 @@ def test_hints_are_read_as_the_format_says() -> None:
     shared = Refined(2, [2, 0], True, [[5, 0, 10, 1, 2, 3, 15]], [[2.0, 1.0, 0.25]])
     path = [*split(0, 0), END, *split(1, 0), END, *split(0, 4)]
     here = [*frame(columns, refined, shared), *proof(0, [0.1, 7], [0, 255, 51, 1, 2, 3, 254], [1e-9, 2, 3]), END]
-    tree = read_phase_tree(words(chunk([0], path, here, [END])), [5, 2, 3], [2])
+    tree = read_phase_tree(words(chunk([0], path, here, [END])), 4, [5, 2, 3], [2])
     (node,) = [node for node in tree.nodes if node.items]
     (found, claim) = node.items
     assert isinstance(found, Frame)

@@ -173,7 +173,7 @@ def test_a_certificate_that_unpacks_to_much(
 
 MANIFEST = {
     "format": "nncert",
-    "version": 4,
+    "version": 5,
     "semantics": "real",
     "model": {"path": ""},
     "query": {"path": ""},

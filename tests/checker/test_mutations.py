@@ -285,9 +285,9 @@ def test_changed_phase_trees(pool: list[Proved], change: Callable[..., list[int]
     for proved in pool[POOL:]:
         checker = make_checker(proved.parts.model, proved.parts.query)
         words = proved.parts.chunks[1]
-        tree = read_phase_tree(
-            np.array(words, dtype=np.uint16), checker.bounder.network.widths, [len(proved.question.rows)]
-        )
+        network = checker.bounder.network
+        rows = [len(proved.question.rows)]
+        tree = read_phase_tree(np.array(words, dtype=np.uint16), network.sizes[0], network.widths, rows)
         for _ in range(6):
             changed = change(rng, proved, tree, words)
             assert changed != words or change is other_hints  # a proof that needs no hint has none to change
@@ -308,7 +308,7 @@ def manifests(parts: Parts) -> Iterator[tuple[str, dict[str, object]]]:
     yield "a key more", {**good, "hints": []}
     for key, values in {
         "format": ["nnwitness", "NNCERT", "", None, 1],
-        "version": [0, 1, 3, 5, "4", True, None, [4], 2.5, 4.0],
+        "version": [0, 1, 4, 6, "5", True, None, [5], 2.5, 5.0],
         "semantics": ["float", "", None],
         "cases": [0, 2, -1, 1.5, "1", None, True, 10**30, [1]],
         "chunks": [

@@ -154,7 +154,7 @@ def seen(network: Network, boxes: Boxes, rows: Rows, tree: PhaseTree, x: Point, 
 
 
 def read(network: Network, rows: Rows, tree: list[int]) -> PhaseTree:
-    return read_phase_tree(words(tree), network.widths, [len(rows.constant)], network.signs)
+    return read_phase_tree(words(tree), network.sizes[0], network.widths, [len(rows.constant)], network.signs)
 
 
 @pytest.mark.parametrize("signs", [False, True])

@@ -13,7 +13,7 @@ from typing import IO, Protocol
 
 import numpy as np
 
-VERSION = 4
+VERSION = 5
 
 
 @dataclass(frozen=True)

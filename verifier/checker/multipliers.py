@@ -56,15 +56,15 @@ class Lifted:
         self.low = np.array([max(-l, 0.0) for l, _ in ends])
         self.up = np.array([max(u, 0.0) for _, u in ends])
 
-    def proves(self, rows: Rows) -> bool:
-        """Whether the combination of the rows that ``item`` offers is > 0 on the region.
+    def least(self, rows: Rows) -> float:
+        """A number that the combination of the rows that ``item`` offers does not fall below on the region.
 
-        Callers silence NumPy's warnings; overflow and NaN never prove anything.
+        It is -inf or NaN where numbers or matrices are too large. Callers silence NumPy's warnings.
         """
         zonotope, item, count = self.zonotope, self.item, len(self.listed)
         order = 1 + zonotope.symbols
         if order > LARGEST_ORDER or count * order > LARGEST:
-            return False
+            return -np.inf
         form, constant, error = zonotope.combined(rows, item.weights, self.splits, item.multipliers)
         nodes = np.array([zonotope.argument(k) for k in self.listed[:, 0].tolist()], dtype=np.int64)
         z = zonotope.forms(nodes, self.listed[:, 1])
@@ -93,7 +93,7 @@ class Lifted:
             bound = _least(half + half.T, item.squares, gamma)
         else:
             bound = float(linear[0] - np.abs(linear[1:]).sum() * (1 + gamma) - gamma * np.abs(linear[0]))
-        return bool(total < MAX_MAGNITUDE**2 and bound - lost - 8 * U * (abs(bound) + lost) > 0)
+        return bound - lost - 8 * U * (abs(bound) + lost) if total < MAX_MAGNITUDE**2 else -np.inf
 
 
 def _least(matrix: Floats, squares: Floats, gamma: float) -> float:

@@ -216,7 +216,7 @@ class PhaseProver:
     def _multiplied(self, region: _Region, item: Multiplied) -> bool:
         """Lemma R4."""
         lifted = Lifted(self.bounder, self.box, region.ranges, self.sizes, region.columns, region.splits, item)
-        return self.within_caps and lifted.proves(self._rows_of(item.case))
+        return self.within_caps and lifted.least(self._rows_of(item.case)) > 0
 
     def _rows_of(self, case: int) -> Rows:
         first, last = self.first_row[case], self.first_row[case + 1]

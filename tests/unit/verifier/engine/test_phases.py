@@ -37,8 +37,9 @@ AUDITED = 30  # leaves; rational arithmetic takes milliseconds for each
 def read(one: Asked, search: PhaseSearch) -> PhaseTree:
     """The search's tree as the checker reads it."""
     cases = range(len(one.cases))
-    widths = one.checker().bounder.network.widths
-    return read_phase_tree(words(written(search, cases)), widths, [len(rows) for rows in one.cases])
+    network = one.checker().bounder.network
+    rows = [len(rows) for rows in one.cases]
+    return read_phase_tree(words(written(search, cases)), network.sizes[0], network.widths, rows)
 
 
 def judge(one: Asked, search: PhaseSearch) -> str:
