@@ -10,8 +10,9 @@ arXiv:2011.13824.
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -41,16 +42,21 @@ class PeerError(CertifyError):
 def installed() -> str:
     """The version of auto_LiRPA, "" where it is not installed. Nothing is imported."""
     try:
-        return version_of("auto-LiRPA")
+        return version("auto-LiRPA")
     except PackageNotFoundError:
-        return ""
+        return "(of unknown version)" if find_spec("auto_LiRPA") else ""
+
+
+def missing() -> PeerError:
+    """The error that says what to install."""
+    return PeerError(f"auto_LiRPA is not installed: run `{INSTALL[0]}` and then `{INSTALL[1]}`")
 
 
 def require() -> str:
-    """The version; raises PeerError naming what to install where something is missing. Imports PyTorch if it is not."""
+    """The version; raises PeerError naming what to install where something is missing. Imports PyTorch."""
     found = installed()
     if not found:
-        raise PeerError(f"auto_LiRPA is not installed: run `{INSTALL[0]}` and then `{INSTALL[1]}`")
+        raise missing()
     try:
         import torch  # noqa: F401
     except ImportError:
@@ -73,40 +79,78 @@ def lower_bounds(
     the last. Raises ValueError for an unknown method, ModelError for a network that cannot be handed over, PeerError
     where auto_LiRPA is missing or fails.
     """
-    if method not in METHODS:
-        raise ValueError(f"auto_LiRPA has no method {method!r}; known are {', '.join(METHODS)}")
-    version = require()
+    found, failures = bounds_by_method(network, rows, lower, upper, (method,), iterations, dtype)
+    if failures:
+        raise failures[method]
+    return found[method]
+
+
+def bounds_by_method(
+    network: Graph | ReluNetwork,
+    rows: Rows,
+    lower: np.ndarray,
+    upper: np.ndarray,
+    methods: Sequence[str] = METHODS,
+    iterations: int = ITERATIONS,
+    dtype: str = "float64",
+) -> tuple[dict[str, np.ndarray], dict[str, PeerError]]:
+    """The same for several methods: the bounds of those that work, and how the others fail."""
+    unknown = [method for method in methods if method not in METHODS]
+    if unknown:
+        raise ValueError(f"auto_LiRPA has no method {unknown[0]!r}; known are {', '.join(METHODS)}")
+    release = require()
     import torch
 
     from relaxations.peers.modules import module_of
     from relaxations.peers.shims import shimmed
 
     module = module_of(network, rows, getattr(torch, dtype))
+    found, failures = {}, {}
     try:
         with shimmed(dtype) as library:
-            found = _bounds(library, module, *_outward(lower, upper, dtype), method, iterations)
+            target = _Target(library, module, *_outward(lower, upper, dtype), iterations)
+            for method in methods:
+                try:
+                    found[method] = target.bounds(method)
+                except Exception as error:  # noqa: BLE001  its failures are of any type, and an answer here
+                    failures[method] = _failure(release, method, error)
     except ImportError as error:
-        raise PeerError(f"auto_LiRPA {version} cannot be imported ({error}): run `{INSTALL[1]}`") from error
-    except Exception as error:  # whatever it raises is about itself
-        raise PeerError(f"auto_LiRPA {version} fails at {method}: {type(error).__name__}: {_line(error)}") from error
-    return found
+        raise PeerError(f"auto_LiRPA {release} cannot be imported ({error}): run `{INSTALL[1]}`") from error
+    return found, failures
 
 
-def _bounds(library: Any, module: Any, lower: np.ndarray, upper: np.ndarray, method: str, steps: int) -> np.ndarray:
-    import torch
+class _Target:
+    """A module and a box, bounded by one method after another."""
 
-    low, up = (torch.from_numpy(side).reshape(1, *module.input_shape) for side in (lower, upper))
-    middle = (low + up) / 2
-    options = {
-        **dict.fromkeys(DENSE, False),
-        "conv_mode": "patches" if module.images_only else "matrix",  # patches take every sum for one of images
-        "optimize_bound_args": {"iteration": steps},
-    }
-    bounded = library.BoundedModule(module, middle, bound_opts=options, device="cpu")
-    ball = library.PerturbationLpNorm(norm=np.inf, x_L=low, x_U=up)
-    box = library.BoundedTensor(middle, ball)
-    found, _ = bounded.compute_bounds(x=(box,), method=method, bound_lower=True, bound_upper=method == "IBP")
-    return found.detach().numpy().reshape(-1).astype(np.float64)
+    def __init__(self, library: Any, module: Any, lower: np.ndarray, upper: np.ndarray, iterations: int) -> None:
+        import torch
+
+        self.library, self.module, self.bounded = library, module, None
+        low, up = (torch.from_numpy(side).reshape(1, *module.input_shape) for side in (lower, upper))
+        self.middle = (low + up) / 2
+        self.box = library.BoundedTensor(self.middle, library.PerturbationLpNorm(norm=np.inf, x_L=low, x_U=up))
+        self.options = {
+            **dict.fromkeys(DENSE, False),
+            "conv_mode": "patches" if module.images_only else "matrix",  # patches take every sum for one of images
+            "optimize_bound_args": {"iteration": iterations},
+        }
+
+    def bounds(self, method: str) -> np.ndarray:
+        """Lower bounds (R,). What a failure or an optimisation leaves behind does not reach the next method."""
+        bounded, self.bounded = self.bounded, None
+        if bounded is None:
+            bounded = self.library.BoundedModule(self.module, self.middle, bound_opts=self.options, device="cpu")
+        found, _ = bounded.compute_bounds(x=(self.box,), method=method, bound_upper=method == "IBP")
+        self.bounded = None if method == "CROWN-Optimized" else bounded
+        return found.detach().numpy().reshape(-1).astype(np.float64)
+
+
+def _failure(release: str, method: str, error: Exception) -> PeerError:
+    """What went wrong, in one line."""
+    said = str(error).strip().partition("\n")[0] or "no message"
+    failure = PeerError(f"auto_LiRPA {release} fails at {method}: {type(error).__name__}: {said}")
+    failure.__cause__ = error
+    return failure
 
 
 def _outward(lower: np.ndarray, upper: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray]:
@@ -115,8 +159,3 @@ def _outward(lower: np.ndarray, upper: np.ndarray, dtype: str) -> tuple[np.ndarr
     below = np.nextafter(low, np.array(-np.inf, dtype))
     above = np.nextafter(up, np.array(np.inf, dtype))
     return np.where(low > lower, below, low), np.where(up < upper, above, up)
-
-
-def _line(error: Exception) -> str:
-    """The first line of what an error says."""
-    return str(error).strip().partition("\n")[0] or "no message"
