@@ -1,1 +1,1 @@
-"""Other bounding libraries as a second opinion. Nothing else depends on them, and importing this imports none of them."""
+"""Other libraries of bounds as a second opinion: optional, and imported when they are asked."""

@@ -27,7 +27,7 @@ METHODS = ("IBP", "CROWN-IBP", "CROWN", "CROWN-Optimized")
 ITERATIONS = 20
 """Steps of CROWN-Optimized, auto_LiRPA's own default."""
 
-INSTALL = ("pip install --no-deps auto-lirpa==0.3", "pip install appdirs tqdm")
+INSTALL = ("pip install appdirs tqdm", "pip install --no-deps auto-lirpa==0.3")
 """The only release on PyPI asks for a PyTorch that today's Python does not have; without its conditions it works."""
 
 # Intermediate bounds and slopes of all neurons, not of those alone that IBP leaves unstable: with fewer, versions fail
@@ -115,7 +115,7 @@ def bounds_by_method(
                 except Exception as error:  # noqa: BLE001  its failures are of any type, and an answer here
                     failures[method] = _failure(release, method, error)
     except ImportError as error:
-        raise PeerError(f"auto_LiRPA {release} cannot be imported ({error}): run `{INSTALL[1]}`") from error
+        raise PeerError(f"auto_LiRPA {release} cannot be imported ({error}): run `{INSTALL[0]}`") from error
     return found, failures
 
 

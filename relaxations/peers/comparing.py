@@ -120,24 +120,24 @@ def own_bounds(
 
 
 def rounding(network: ReluNetwork, rows: Rows, lower: np.ndarray, upper: np.ndarray, unit: float) -> float:
-    """A bound on how much two evaluations or interval bounds of the rows differ by rounding, ``unit`` per operation.
+    """A bound on how much two computations of a value or bound of the rows differ by rounding, ``unit`` per operation.
 
-    A sum of k products errs by at most g_k = k unit / (1 - k unit) of the sum of their magnitudes. Layers add up to N
-    terms on any path, in either evaluation, so both together are off by 2 g_N M, where M is the value of the network
-    with |weights|, |biases| at the largest |input|: it bounds every intermediate center plus radius (Higham 2002,
-    Accuracy and Stability of Numerical Algorithms, section 3.1).
+    A sum of k products errs by at most g_k = k unit / (1 - k unit) of the sum of their magnitudes (Higham 2002,
+    Accuracy and Stability of Numerical Algorithms, section 3.1). Let M be the largest row of the network of |weights|
+    and |biases| at the largest |input|, where each layer's output counts twice: lines of slope at most 1 whose offset
+    is at most a bound of their neuron cannot do more. Center plus radius, and every sum of a substitution, are at most
+    M. With at most N terms on a path, one pass errs by g_N M; so do the ranges of each of L layers, and a range that
+    is off by d moves the rows by no more than d grows to; the weights are rounded once more.
     """
     values, terms = [np.maximum(np.abs(lower), np.abs(upper))[None]], 0
     for layer in network.layers:
-        magnitudes = abs(layer)
-        magnitude = Layer(magnitudes.terms, np.abs(layer.bias)).apply(values)
-        terms += 2 + sum(w.shape[1] for _, w in layer.terms)
-        values.append(magnitude)
+        values.append(2 * Layer(abs(layer).terms, np.abs(layer.bias)).apply(values))
+        terms += 4 + sum(w.shape[1] for _, w in layer.terms)
     outputs = Layer(abs(network.output).terms, np.abs(network.output.bias)).apply(values)
     last = values[0] @ np.abs(rows.x).T + outputs @ np.abs(rows.y).T + np.abs(rows.constant)
     terms += 4 + sum(w.shape[1] for _, w in network.output.terms) + rows.x.shape[1] + rows.y.shape[1]
-    share = 2 * terms * unit  # weights, too, are rounded where the unit is that of float32
-    return float(2 * share / (1 - share) * last.max(initial=0.0))
+    share = 2 * terms * unit
+    return float(2 * (len(network.layers) + 1) * share / (1 - share) * last.max(initial=0.0))
 
 
 def _searched(network: Graph | ReluNetwork) -> ReluNetwork | None:
@@ -179,9 +179,7 @@ def _ascended(
     return evaluate(network, target, frame, drawn, best, np).bound
 
 
-def _attained(
-    network: Graph | ReluNetwork, rows: Rows, lower: np.ndarray, upper: np.ndarray, count: int
-) -> np.ndarray:
+def _attained(network: Graph | ReluNetwork, rows: Rows, lower: np.ndarray, upper: np.ndarray, count: int) -> np.ndarray:
     """The rows' least values (R,) at the middle and at random points and corners of the box."""
     rng = np.random.default_rng(0)
     inside = rng.uniform(lower, upper, size=(count, len(lower)))

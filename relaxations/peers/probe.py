@@ -102,7 +102,6 @@ def tiny_networks() -> dict[str, Graph]:
         "residual": _residual(),
         "leaky relu": _dense(ops.LeakyRelu(0.3), ops.LeakyRelu(0.3)),
         "sigmoid": _dense(ops.Sigmoid(), ops.Sigmoid()),
-        "tanh": _dense(ops.Tanh(), ops.Tanh()),
     }
 
 

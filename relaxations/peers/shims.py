@@ -26,10 +26,10 @@ _ABSENT = object()
 
 @contextmanager
 def shimmed(dtype: str) -> Iterator[ModuleType]:
-    """auto_LiRPA, imported, able to run on the installed PyTorch, silent and in one thread; tensors are of ``dtype`` by default.
+    """auto_LiRPA, imported and able to run on the installed PyTorch: silent, on one processor, ``dtype`` the default.
 
-    Raises ImportError where auto_LiRPA or something it imports is not installed. One thread at a time. Its settings of
-    logging and of warnings, which it makes when it is imported, end with the context.
+    Raises ImportError where auto_LiRPA or something it imports is not installed. Other threads wait for their turn.
+    Its settings of logging and of warnings, which it makes when it is imported, end with the context.
     """
     import torch
 
