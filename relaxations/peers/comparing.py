@@ -93,7 +93,8 @@ def own_bounds(
     """Our lower bounds (R,) in float64 by auto_LiRPA's names of the methods.
 
     CROWN-IBP has the ranges of interval arithmetic, CROWN those of CROWN for every neuron, and CROWN-Optimized the
-    same with slopes of its own for each row, by ``iterations`` steps of ascent.
+    same with slopes of its own for each row, by ``iterations`` steps of ascent. auto_LiRPA moves the slopes behind the
+    ranges as well, so that its last bound may be much the tighter one.
     """
     coefs, constant = composed(rows, network.output)
     target = Layer(tuple(sorted(coefs.items())), constant)

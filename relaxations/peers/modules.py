@@ -66,7 +66,7 @@ class GraphRows(nn.Module):
         self.input_shape = graph.by_name[graph.inputs[0]].shape[1:]
         self.stored = {node.name: f"constant{k}" for k, node in enumerate(graph.nodes) if _is_constant(node)}
         for name, attribute in self.stored.items():
-            self.register_parameter(attribute, _parameter(_value(graph, name)))
+            self.register_parameter(attribute, _parameter(_operand(graph, name)))
         biased = _biased(graph)
         self.absorbed = {product for product, _ in biased.values()}
         linear = {}
@@ -82,9 +82,10 @@ class GraphRows(nn.Module):
 
     @property
     def images_only(self) -> bool:
-        """Whether all sums left in the graph are of images."""
+        """Whether there are convolutions, and all sums left in the graph are of images."""
         sums = [node for node in self.graph.nodes if isinstance(node.op, (ops.Add, ops.Sub))]
-        return all(len(node.shape) == 4 for node in sums if node.name not in self.place)
+        images = all(len(node.shape) == 4 for node in sums if node.name not in self.place)
+        return images and any(isinstance(node.op, ops.Conv) for node in self.graph.nodes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         values: dict[str, torch.Tensor] = {name: getattr(self, attribute) for name, attribute in self.stored.items()}
@@ -108,6 +109,17 @@ def _is_constant(node: Node) -> bool:
 
 def _value(graph: Graph, name: str) -> np.ndarray:
     return np.asarray(graph.by_name[name].op.evaluate(), dtype=np.float64)
+
+
+def _operand(graph: Graph, name: str) -> np.ndarray:
+    """The constant, without leading axes of size 1 if it is broadcast only: auto_LiRPA 0.3 takes them for a batch."""
+    value = _value(graph, name)
+    users = [node for node in graph.nodes if name in node.inputs]
+    broadcast = all(isinstance(node.op, (ops.Add, ops.Sub, ops.Mul, ops.Div)) for node in users)
+    if broadcast and all(graph.by_name[i].shape in (value.shape, node.shape) for node in users for i in node.inputs):
+        while value.ndim and value.shape[0] == 1:
+            value = value[0]
+    return value
 
 
 def _biased(graph: Graph) -> dict[str, tuple[str, str]]:
