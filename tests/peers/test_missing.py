@@ -45,6 +45,11 @@ def test_the_error_is_one_line_with_both_commands(absent):
         probe.probe()
 
 
+def test_the_page_has_the_commands_of_the_error():
+    page = (ROOT / "docs" / "relaxations" / "auto-lirpa.md").read_text(encoding="utf-8")
+    assert "\n".join(auto_lirpa.INSTALL) in page
+
+
 def test_doctor_starts_no_process_for_it(absent, capsys, monkeypatch):
     monkeypatch.setattr(probe.subprocess, "run", lambda *a, **k: pytest.fail("a process was started"))
     from verifier.commands.doctor import _second_opinion
