@@ -76,7 +76,22 @@ def test_the_adapter_imports_neither_library():
     assert not {"torch", "auto_LiRPA", "scipy", "jax"} & set(done.stdout.split())
 
 
-def test_doctor_has_a_line_for_it(capsys):
+def test_doctor_says_what_works_and_what_does_not(monkeypatch):
+    from verifier.commands.doctor import _second_opinion
+
+    outcome = {"IBP": {"dense": "", "sigmoid": ""}, "CROWN": {"dense": "", "sigmoid": "IndexError"}}
+    monkeypatch.setattr(auto_lirpa, "installed", lambda: "0.3")
+    monkeypatch.setattr(probe, "probe", lambda seconds: probe.Capabilities("0.3", outcome))
+    assert _second_opinion().startswith("0.3 (IBP works; CROWN not on sigmoid (IndexError); ")
+
+    def hanging(seconds):
+        raise auto_lirpa.PeerError("no answer")
+
+    monkeypatch.setattr(probe, "probe", hanging)
+    assert _second_opinion() == "FAILS: no answer"
+
+
+def test_doctor_has_a_line_for_it(absent, capsys):
     assert main(["doctor"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("auto_LiRPA ")]
-    assert "FAILS" not in line
+    assert line == "auto_LiRPA   not installed (optional: a second opinion about bounds)"
