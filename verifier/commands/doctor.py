@@ -52,6 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     _line("start-up", f"{bare:.2f} s for Python, {max(seconds - bare, 0.0):.2f} s more for NumPy")
     complaint, seconds = _fresh(TRY_COMPILER)
     _line("compiler", complaint or f"works, {seconds:.2f} s with start-up (long searches stay in NumPy without it)")
+    _line("auto_LiRPA", _second_opinion())
     complaint, seconds = _fresh(SELF_TEST)
     _line("checker", complaint or f"passes its test of the arithmetic, {seconds:.2f} s with start-up")
     return CHECK_FAILED if complaint else OK
@@ -66,6 +67,21 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _second_opinion() -> str:
+    """What the other library of bounds can do here; found in a fresh process, and only where it is installed."""
+    from relaxations.peers.auto_lirpa import PeerError, installed
+    from relaxations.peers.probe import probe
+
+    if not installed():
+        return "not installed (optional: a second opinion about bounds)"
+    started = time.perf_counter()
+    try:
+        found = probe(FRESH)
+    except PeerError as error:
+        return f"FAILS: {error}"
+    return f"{found.version} ({found.summary}; {time.perf_counter() - started:.2f} s with start-up)"
 
 
 def _fresh(code: str) -> tuple[str, float]:
