@@ -1,0 +1,20 @@
+"""Solvers that are imported where they are used, and the one line that says what to install where they are missing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from specs.errors import CertifyError
+
+
+class MissingSolver(CertifyError):
+    """A solver that is asked for is not installed."""
+
+
+def required(module: str, package: str = "") -> Any:
+    """The module; raises ``MissingSolver`` naming the package to install where there is none."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingSolver(f"{module} is not installed: pip install {package or module}") from error

@@ -1,0 +1,85 @@
+"""Cases of a root proved by Shor's relaxation: what closes is true, and checked in float64 and in rational arithmetic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from relaxations.sdp.shor import Shor
+from tests.oracle import Row
+from tests.unit.verifier.engine.made_phases import Asked, asked, started
+from tests.unit.verifier.engine.test_phases import judge
+from verifier.engine.deadline import Deadline
+from verifier.engine.phases.moments import proved_by_moments, query_of
+from verifier.engine.phases.search import PhaseSearch
+
+pytest.importorskip("onnx")
+SEEDS = range(700, 750)
+
+
+def lifted(search: PhaseSearch) -> list[int]:
+    """Have Shor's relaxation try all cases of the root; those that it proved."""
+    [root] = search.open
+    until, pending = Deadline.after(60), root.pending.tolist()
+    found = {case: proved_by_moments(query_of(search.bounding, root, case), until) for case in pending}
+    proved = {case: dual for case, dual in found.items() if dual is not None}
+    search.lifted(proved)
+    return sorted(proved)
+
+
+def test_what_moments_prove_is_true_and_the_checker_accepts_it(tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+    for seed in SEEDS:
+        one = asked(seed, tmp_path, placement="far", cases=3)
+        search = started(one)
+        if not search.open:
+            continue
+        proved, optima = lifted(search), one.optima()
+        assert all(optima[case] > 0 for case in proved)
+        seen["proved"] += len(proved)
+        seen[judge(one, search)] += 1
+    assert seen["proved"] >= 3
+    assert seen["open, false"] >= 3
+
+
+def moved(one: Asked, by: Fraction) -> Asked:
+    rows = tuple(Row(row.x, row.y, row.constant + by, row.strict) for row in one.cases[0])
+    return replace(one, cases=(rows,))
+
+
+def test_the_checker_accepts_nearly_all_that_the_relaxation_shows(tmp_path: Path) -> None:
+    """A question moved to a thousandth of its size above what the relaxation shows is proved, and accepted."""
+    tried = 0
+    for seed in SEEDS:
+        one = asked(seed, tmp_path, placement="near")
+        search = started(one)
+        if not search.open or not search.open[0].candidates:
+            continue
+        relaxed = Shor(query_of(search.bounding, search.open[0], 0))
+        size = float(np.abs(relaxed.lifting.rows).sum(axis=1).max())
+        by = relaxed.solve().value + 2e-3 * size
+        sharp = moved(one, Fraction(by).limit_denominator(10**12))
+        again = started(sharp)
+        if not again.open:  # other bounds show it as well
+            continue
+        assert lifted(again) == [0]
+        assert sharp.float_verdict(again).accepted
+        assert sharp.exact_verdict(again).accepted
+        assert sharp.optima()[0] > 0
+        tried += 1
+    assert tried >= 5
+
+
+def test_there_is_no_proof_without_time(tmp_path: Path) -> None:
+    for seed in SEEDS:
+        search = started(asked(seed, tmp_path, placement="near"))
+        if search.open and search.open[0].pending.size and query_of(search.bounding, search.open[0], 0).count_unstable:
+            assert proved_by_moments(query_of(search.bounding, search.open[0], 0), Deadline.after(-1)) is None
+            return
+    raise AssertionError("no question was left open")
+
