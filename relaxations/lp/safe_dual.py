@@ -75,3 +75,21 @@ def safe_dual(query: Query, dual: Multipliers, phases: Phases | None = None) -> 
     if total > 0:
         return SafeDual(-least / total, tuple(seen[::-1]))
     return SafeDual(-np.inf if least > ROUNDING * size else np.inf, tuple(seen[::-1]))
+
+
+def no_multipliers(query: Query, weights: np.ndarray | None = None) -> Multipliers:
+    """All of them 0, the rows weighing the same if not said otherwise."""
+    count = len(query.rows.constant)
+    zero = tuple(np.zeros(len(query.unstable(k))) for k in range(len(query.ranges)))
+    return Multipliers(np.full(count, 1 / count) if weights is None else weights, zero, zero, zero)
+
+
+def random_multipliers(query: Query, rng: np.random.Generator) -> Multipliers:
+    """Multipliers of all sizes, many of them 0."""
+    sizes = [len(query.unstable(k)) for k in range(len(query.ranges))]
+
+    def part() -> tuple[np.ndarray, ...]:
+        scale = 10.0 ** rng.uniform(-3, 1)
+        return tuple(scale * rng.exponential(size=m) * (rng.random(m) < 0.6) for m in sizes)
+
+    return Multipliers(rng.dirichlet(np.ones(len(query.rows.constant))), part(), part(), part())

@@ -15,7 +15,7 @@ from relaxations.actions import Point
 from relaxations.base import Branch, Query, Relaxation, Solution
 from relaxations.executions import affine_excess, box_excess, invented, lines_excess, score
 from relaxations.lp.phase_program import PhaseProgram
-from relaxations.lp.safe_dual import safe_dual
+from relaxations.lp.safe_dual import no_multipliers, random_multipliers, safe_dual
 from relaxations.multipliers import Multipliers
 
 
@@ -65,21 +65,3 @@ class Triangle(Relaxation[Point, Multipliers]):
         """Neurons whose output was invented, by how much times what it counts for in the dual solved for last."""
         coefs = self._coefs or safe_dual(self.query, no_multipliers(self.query)).coefs
         return invented(action, coefs)
-
-
-def no_multipliers(query: Query, weights: np.ndarray | None = None) -> Multipliers:
-    """All of them 0, the rows weighing the same if not said otherwise."""
-    count = len(query.rows.constant)
-    zero = tuple(np.zeros(len(query.unstable(k))) for k in range(len(query.ranges)))
-    return Multipliers(np.full(count, 1 / count) if weights is None else weights, zero, zero, zero)
-
-
-def random_multipliers(query: Query, rng: np.random.Generator) -> Multipliers:
-    """Multipliers of all sizes, many of them 0."""
-    sizes = [len(query.unstable(k)) for k in range(len(query.ranges))]
-
-    def part() -> tuple[np.ndarray, ...]:
-        scale = 10.0 ** rng.uniform(-3, 1)
-        return tuple(scale * rng.exponential(size=m) * (rng.random(m) < 0.6) for m in sizes)
-
-    return Multipliers(rng.dirichlet(np.ones(len(query.rows.constant))), part(), part(), part())
