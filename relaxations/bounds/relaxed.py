@@ -121,8 +121,9 @@ class Crown(Relaxation[Point, Slopes]):
 
     They are the triangle's upper edge and the line of slope 0 or 1 that leaves the smaller area. Where intervals bound
     some row better than lines bound any, A is that of ``Interval``. For one row the greedy action attains the bound,
-    unless it leaves a range: then it is none of A's. Ranges by the same lines are never left. Of the dual only the weights are free; ``bound`` takes any slopes, and bounds every real
-    execution with them, but other slopes than A's say nothing of actions below their lines.
+    unless it takes a pre-activation out of its range, which no action of A does. Of the dual only the weights are free:
+    ``bound`` takes any slopes, and bounds every real execution with them, but other slopes than A's say nothing of
+    actions below their lines.
     Source: Zhang et al. 2018, arXiv:1811.00866.
     """
 
