@@ -1,6 +1,6 @@
 """The triangle relaxation of a query as a linear program, and the way back from its solutions.
 
-Every unstable pre-activation is written in its two parts, ``z = a - b``: two columns ``0 <= a <= u`` and ``b >= 0``,
+Every unstable pre-activation is written in its two parts, ``z = a - b``: two columns ``a >= 0`` and ``b >= 0``,
 joined by one row for the layer's values and one for the chord, ``L a + u b <= u L`` with ``L = -l``. This is the
 triangle of Ehlers 2017 (arXiv:1705.01320); it has no free columns but those of active neurons, and a phase is one
 bound: ``b <= 0`` makes a neuron active and ``a <= 0`` inactive. Its dual values are those of
@@ -143,13 +143,12 @@ class Encoded:
 
 
 def _limits(query: Query, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (n,) of the columns; ``b <= L`` follows from the chord."""
+    """Bounds (n,) of the columns. From above ``a`` and ``b`` have none but the chord, whose multiplier is then known."""
     lower, upper = np.full(columns.count, -np.inf), np.full(columns.count, np.inf)
     inputs = query.network.input_size
     lower[:inputs], upper[:inputs] = query.lower, query.upper
     for k, free in enumerate(columns.unstable):
-        out = columns.outputs[k][free]
-        lower[out], upper[out] = 0.0, query.ranges[k][1][free]
+        lower[columns.outputs[k][free]] = 0.0
         lower[columns.parts[k]] = 0.0
     return lower, upper
 

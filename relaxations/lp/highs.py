@@ -40,8 +40,8 @@ class Program:
 class Answer:
     """What HiGHS says; nothing of it is proved.
 
-    ``values`` (n,) is the best point, None if there is none. ``rows`` (m,) are the dual values of the rows, in an
-    ``infeasible`` program a ray of them, None if the solver stopped before it had any. ``bound``: by its word no point
+    ``values`` (n,) is the best point, None if there is none. ``rows`` (m,) are the last dual values of the rows, in an
+    ``infeasible`` program a ray of them, None if there are none. ``bound``: by its word no point
     is better. ``finished`` is False where the time ran out.
     """
 

@@ -58,18 +58,17 @@ class PhaseProgram:
 
     def _read(self, answer: Answer, phases: Phases, cost: np.ndarray, weights: np.ndarray | None) -> Solved:
         action = None if answer.values is None else self.encoded.action(answer.values)
-        if answer.rows is None:
-            nothing = SafeDual(np.inf, tuple(np.zeros(len(l)) for l, _ in self.query.ranges))
-            return Solved(None, nothing, action, answer.finished)
-        if not answer.infeasible:
+        duals = []
+        if answer.rows is not None and answer.infeasible:
+            none = np.zeros(len(self.query.rows.constant))
+            duals = [self.encoded.multipliers(sign * answer.rows, 0 * cost, none) for sign in (1.0, -1.0)]
+        elif answer.rows is not None:
             weights = self.encoded.weights(answer.rows) if weights is None else weights
-            dual = self.encoded.multipliers(answer.rows, cost, weights)
-            return Solved(dual, safe_dual(self.query, dual, phases), action, answer.finished)
-        none = np.zeros(len(self.query.rows.constant))
-        signed = (self.encoded.multipliers(sign * answer.rows, 0 * cost, none) for sign in (1.0, -1.0))
-        tried = [(dual, safe_dual(self.query, dual, phases)) for dual in signed]
-        dual, safe = min(tried, key=lambda pair: pair[1].value)
-        return Solved(dual, safe, None, answer.finished)
+            duals = [self.encoded.multipliers(answer.rows, cost, weights)] if weights.any() else []
+        judged = [(dual, safe_dual(self.query, dual, phases)) for dual in duals]
+        nothing = SafeDual(np.inf, tuple(np.zeros(len(l)) for l, _ in self.query.ranges))
+        dual, safe = min(judged, key=lambda pair: pair[1].value, default=(None, nothing))
+        return Solved(dual, safe, action, answer.finished)
 
     def _fix(self, phases: Phases) -> None:
         """Tell the solver which phases have changed."""
@@ -77,8 +76,8 @@ class PhaseProgram:
         for k, (old, new) in enumerate(zip(self._phases, phases)):
             free = columns.unstable[k]
             changed = old[free] != new[free]
-            phase, u = new[free][changed], self.query.ranges[k][1][free][changed]
+            phase = new[free][changed]
             zero = np.zeros(len(phase))
-            self._solver.limit(columns.outputs[k][free][changed], zero, np.where(phase < 0, 0.0, u))
+            self._solver.limit(columns.outputs[k][free][changed], zero, np.where(phase < 0, 0.0, np.inf))
             self._solver.limit(columns.parts[k][changed], zero, np.where(phase > 0, 0.0, np.inf))
         self._phases = phases
