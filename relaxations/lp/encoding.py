@@ -143,7 +143,7 @@ class Encoded:
 
 
 def _limits(query: Query, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Bounds (n,) of the columns. From above ``a`` and ``b`` have none but the chord, whose multiplier is then known."""
+    """Bounds (n,) of the columns. From above only the chord bounds ``a`` and ``b``: no other multiplier is needed."""
     lower, upper = np.full(columns.count, -np.inf), np.full(columns.count, np.inf)
     inputs = query.network.input_size
     lower[:inputs], upper[:inputs] = query.lower, query.upper

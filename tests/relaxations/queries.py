@@ -46,6 +46,14 @@ def random_query(seed: int, inputs: int = 3, neurons: int = 12, layers: int = 3,
     return Query.over_box(network, asked, middle - radius, middle + radius)
 
 
+def hard_query(seed: int = 0) -> Query:
+    """A query that no exact method decides within seconds: 80 unstable neurons over 8 inputs."""
+    rng = np.random.default_rng(seed)
+    network = random_network(rng, [8, 40, 40], 3)
+    rows = Rows(np.zeros((2, 8)), eighths(rng, (2, 3)), np.zeros(2))
+    return Query.over_box(network, rows, np.full(8, -2.0), np.full(8, 2.0))
+
+
 def random_queries(count: int, **sizes: int) -> Iterator[Query]:
     return (random_query(seed, **sizes) for seed in range(count))
 

@@ -186,12 +186,11 @@ def test_outside_measures_each_constraint() -> None:
 
 
 def test_branches_are_the_invented_neurons() -> None:
-    query, _, _ = BY_HAND["absolute"]
+    query, _, _ = BY_HAND["identity"]
     relaxation = Triangle(query)
-    branches = relaxation.tighten(relaxation.solve().action)
-    assert {(b.layer, b.neuron) for b in branches} == {(0, 0), (0, 1)}
-    assert branches[0].weight == pytest.approx(branches[1].weight)
-    assert branches[0].weight > 0
+    (branch,) = relaxation.tighten(relaxation.solve().action)
+    assert (branch.layer, branch.neuron) == (0, 0)
+    assert branch.weight == pytest.approx(0.5)
     assert relaxation.tighten(relaxation.embed(np.array([0.3]))) == []
 
 
