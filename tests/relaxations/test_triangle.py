@@ -111,14 +111,16 @@ def test_phases_are_solved_one_after_another_as_each_alone(seed: int) -> None:
     assert program.solve().safe.value == pytest.approx(Triangle(query).solve().value, abs=1e-9)
 
 
-def test_an_empty_region_is_shown_by_weights_of_zero() -> None:
-    """x >= 0 and x <= -1/2 at once; at x = 0 and x <= 0 there is an action left."""
+def test_an_empty_region_is_shown_by_weights_of_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """x >= 0 and x <= -1/2 at once, by either method; where it is x <= 0 there is an action left."""
     net = network(([[1], [-1]], [0, -0.5]), ([[1, 1]], [0]))
     solved = PhaseProgram(asked(net, [-1], [1], ([0], [1], 0))).solve((np.array([1, 1]),))
     assert solved.empty
     assert solved.action is None
     assert not solved.dual.weights.any()
     assert solved.dual.positive[0].min() > 0
+    monkeypatch.setattr("relaxations.lp.highs.IPM_NONZEROS", 0)
+    assert PhaseProgram(asked(net, [-1], [1], ([0], [1], 0))).solve((np.array([1, 1]),)).empty
     touching = PhaseProgram(asked(ABSOLUTE, [-1], [1], ([0], [1], 0))).solve((np.array([1, 1]),))
     assert not touching.empty
     assert touching.safe.value == pytest.approx(0.0, abs=1e-9)
