@@ -16,10 +16,10 @@ import numpy as np
 
 from relaxations.actions import Point
 from relaxations.base import Query
-from relaxations.bounds.boxes import composed
+from relaxations.bounds.boxes import CELLS_AT_ONCE, composed
 from relaxations.executions import forward
 from relaxations.lp.highs import Program
-from relaxations.maps.linear import dense, is_sparse
+from relaxations.maps.linear import is_sparse, rows_of
 from relaxations.multipliers import Multipliers
 
 
@@ -195,10 +195,14 @@ def _spread(columns: Columns, inputs: int, source: int, block: Any) -> Any:
 
 
 def _rows(weight: Any, index: np.ndarray) -> Any:
-    """The chosen rows of a linear map, as CSR."""
+    """The chosen rows of a linear map, as CSR; a few at a time, so that none of it is dense all at once."""
     from scipy import sparse
 
-    return sparse.csr_matrix(weight.tocsr()[index] if is_sparse(weight) else dense(weight)[index])
+    if is_sparse(weight):
+        return weight.tocsr()[index]
+    at_once = max(1, CELLS_AT_ONCE // weight.shape[1])
+    some = [sparse.csr_matrix(rows_of(weight, index[i : i + at_once])) for i in range(0, len(index), at_once)]
+    return sparse.vstack([sparse.csr_matrix((0, weight.shape[1])), *some], format="csr")
 
 
 def _entries(row: np.ndarray, column: Any, value: Any, shape: tuple[int, int]) -> Any:
