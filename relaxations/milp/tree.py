@@ -80,8 +80,9 @@ def search(
     """The tree for a query. A leaf is not split once its bound is at most ``enough`` or the best score seen.
 
     With ``enough = -inf`` the value and the best score meet, up to the solver's tolerance: the exact optimum. For a
-    proof alone any ``enough < 0`` will do. ``attack`` is an input (n,) to begin with. Out of time, what is left keeps
-    the bound of the node above it.
+    proof alone any ``enough < 0`` will do; once an input scores more than that, there is none, and the search ends.
+    ``attack`` is an input (n,) to begin with. What is left open, then or out of time, keeps the bound of the node
+    above it.
     """
     program = PhaseProgram(query)
     begin = (query.lower + query.upper) / 2 if attack is None else np.clip(attack, query.lower, query.upper)
@@ -99,7 +100,8 @@ def _visit(
     """Solve one node; its two children, the more promising first, or none where it became a leaf."""
     query, phases = state.query, phases_of(state.query, splits)
     left = state.end - time.monotonic()
-    solved = program.solve(phases, left) if left > 0 else None
+    refuted = -np.inf < state.enough < state.score
+    solved = program.solve(phases, left) if left > 0 and not refuted else None
     dual, bound = inherited, safe_dual(query, inherited, phases).value
     if solved is not None and solved.dual is not None and solved.safe.value < bound:
         dual, bound = solved.dual, solved.safe.value

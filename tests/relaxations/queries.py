@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -52,6 +53,26 @@ def hard_query(seed: int = 0) -> Query:
     network = random_network(rng, [8, 40, 40], 3)
     rows = Rows(np.zeros((2, 8)), eighths(rng, (2, 3)), np.zeros(2))
     return Query.over_box(network, rows, np.full(8, -2.0), np.full(8, 2.0))
+
+
+def degenerate_queries() -> Iterator[Query]:
+    """A box of one point; all neurons active, inactive or constant; no ReLU at all."""
+    query = random_query(7)
+    layers = query.network.layers
+
+    def asked(network: ReluNetwork, upper: np.ndarray = query.upper) -> Query:
+        return Query.over_box(network, query.rows, query.lower, upper)
+
+    yield asked(query.network, query.lower)
+    for shift in (500.0, -500.0):
+        yield asked(replace(query.network, layers=tuple(replace(z, bias=z.bias + shift) for z in layers)))
+    constant = (replace(z, terms=tuple((s, 0 * w) for s, w in z.terms)) for z in layers)
+    yield asked(replace(query.network, layers=tuple(constant)))
+    inputs = query.network.input_size
+    output = Layer(
+        ((0, eighths(np.random.default_rng(0), (query.rows.y.shape[1], inputs))),), query.network.output.bias
+    )
+    yield asked(ReluNetwork(inputs, (), output))
 
 
 def random_queries(count: int, **sizes: int) -> Iterator[Query]:

@@ -64,6 +64,17 @@ def test_a_proof_stops_when_it_has_enough(seed: int) -> None:
     assert len(tree.leaves) <= len(whole.leaves)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_without_a_proof_to_find_the_search_ends_at_an_attack(seed: int) -> None:
+    query = random_query(seed, neurons=20)
+    enough = float(exact_optimum(query)) - 0.1
+    tree = search(query, enough=enough)
+    assert tree.score > enough
+    assert tree.value >= enough + 0.1 - ROUNDING * (1 + abs(enough))
+    assert cover(tree.leaves)
+    assert tree.solved <= search(query).solved
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.02, 0.1])
 def test_out_of_time_the_value_includes_what_is_open(seconds: float) -> None:
     query = hard_query()

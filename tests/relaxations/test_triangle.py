@@ -17,9 +17,10 @@ from relaxations.lowering import lower
 from relaxations.lp.encoding import Encoded
 from relaxations.lp.highs import Solver
 from relaxations.lp.phase_program import PhaseProgram
-from relaxations.lp.safe_dual import no_multipliers, phases_of, random_multipliers, safe_dual
+from relaxations.lp.safe_dual import Phases, no_multipliers, phases_of, random_multipliers, safe_dual
 from relaxations.lp.triangle import Triangle
 from relaxations.maps.linear import dense
+from relaxations.multipliers import Multipliers
 from relaxations.network import Layer, ReluNetwork
 from specs.errors import CertifyError
 from specs.graph import ops
@@ -145,6 +146,42 @@ def test_any_multipliers_bound_what_has_the_phases(seed: int) -> None:
         dual = replace(some, weights=7 * some.weights, chord=signed)
         bound, best = safe_dual(query, dual, phases).value, scores[here].max()
         assert bound >= best - ROUNDING * (1 + abs(bound) + abs(best))
+
+
+def lagrangian(query: Query, dual: Multipliers, phases: Phases, x: np.ndarray, free: list[np.ndarray]) -> float:
+    """The weighted row less all multiples of what is to hold, at any input and outputs of the unstable neurons."""
+    sources, total, outputs = [x[None]], 0.0, []
+    for k, layer in enumerate(query.network.layers):
+        z, (l, u), unstable = layer.apply(sources)[0], query.ranges[k], query.unstable(k)
+        a, phase = np.where(l >= 0, z, 0.0), phases[k][unstable]
+        a[unstable] = np.where(phase > 0, z[unstable], np.where(phase < 0, 0.0, free[k]))
+        positive, negative = a[unstable], (a - z)[unstable]
+        drop, reach = -l[unstable], u[unstable]
+        total += dual.positive[k] @ positive + dual.above[k] @ negative
+        total += dual.chord[k] @ (reach * drop - drop * positive - reach * negative)
+        outputs.append(a)
+        sources.append(a[None])
+    rows = Point(x, tuple(outputs), tuple(outputs)).margins(query)
+    return float(dual.weights @ rows - total)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_safe_dual_is_the_least_of_the_lagrangian(seed: int) -> None:
+    """Which is affine, so that its least over a box is found one coordinate after another."""
+    query, rng = random_query(seed), np.random.default_rng(seed)
+    unstable = [query.unstable(k) for k in range(len(query.ranges))]
+    dual = random_multipliers(query, rng)
+    phases = phases_of(query, [(k, int(i), int(rng.integers(-1, 2))) for k, free in enumerate(unstable) for i in free])
+    x, free = query.lower.copy(), [np.zeros(len(part)) for part in unstable]
+    least = lagrangian(query, dual, phases, x, free)
+    ends = [(x, query.upper), *((part, u[here]) for part, (_, u), here in zip(free, query.ranges, unstable))]
+    for variable, upper in ends:
+        for i in range(len(variable)):
+            before = variable[i]
+            variable[i] = upper[i]
+            moved = lagrangian(query, dual, phases, x, free)
+            variable[i], least = (upper[i], moved) if moved < least else (before, least)
+    assert -safe_dual(query, dual, phases).value == pytest.approx(least, rel=1e-9, abs=1e-9)
 
 
 def test_no_multipliers_are_a_bound_by_intervals_of_the_last_layer() -> None:
