@@ -96,9 +96,8 @@ class Interval(Relaxation[Point, np.ndarray]):
         """The weighted row's coefficients on every source, and its constant."""
         coefs, constant = composed(self.query.rows, self.query.network.output)
         widths = self.query.network.widths
-        return [weights @ coefs.get(s, np.zeros((len(weights), n))) for s, n in enumerate(widths)], float(
-            weights @ constant
-        )
+        whole = [weights @ coefs[s] if s in coefs else np.zeros(n) for s, n in enumerate(widths)]
+        return whole, float(weights @ constant)
 
     def least(self, weights: np.ndarray) -> Point:
         """The action at which the weighted row is least."""
@@ -211,7 +210,7 @@ class Crown(Relaxation[Point, Slopes]):
 
         greedy, real = forward(self.query, x, outputs), self.embed(np.clip(x, self.query.lower, self.query.upper))
         size = max(float(np.abs(values).max(initial=0.0)) for values in (x, *greedy.z))
-        allowed = self.lines_excess(greedy) <= 1e-9 * (1 + size)
+        allowed = self.outside(greedy) <= 1e-9 * (1 + size)
         return greedy if allowed and self.score(greedy) >= self.score(real) else real
 
     def _chosen(self, slopes: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
