@@ -27,6 +27,7 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from relaxations.bounds.boxes import BoxBounder, Rows
+from relaxations.bounds.interval import interval_bounds
 from relaxations.network import ReluNetwork
 
 Action = TypeVar("Action")
@@ -49,9 +50,12 @@ class Query:
 
     @staticmethod
     def over_box(network: ReluNetwork, rows: Rows, lower: np.ndarray, upper: np.ndarray) -> Query:
-        """A query whose ranges are those of CROWN, found layer by layer."""
+        """A query whose ranges are those of CROWN, found layer by layer, where intervals are not better."""
         found = BoxBounder(network, rows).bounds(lower[None], upper[None]).ranges
-        return Query(network, rows, lower, upper, tuple((l[0], u[0]) for l, u in found))
+        plain = interval_bounds(network, lower[None], upper[None])
+        both = [(np.maximum(l, low)[0], np.minimum(u, up)[0]) for (l, u), (low, up) in zip(found, plain)]
+        # A range of one value may be crossed by rounding.
+        return Query(network, rows, lower, upper, tuple((np.minimum(l, u), np.maximum(l, u)) for l, u in both))
 
     def margins(self, x: np.ndarray) -> np.ndarray:
         """The rows' real values (B, R) at inputs (B, n)."""

@@ -1,0 +1,1 @@
+"""Linear programs over the triangles of the ReLUs."""
