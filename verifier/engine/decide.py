@@ -271,6 +271,7 @@ class _Decision:
             proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
             relaxed = relaxed_attack_by_phases(self.groups) if self.groups else relaxed_attack(self.cases)
+            relaxed = self.evidence.hand_over(relaxed) if relaxed is not None else None
         return Outcome(
             verdict,
             reason,
