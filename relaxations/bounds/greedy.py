@@ -2,11 +2,11 @@
 
 Backward substitution replaces each ReLU of a row by one of its two lines, so the bound is the least value of the row
 over the box *with these lines in place of the ReLUs*. Walking forward from the input where that value is taken, along
-the same lines, gives pre-activations and outputs at which the row equals the bound: an optimal action of the relaxation
-whose units may lie anywhere between their two lines.
+the same lines, gives pre-activations and outputs at which the row equals the bound: why CROWN has no proof with these
+lines, as an action of the relaxation whose units may lie anywhere between their two lines.
 
 It need not be a point of the triangle relaxation: a lower line may run below 0, and pre-activations are not held inside
-their ranges. Source of the lines: Zhang et al. 2018 (CROWN), arXiv:1811.00866.
+their ranges, outside which the lines cross. Source of the lines: Zhang et al. 2018 (CROWN), arXiv:1811.00866.
 """
 
 from __future__ import annotations
@@ -88,8 +88,17 @@ def greedy(
         offset = np.where(coef < 0, drawn.offset[k], 0.0 if flat is None else flat[1])
         z.append(network.layers[k].apply(values)[0])
         slope, offset = np.broadcast_to(slope, coef.shape)[0], np.broadcast_to(offset, coef.shape)[0]
+        unread = drawn.free[k][0] & (coef[0] == 0)
+        if unread.any():
+            free = _nearest_to_relu(z[-1], (below[k] * z[-1], drawn.chord[k][0] * z[-1] + drawn.offset[k][0]))
+            slope, offset = np.where(unread, 0.0, slope), np.where(unread, free, offset)
         slopes.append(slope), offsets.append(offset)
         values.append((slope * z[-1] + offset)[None])
     action = Point(x, tuple(z), tuple(a[0] for a in values[1:]))
     coefs = tuple(coef[0] for coef, _, _ in chosen)
     return Greedy(action, float(bound[0]), coefs, tuple(slopes), tuple(offsets), tuple(below))
+
+
+def _nearest_to_relu(z: np.ndarray, ends: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The values between two lines that are nearest to the ReLU: what a unit does that the row does not read."""
+    return np.clip(np.maximum(z, 0), np.minimum(*ends), np.maximum(*ends))

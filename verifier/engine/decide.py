@@ -31,7 +31,7 @@ from verifier.engine.phases.group import Group
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.phases.store import Store
 from verifier.engine.phases.tier import tier
-from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_phases
+from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_intervals, relaxed_attack_by_phases
 from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, confirmed, search
 
 ATTACK_SECONDS = 0.6  # at first, for all cases together
@@ -115,6 +115,7 @@ class _Decision:
         self.attack: Attack | None = None
         self.borderline: Attack | None = None
         self.check_seconds = 0.0  # per node, once measured
+        self.by_phases = False
         self.full = False  # the tree has reached the memory it may take
 
     def run(self) -> Outcome:
@@ -141,7 +142,8 @@ class _Decision:
         refine = network.density > SPARSE_NETWORK
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        if network.input_size > SPLIT_UP_TO or network.work > HEAVY or network.signs:
+        self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
+        if self.by_phases:
             self._search_phases(network, attacks)
         elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):
             search(
@@ -270,7 +272,8 @@ class _Decision:
         if self.groups:
             proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
-            relaxed = relaxed_attack_by_phases(self.groups) if self.groups else relaxed_attack(self.cases)
+            relaxed = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
+            relaxed = relaxed or relaxed_attack_by_intervals(self.cases)
             relaxed = self.evidence.hand_over(relaxed) if relaxed is not None else None
         return Outcome(
             verdict,

@@ -8,8 +8,9 @@ import numpy as np
 
 from relaxations.bounds.boxes import BoxBounder, BoxBounds
 from relaxations.bounds.greedy import Greedy, greedy, rows_layer
-from relaxations.bounds.interval import through_layer
+from relaxations.bounds.interval import interval_bounds, through_layer
 from relaxations.network import ReluNetwork
+from verifier.engine.deadline import Deadline
 from verifier.engine.outcome import Exploit, RelaxedAction, RelaxedAttack
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.group import Group
@@ -19,6 +20,7 @@ from verifier.relaxed.contents import PointAction, Units
 
 LISTED = 10  # neurons
 LOOKED_AT = 16  # open boxes
+LOOKING_SECONDS = 0.1  # after which no further box is looked at
 MOST_NEURONS = 200_000  # whose values are kept
 TOO_MANY = f"the network has more than {MOST_NEURONS} neurons, so only the input is stored"
 SIGNS = "the network has signs, for which there is no form yet, so only the input is stored"
@@ -34,19 +36,39 @@ def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
     if not candidates:
         return None
     candidates.sort(key=lambda entry: entry[1].bound)
-    found = [(_bounds(cases[k], place), k, place) for k, place in candidates[:LOOKED_AT]]
+    found: list[tuple[BoxBounds, int, Place]] = []
+    until = Deadline.after(LOOKING_SECONDS)
+    for k, place in candidates[:LOOKED_AT]:
+        if found and until.over:
+            break
+        found.append((_bounds(cases[k], place), k, place))
     bounds, k, place = min(found, key=lambda entry: entry[0].lower[0].max())
-    best = int(bounds.lower[0].argmax())
-    network, rows = cases[k].explorer.network, cases[k].explorer.rows
     ranges = [(l[0], u[0]) for l, u in bounds.ranges]
-    weights, target = np.eye(len(rows.constant))[best], rows_layer(rows, network.output)
+    return _of_box(cases[k], k, place, ranges, int(bounds.lower[0].argmax()))
+
+
+def relaxed_attack_by_intervals(cases: list[CaseSearch]) -> RelaxedAttack | None:
+    """The same of the first open case's box, with ranges by intervals: where there was no time for any bound."""
+    for k, case in [(k, case) for k, case in enumerate(cases) if not case.closed][:LOOKED_AT]:
+        root, network = case.root, case.explorer.network
+        ranges = interval_bounds(network, root.lower[None], root.upper[None])[:-1]
+        found = _of_box(case, k, root, [(l[0], u[0]) for l, u in ranges], 0)
+        if found.bound <= 0:
+            return found
+    return None
+
+
+def _of_box(case: CaseSearch, k: int, place: Place, ranges: Ranges, row: int) -> RelaxedAttack:
+    """The minimiser of one row's relaxation on a box of case k, for these ranges."""
+    network, rows = case.explorer.network, case.explorer.rows
+    weights, target = np.eye(len(rows.constant))[row], rows_layer(rows, network.output)
     made = greedy(network, target, weights, (place.lower, place.upper), ranges)
     names = [np.arange(len(l)) for l, _ in ranges]
     return RelaxedAttack(
         k,
         made.action.x.tolist(),
-        float(bounds.lower[0, best]),
-        float(cases[k].explorer.values(made.action.x[None])[0]),
+        made.bound,
+        float(case.explorer.values(made.action.x[None])[0]),
         _exploits(made, made.costs(network), names),
         _action("crown", network, made, ranges, names, (place.lower, place.upper), (made.rows(target), weights)),
     )
@@ -55,8 +77,8 @@ def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
 def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
     """The open node of a tree over phases with the least bound, in the same terms.
 
-    Its bound has multipliers of the node's phases, which no single action attains. The action is the best one without
-    them: split neurons are on their line, wherever their pre-activation is.
+    Its bound may have multipliers of the node's phases, which no single action attains. The action is the best one
+    without them: split neurons are on their line, wherever their pre-activation is.
     """
     candidates = [(group, search, node) for group in groups for search, node in group.unproved]
     if not candidates:
@@ -123,11 +145,14 @@ def _action(
     rows: tuple[np.ndarray, np.ndarray],
     splits: tuple[tuple[int, int, int], ...] = (),
 ) -> RelaxedAction | None:
-    """What goes into a file; ``rows`` are their values and weights. None where float64 has overflowed."""
+    """What goes into a file; ``rows`` are their values and weights.
+
+    None where it stands in no proof's way but the search's own margin, and where float64 has overflowed.
+    """
     values, weights = rows
     content, note = _content(network, made, ranges, names)
     score = -float(weights @ values)
-    if not np.isfinite(score):
+    if not 0 <= score < np.inf:
         return None
     return RelaxedAction(relaxation, content, note, *box, values, weights, score, splits)
 

@@ -161,11 +161,12 @@ def _array(members: dict[str, bytes], name: str, dtype: str = "<f8") -> np.ndarr
 
 
 def _point(manifest: dict[str, Any], members: dict[str, bytes], inputs: int) -> PointAction:
-    x, widths = _array(members, "x"), _widths(manifest["layers"])
+    x = _array(members, "x")
     if len(x) != inputs:
         _refuse("x.bin is not as long as the box")
-    if not widths:
+    if manifest["layers"] is None:
         return PointAction(x, None)
+    widths = _widths(manifest["layers"])
     names = [*UNITS, "below"] if "below.bin" in members else [*UNITS]
     parts = {name: _by_layer(members, name, widths) for name in names}
     return PointAction(x, Units(**parts))

@@ -125,7 +125,11 @@ def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np
 
 
 def unit_checks(attack: RelaxedFile, units: Units) -> Iterator[Check]:
-    """Every output where the relaxation lets it be: in its triangle, or between its two lines."""
+    """Every output where the relaxation lets it be: in its triangle, or between its two lines.
+
+    Outside the range the lines cross, and between them still means between them: that, with pre-activations that are
+    not held inside their ranges, is what the CROWN bound of these lines is attained on.
+    """
     parts: dict[str, list[np.ndarray]] = {"below": [], "above": [], "range": [], "slope": []}
     for k, (z, a, l, u) in enumerate(zip(units.z, units.a, units.lower, units.upper)):
         size = np.maximum(np.maximum(np.abs(l), np.abs(u)), NORMAL)
@@ -136,7 +140,8 @@ def unit_checks(attack: RelaxedFile, units: Units) -> Iterator[Check]:
             parts["range"].append(np.maximum(l - z, z - u) / size)
         else:
             slope = units.below[k]
-            lowest = np.where(unstable, slope * z, chord)
+            other = np.where(unstable, slope * z, chord)
+            lowest, chord = np.minimum(other, chord), np.maximum(other, chord)
             parts["slope"].append(np.maximum(-slope, slope - 1))
             size = np.maximum(size, np.abs(z))
         parts["below"].append((lowest - a) / size)
@@ -152,8 +157,8 @@ UNIT_WORDS = {
     ("below", False): "outputs are not below the triangle of their range",
     ("above", False): "outputs are not above the triangle of their range",
     ("range", False): "pre-activations are inside their ranges",
-    ("below", True): "outputs are not below their lower line",
-    ("above", True): "outputs are not above their upper line",
+    ("below", True): "outputs are not below both of their lines",
+    ("above", True): "outputs are not above both of their lines",
     ("slope", True): "lower lines have slopes from 0 to 1",
 }
 

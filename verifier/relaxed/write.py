@@ -51,7 +51,7 @@ def manifest_of(attack: RelaxedFile) -> dict[str, object]:
     }
     match content:
         case PointAction():
-            manifest["layers"] = list(content.units.widths) if content.units else []
+            manifest["layers"] = list(content.units.widths) if content.units else None
         case Moments() | PseudoMoments():
             manifest["layers"] = [len(l) for l in content.lower]
             manifest["symbols"] = list(content.symbols)
