@@ -3,8 +3,9 @@
 What passes is a point of the relaxation up to the stated tolerance, and no proof by this relaxation with these ranges
 (or looser ones) exists whose margin is larger than that. It is never a counterexample.
 
-Violations are told as a share of what they are about: of |W||a| + |b| for a pre-activation, of the larger end of its
-range for an output, of the box's magnitude for an input. Each may be as large as the file's tolerance.
+Violations are told as a share of what they are about: of a unit's magnitude, which is the largest of |W||a| + |b| and
+the ends of its range but no more than interval arithmetic allows, and of the box's magnitude for an input. Each may be as
+large as the file's tolerance.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import numpy as np
 
 from relaxations.bounds.boxes import Rows
 from relaxations.bounds.greedy import rows_layer
-from relaxations.network import ReluNetwork
+from relaxations.bounds.interval import interval_bounds
+from relaxations.network import Layer, ReluNetwork
 from specs.problem import Box
 from verifier.relaxed.contents import Assignment, Moments, PointAction, PseudoMoments, RelaxedFile, Units
 
@@ -24,6 +26,7 @@ SAMPLES = 64
 SEED = 0
 NORMAL = 1e-300  # keeps a share of nothing from being undefined
 
+Ranges = tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]  # lower and upper ends, by layer
 NOT_CHECKED = (
     "that the ranges hold at every input: they are tried at some, and ranges that are too narrow only make the attack "
     "harder to find",
@@ -52,11 +55,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Validation:
-    """What was checked of a relaxed attack. ``score`` is recomputed, ``real`` what the network gives at its input."""
+    """What was checked of a relaxed attack. ``score`` is recomputed, ``real`` what the network gives at its input.
+
+    ``remark`` is what a reader should know that is not wrong.
+    """
 
     checks: tuple[Check, ...]
     score: float
     real: float
+    remark: str = ""
     not_checked: tuple[str, ...] = NOT_CHECKED
 
     @property
@@ -97,7 +104,10 @@ def validate(attack: RelaxedFile, subject: Subject) -> Validation:
         ]
         if attack.weights is not None:
             checks.append(Check("the rows' weights sum to 1", abs(float(attack.weights.sum()) - 1), attack.tolerance))
-    return Validation(tuple(checks), score, real)
+        told = attack.content.units if isinstance(attack.content, PointAction) else attack.content
+        ranges = (told.lower, told.upper) if not isinstance(told, Assignment) else ((), ())
+        remark = _wider(attack, subject.network, ranges)
+    return Validation(tuple(checks), score, real, remark)
 
 
 def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np.ndarray | None, np.ndarray]:
@@ -107,6 +117,7 @@ def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np
         from verifier.relaxed.moments import check_moments
 
         return check_moments(attack, content, subject.network, subject.rows)
+    told = not isinstance(content, Assignment)
     if isinstance(content, Assignment):
         content = _executed(content, subject.network)
     checks = [_inside(attack, content.x)]
@@ -114,25 +125,22 @@ def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np
     if units is None:
         checks.append(Check("there are units to check: they were left out of the file", np.inf, 0.0))
         return checks, None, content.x
-    checks += [
-        _affine(attack, subject.network, content.x, units),
-        *unit_checks(attack, units),
-        _splits(attack, units),
-        _sampled(attack, subject.network, units, content.x),
-    ]
+    sizes, affine = _affine(attack, subject.network, content.x, units)
+    checks += [affine, *unit_checks(attack, units, sizes), _splits(attack, units)]
+    if told:
+        checks.append(_sampled(attack, subject.network, units, content.x, sizes))
     values = [part[None] for part in (content.x, *units.a)]
     return checks, rows_layer(subject.rows, subject.network.output).apply(values)[0], content.x
 
 
-def unit_checks(attack: RelaxedFile, units: Units) -> Iterator[Check]:
+def unit_checks(attack: RelaxedFile, units: Units, sizes: list[np.ndarray]) -> Iterator[Check]:
     """Every output where the relaxation lets it be: in its triangle, or between its two lines.
 
     Outside the range the lines cross, and between them still means between them: that, with pre-activations that are
     not held inside their ranges, is what the CROWN bound of these lines is attained on.
     """
     parts: dict[str, list[np.ndarray]] = {"below": [], "above": [], "range": [], "slope": []}
-    for k, (z, a, l, u) in enumerate(zip(units.z, units.a, units.lower, units.upper)):
-        size = np.maximum(np.maximum(np.abs(l), np.abs(u)), NORMAL)
+    for k, (z, a, l, u, size) in enumerate(zip(units.z, units.a, units.lower, units.upper, sizes)):
         unstable, width = (l < 0) & (u > 0), np.where(u > l, u - l, 1)
         chord = np.where(unstable, u * (z - l) / width, np.where(l >= 0, z, 0))
         if units.below is None:
@@ -143,7 +151,6 @@ def unit_checks(attack: RelaxedFile, units: Units) -> Iterator[Check]:
             other = np.where(unstable, slope * z, chord)
             lowest, chord = np.minimum(other, chord), np.maximum(other, chord)
             parts["slope"].append(np.maximum(-slope, slope - 1))
-            size = np.maximum(size, np.abs(z))
         parts["below"].append((lowest - a) / size)
         parts["above"].append((a - chord) / size)
     lines = units.below is not None
@@ -195,15 +202,37 @@ def _inside(attack: RelaxedFile, x: np.ndarray) -> Check:
     return Check("the input is inside the box", max(0.0, _largest(share)), attack.tolerance, f"input {share.argmax()}")
 
 
-def _affine(attack: RelaxedFile, network: ReluNetwork, x: np.ndarray, units: Units) -> Check:
-    """|z - (W a + b)| as a share of |W||a| + |b|."""
+def _affine(attack: RelaxedFile, network: ReluNetwork, x: np.ndarray, units: Units) -> tuple[list[np.ndarray], Check]:
+    """The units' magnitudes by layer (n_k,), and |z - (W a + b)| as a share of them."""
     values = [part[None] for part in (x, *units.a)]
-    sizes = [np.abs(part) for part in values]
-    shares = []
-    for layer, z in zip(network.layers, units.z):
-        size = abs(layer).apply(sizes)[0] + np.abs(layer.bias) - layer.bias
-        shares.append(np.abs(z - layer.apply(values)[0]) / np.maximum(size, NORMAL))
-    return _worst("pre-activations are the affine maps of the outputs before them", shares, attack.tolerance)
+    absolute = [np.abs(part) for part in values]
+    most = [np.maximum(np.abs(attack.lower), np.abs(attack.upper))[None]]  # of any real execution, by source
+    sizes, shares = [], []
+    for layer, z, l, u in zip(network.layers, units.z, units.lower, units.upper):
+        at_action, at_most = (_magnitude(layer, parts) for parts in (absolute, most))
+        size = np.minimum(np.maximum.reduce([at_action, np.abs(l), np.abs(u)]), at_most)
+        sizes.append(np.maximum(size, NORMAL))
+        shares.append(np.abs(z - layer.apply(values)[0]) / sizes[-1])
+        most.append(at_most[None])
+    name = "pre-activations are the affine maps of the outputs before them"
+    return sizes, _worst(name, shares, attack.tolerance)
+
+
+def _magnitude(layer: Layer, absolute: list[np.ndarray]) -> np.ndarray:
+    """|W||a| + |b| (n,) for absolute values (1, n_j) of the sources."""
+    return np.asarray(abs(layer).apply(absolute)[0] + np.abs(layer.bias) - layer.bias)
+
+
+def _wider(attack: RelaxedFile, network: ReluNetwork, ranges: Ranges) -> str:
+    """How many ranges are wider than those of interval arithmetic, in words; "" for none."""
+    bounds = interval_bounds(network, attack.lower[None], attack.upper[None])[:-1]
+    count = 0
+    for (low, up), l, u in zip(bounds, *ranges):
+        slack = attack.tolerance * np.maximum(np.abs(low[0]), np.abs(up[0]))
+        count += int(((l < low[0] - slack) | (u > up[0] + slack)).sum())
+    return (
+        f"{count} units have ranges wider than interval arithmetic gives: the relaxation is weak there" if count else ""
+    )
 
 
 def _splits(attack: RelaxedFile, units: Units) -> Check:
@@ -212,7 +241,7 @@ def _splits(attack: RelaxedFile, units: Units) -> Check:
     return Check("the ranges of split neurons are on their side", max(0.0, _largest(np.array(wrong))), 0.0)
 
 
-def _sampled(attack: RelaxedFile, network: ReluNetwork, units: Units, x: np.ndarray) -> Check:
+def _sampled(attack: RelaxedFile, network: ReluNetwork, units: Units, x: np.ndarray, sizes: list[np.ndarray]) -> Check:
     """Real pre-activations at some inputs of the box that obey the splits are inside the ranges."""
     rng = np.random.default_rng(SEED)
     x = np.clip(x, attack.lower, attack.upper)
@@ -223,8 +252,7 @@ def _sampled(attack: RelaxedFile, network: ReluNetwork, units: Units, x: np.ndar
     for k, i, sign in attack.splits:
         obeys &= sign * seen[k][:, i] >= 0
     shares = []
-    for z, l, u in zip(seen, units.lower, units.upper):
-        size = np.maximum(np.maximum(np.abs(l), np.abs(u)), NORMAL)
+    for z, l, u, size in zip(seen, units.lower, units.upper, sizes):
         outside = np.maximum(l - z[obeys], z[obeys] - u) / size
         shares.append(outside.max(axis=0, initial=0.0))
     return _worst(f"the ranges hold at {int(obeys.sum())} real inputs", shares, attack.tolerance)
