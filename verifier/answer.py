@@ -82,7 +82,8 @@ def _decide(question: Question, requirement: Requirement, settings: Settings, li
         settings.progress(progress)
 
     try:
-        return _evidence(question, requirement, settings, limit, watch), ""
+        outcome = _evidence(question, requirement, settings, limit, watch)
+        return outcome, outcome.reason if outcome.stopped else ""
     except (Stopped, MemoryError) as stop:
         reason = stop.reason if isinstance(stop, Stopped) else "memory"
         known = last[0]

@@ -24,7 +24,7 @@ from verifier.engine.attacks import FIRST_STARTS, Schedule
 from verifier.engine.deadline import Deadline
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
-from verifier.engine.outcome import Attack, Outcome, Verdict
+from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver
 from verifier.engine.phases.group import Group
@@ -33,6 +33,7 @@ from verifier.engine.phases.store import Store
 from verifier.engine.phases.tier import tier
 from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_intervals, relaxed_attack_by_phases
 from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, confirmed, search
+from verifier.interruption import Stopped
 
 ATTACK_SECONDS = 0.6  # at first, for all cases together
 ATTACK_SHARE = 0.1  # of the time, for all cases together
@@ -106,7 +107,9 @@ class _Decision:
         folder: Path,
     ) -> None:
         self.start_checker = start_checker
-        self.problem, self.options, self.report = question.problem, options, report
+        self.problem, self.options = question.problem, options
+        self.last = Progress(math.inf, -math.inf, 0, 0)
+        self._told = report
         self.started = time.monotonic()
         self.deadline = Deadline.after(options.seconds)
         self.question, self.folder, self.certificate, self.producer = question, folder, certificate, producer
@@ -137,6 +140,8 @@ class _Decision:
                 return self._decide(network)
             except CertificateError as error:
                 return self._outcome("unknown", f"certificate: {error}")
+            except Stopped as stop:
+                return self._stopped(stop.reason)
 
     def _decide(self, network: ReluNetwork) -> Outcome:
         refine = network.density > SPARSE_NETWORK
@@ -256,6 +261,21 @@ class _Decision:
             self.borderline = attack
         return self.attack is not None
 
+    def report(self, progress: Progress) -> None:
+        self.last = progress
+        self._told(progress)
+
+    def _stopped(self, reason: str) -> Outcome:
+        """What is known when a signal has interrupted anything at all: no more than was reported or never changes."""
+        relaxed = self._handed_over(relaxed_attack_by_intervals(self.cases))
+        stats = {"nodes": self.last.nodes, "seconds": time.monotonic() - self.started}
+        return Outcome(
+            "unknown", reason, self.last.attained, self.last.proved, relaxed=relaxed, stats=stats, stopped=True
+        )
+
+    def _handed_over(self, relaxed: RelaxedAttack | None) -> RelaxedAttack | None:
+        return self.evidence.hand_over(relaxed) if relaxed is not None else None
+
     def _why_open(self) -> str:
         if self.borderline is not None:
             return "borderline: at a point the exact network and its float runtime disagree on the property"
@@ -273,8 +293,7 @@ class _Decision:
             proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
             relaxed = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
-            relaxed = relaxed or relaxed_attack_by_intervals(self.cases)
-            relaxed = self.evidence.hand_over(relaxed) if relaxed is not None else None
+            relaxed = self._handed_over(relaxed or relaxed_attack_by_intervals(self.cases))
         return Outcome(
             verdict,
             reason,

@@ -91,7 +91,10 @@ class RelaxedAttack:
 
 @dataclass(frozen=True)
 class Outcome:
-    """``attained`` and ``proved`` bracket the least value of the best row over the input set."""
+    """``attained`` and ``proved`` bracket the least value of the best row over the input set.
+
+    ``stopped``: the whole run was told to end, not only this decision.
+    """
 
     verdict: Verdict
     reason: str
@@ -101,3 +104,4 @@ class Outcome:
     attack: Attack | None = None
     relaxed: RelaxedAttack | None = None
     stats: dict[str, float] = field(default_factory=dict)
+    stopped: bool = False

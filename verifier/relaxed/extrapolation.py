@@ -18,8 +18,11 @@ import numpy as np
 
 from relaxations.actions import Point
 from relaxations.base import Query
+from relaxations.bounds.boxes import Rows
+from relaxations.network import ReluNetwork
 from specs.errors import CertifyError
 from specs.graph import Graph
+from verifier.relaxed.contents import PointAction, RelaxedFile
 from verifier.relaxed.pieces import Pieces
 from verifier.relaxed.rewriting import with_pieces
 
@@ -72,6 +75,12 @@ class Extrapolation:
         ]
         return sorted(found, key=lambda deviation: -abs(deviation.gap))
 
+    def table(self) -> str:
+        """The units that deviate as tab-separated lines under a headline."""
+        rows = [(d.layer, d.neuron, d.z, d.a, d.relu, d.gap) for d in self.deviations]
+        lines = ["layer\tneuron\tz\ta\trelu(z)\tgap"]
+        return "\n".join([*lines, *("\t".join(map(repr, row)) for row in rows)]) + "\n"
+
     def difference(self, data: np.ndarray) -> float:
         """Mean absolute difference of the two networks' outputs at inputs (N, n)."""
         graph = self.graph
@@ -116,3 +125,14 @@ def settled(query: Query, action: Point) -> Point:
             "from the actions of linear programs"
         )
     return Point(x, tuple(zs), tuple(outputs))
+
+
+def query_of(attack: RelaxedFile, network: ReluNetwork, rows: Rows) -> Query:
+    """The query that the action in a file belongs to: its node's box and its own ranges.
+
+    Raises ``CertifyError`` where the file holds no units.
+    """
+    content = attack.content
+    if not isinstance(content, PointAction) or content.units is None:
+        raise CertifyError(f"there are no units in this relaxed attack, which is of kind {content.kind!r}")
+    return Query(network, rows, attack.lower, attack.upper, tuple(zip(content.units.lower, content.units.upper)))

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from relaxations.lowering.piecewise import window_elements
 from specs.errors import UnsupportedOpError
 from specs.graph import Graph, Node, ops
 from specs.loading.graph_builder import GraphBuilder
@@ -23,7 +24,7 @@ LINEAR = (
     *(ops.Mul, ops.Div, ops.MatMul, ops.ReduceSum, ops.ReduceMean, ops.Conv, ops.ConvTranspose, ops.AveragePool),
     *(ops.BatchNormalization, ops.Input, ops.Constant),
 )
-HINT = "An extrapolation replaces ReLU, LeakyRelu, PRelu, Abs, Clip, Max and Min"
+HINT = "An extrapolation replaces ReLU, LeakyRelu, PRelu, Abs, Clip, Max, Min and MaxPool"
 
 
 def with_pieces(graph: Graph, pieces: Sequence[Pieces], dtype: Any = np.float64) -> Graph:
@@ -53,6 +54,7 @@ class _Rewriter:
             ops.Clip: lambda node, xs: self._clip(node.op, *xs),
             ops.Max: lambda node, xs: reduce(self._maximum, [self._expanded(x, node.shape) for x in xs]),
             ops.Min: lambda node, xs: reduce(self._minimum, [self._expanded(x, node.shape) for x in xs]),
+            ops.MaxPool: lambda node, xs: self._max_pool(node, *xs),
         }
 
     def run(self, graph: Graph) -> Graph:
@@ -117,6 +119,23 @@ class _Rewriter:
 
     def _minimum(self, x: str, y: str) -> str:
         return self._add(ops.Sub(), y, self._layer(self._add(ops.Sub(), y, x)))
+
+    def _max_pool(self, node: Node, x: str) -> str:
+        """A balanced tree of maxima over the elements of every window, one layer for each level."""
+        shape = self.builder.shape(x)
+        index = window_elements(node.op, shape, node.shape)
+        level = self._taken(self._add(ops.Reshape((prod(shape),)), x), index)
+        count, windows = index.shape
+        while count > 1:
+            places = np.arange(count * windows).reshape(count, windows)
+            first, second, odd = places[0 : count - 1 : 2], places[1::2], places[count - count % 2 :]
+            larger = self._maximum(self._taken(level, first), self._taken(level, second))
+            level = self._add(ops.Concat(0), larger, self._taken(level, odd)) if odd.size else larger
+            count = len(second) + len(odd)
+        return self._add(ops.Reshape(node.shape), level)
+
+    def _taken(self, flat: str, index: np.ndarray) -> str:
+        return self._add(ops.Gather(0), flat, self.builder.constant(index.reshape(-1).astype(np.int64)))
 
     def _expanded(self, x: str, shape: tuple[int, ...]) -> str:
         return x if self.builder.shape(x) == shape else self._add(ops.Expand(shape), x)

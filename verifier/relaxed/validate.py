@@ -4,8 +4,8 @@ What passes is a point of the relaxation up to the stated tolerance, and no proo
 (or looser ones) exists whose margin is larger than that. It is never a counterexample.
 
 Violations are told as a share of what they are about: of a unit's magnitude, which is the largest of |W||a| + |b| and
-the ends of its range but no more than interval arithmetic allows, and of the box's magnitude for an input. Each may be as
-large as the file's tolerance.
+the ends of its range but no more than interval arithmetic allows, and of the box's magnitude for an input. Each may be
+as large as the file's tolerance.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,18 @@ import pytest
 
 from relaxations.actions import Point
 from relaxations.base import Query
+from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from specs.errors import CertifyError, UnsupportedOpError
 from specs.graph import Graph, ops
 from specs.loading.graph_builder import GraphBuilder
 from specs.loading.onnx import load_onnx
+from tests.triangle_program import solve_triangle
 from tests.unit.verifier.relaxed.drawn import drawn
-from verifier.relaxed.extrapolation import Extrapolation, extrapolate
+from tests.unit.verifier.relaxed.files import obstacle, of_point, packed
+from verifier.relaxed.container import parse_relaxed
+from verifier.relaxed.contents import PointAction
+from verifier.relaxed.extrapolation import Extrapolation, extrapolate, query_of
 from verifier.relaxed.minimal import minimal
 from verifier.relaxed.pieces import Pieces
 from verifier.relaxed.rewriting import with_pieces
@@ -189,10 +195,44 @@ def graph_of(*steps: tuple) -> Graph:
 
 
 def test_operators_without_a_form_are_named() -> None:
-    pool = ops.MaxPool((2, 2), (2, 2), (0, 0, 0, 0), (1, 1))
-    graph = graph_of((ops.Relu(),), (pool,), (ops.Sign(),))
-    with pytest.raises(UnsupportedOpError, match=r"MaxPool at node .*Sign at node"):
+    graph = graph_of((ops.Relu(),), (ops.Sigmoid(),), (ops.Sign(),))
+    with pytest.raises(UnsupportedOpError, match=r"Sigmoid at node .*Sign at node"):
         with_pieces(graph, ())
+
+
+POOLS = (
+    ops.MaxPool((2, 2), (2, 2), (0, 0, 0, 0), (1, 1)),
+    ops.MaxPool((3, 3), (1, 2), (1, 0, 1, 1), (1, 1)),
+    ops.MaxPool((3, 1), (1, 1), (0, 0, 0, 0), (1, 1)),
+)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_images_with_convolution_and_pooling(pool: ops.MaxPool) -> None:
+    rng = np.random.default_rng(4)
+    kernel = rng.normal(size=(2, 1, 2, 2)).astype(np.float32)
+    conv, mean = ops.Conv((1, 1), (0, 1, 1, 0), (1, 1)), ops.AveragePool((2, 2), (1, 1), (0, 0, 0, 0), (1, 1))
+    graph = graph_of((conv, kernel), (ops.Relu(),), (pool,), (mean,))
+    low = rng.normal(size=16)
+    rows = Rows(np.zeros((1, 16)), rng.normal(size=(1, graph.output_size)), np.zeros(1))
+    query = Query.over_box(lower(graph), rows, low, low + 0.5)
+    value, action = solve_triangle(query)
+    found = extrapolate(graph, query, action)
+    assert {d.layer for d in found.deviations} - {0}  # units of the pooling among them
+    x = found.action.x
+    assert score_of(query, x, found.graph.evaluate_flat(x)) == pytest.approx(value, rel=1e-9)
+    assert query.score(x[None])[0] < value - 1e-3
+    assert found.table().count("\n") == 1 + len(found.deviations)
+
+
+def test_a_file_holds_all_that_an_extrapolation_needs() -> None:
+    one = obstacle(3)
+    attack = parse_relaxed(packed(of_point(one)))
+    query = query_of(attack, lower(one.graph), one.query.rows)
+    found = extrapolate(one.graph, query, attack.content.point)
+    assert found.score == pytest.approx(one.value, rel=1e-9)
+    with pytest.raises(CertifyError, match="no units"):
+        query_of(replace(attack, content=PointAction(attack.content.x, None)), lower(one.graph), one.query.rows)
 
 
 def test_without_deviation_the_network_is_the_same() -> None:
