@@ -67,8 +67,8 @@ def _relaxed(options: argparse.Namespace) -> int:
     print(f"score {found.score:.6g} in the relaxation, {found.real:.6g} in the network itself at its input")
     for check in found.checks:
         print(f"  {check}")
-    if found.remark:
-        print(f"  note: {found.remark}")
+    for words in found.remarks:
+        print(f"  note: {words}")
     for words in found.not_checked:
         print(f"  not checked: {words}")
     if attack.note:

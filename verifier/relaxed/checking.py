@@ -44,7 +44,7 @@ class RelaxedResult:
             "score_in_the_network": _finite(found.real),
             "tolerance": attack.tolerance,
             "checks": [{"name": c.name, "ok": c.ok, "worst": _finite(c.worst), "where": c.where} for c in found.checks],
-            "remark": found.remark,
+            "remarks": list(found.remarks),
             "not_checked": list(found.not_checked),
             "note": attack.note,
             "seconds": self.seconds,

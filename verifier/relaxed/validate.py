@@ -33,6 +33,8 @@ NOT_CHECKED = (
     "that the node's box and phases are what a search had left",
 )
 
+SOME_ROWS = "not all rows fail for this action: it stands in the way of proofs by rows with these weights"
+
 
 @dataclass(frozen=True)
 class Check:
@@ -57,13 +59,13 @@ class Check:
 class Validation:
     """What was checked of a relaxed attack. ``score`` is recomputed, ``real`` what the network gives at its input.
 
-    ``remark`` is what a reader should know that is not wrong.
+    ``remarks`` are what a reader should know that is not wrong.
     """
 
     checks: tuple[Check, ...]
     score: float
     real: float
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
     not_checked: tuple[str, ...] = NOT_CHECKED
 
     @property
@@ -106,8 +108,10 @@ def validate(attack: RelaxedFile, subject: Subject) -> Validation:
             checks.append(Check("the rows' weights sum to 1", abs(float(attack.weights.sum()) - 1), attack.tolerance))
         told = attack.content.units if isinstance(attack.content, PointAction) else attack.content
         ranges = (told.lower, told.upper) if not isinstance(told, Assignment) else ((), ())
-        remark = _wider(attack, subject.network, ranges)
-    return Validation(tuple(checks), score, real, remark)
+        remarks = [_wider(attack, subject.network, ranges)]
+        if attack.weights is not None and rows.max() > attack.tolerance * size:
+            remarks.append(SOME_ROWS)
+    return Validation(tuple(checks), score, real, tuple(filter(None, remarks)))
 
 
 def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np.ndarray | None, np.ndarray]:

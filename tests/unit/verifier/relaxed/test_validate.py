@@ -248,6 +248,7 @@ def test_giant_ranges_neither_hide_errors_nor_go_unnoticed() -> None:
         lower=lambda units: tuple(np.full(len(l), -1e12) for l in units.lower),
         upper=lambda units: tuple(np.full(len(u), 1e12) for u in units.upper),
     )
-    assert "wider than interval arithmetic" in validate(attack, subject(one.query)).remark
+    (remark,) = validate(attack, subject(one.query)).remarks
+    assert "wider than interval arithmetic" in remark
     found = validate(wrong_z(attack), subject(one.query))
     assert "pre-activations are the affine maps of the outputs before them" in wrong(found)
