@@ -37,9 +37,11 @@ from verifier.relaxed.write import FORMAT, VERSION
 LARGEST_FILE = 1 << 28
 LARGEST_MANIFEST = 1 << 23
 LARGEST_TOLERANCE = 1e-3
-LARGEST_ORDER = 4096  # of a moment matrix
+LARGEST_ORDER = 2048  # of a moment matrix
+MOST_MOMENTS = 1 << 20
 LONGEST_NUMBER = 2000  # characters of an exact number
 LONGEST_TEXT = 10_000
+LARGEST_VALUE = 1e150
 MOST_NEURONS = 1 << 22
 MANIFEST = "manifest.json"
 COMMON = {
@@ -188,8 +190,8 @@ def _pseudo_moments(manifest: dict[str, Any], members: dict[str, bytes], inputs:
     widths = _widths(manifest["layers"])
     symbols = _symbols(manifest["symbols"], widths, inputs)
     exponents, values = _array(members, "exponents", "<u2"), _array(members, "values")
-    if len(exponents) != len(values) * (len(symbols) - 1):
-        _refuse("there is not one exponent for each value and symbol")
+    if not 0 < len(values) <= MOST_MOMENTS or len(exponents) != len(values) * (len(symbols) - 1):
+        _refuse(f"there is not one exponent for each value and symbol, or there are more than {MOST_MOMENTS} values")
     lower, upper = (_by_layer(members, name, widths) for name in ("lower", "upper"))
     return PseudoMoments(symbols, exponents.reshape(len(values), -1), values, lower, upper)
 
@@ -203,7 +205,10 @@ def _assignment(manifest: dict[str, Any], members: dict[str, bytes], inputs: int
         _refuse("'values' does not map symbols to rational numbers")
     if any(f"x{i}" not in values for i in range(inputs)):
         _refuse("'values' does not say what every input is")
-    return Assignment({name: Fraction(value) for name, value in values.items()})
+    exact = {name: Fraction(value) for name, value in values.items()}
+    if any(abs(value) > LARGEST_VALUE for value in exact.values()):
+        _refuse(f"a value is larger than {LARGEST_VALUE:.0e}")
+    return Assignment(exact)
 
 
 READERS: dict[str, Callable[[dict[str, Any], dict[str, bytes], int], Content]] = {

@@ -1,10 +1,12 @@
-"""What a relaxed attack is made of, whichever relaxation it comes from. Signs as in ``relaxations``: it wants a high
-score, and a score that is not negative stands in the way of a proof."""
+"""What a relaxed attack is made of, whichever relaxation it comes from.
+
+Signs are those of ``relaxations``: it wants a high score, and one that is not negative stands in the way of a proof.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import ClassVar
 
@@ -120,10 +122,6 @@ class RelaxedFile:
     tolerance: float = 1e-6
     note: str = ""
     producer: Mapping[str, str] = field(default_factory=dict)
-
-    def about(self, model: File, query: File) -> RelaxedFile:
-        """The same about other files."""
-        return replace(self, model=model, query=query)
 
 
 def split(values: np.ndarray, widths: tuple[int, ...]) -> tuple[np.ndarray, ...]:

@@ -87,6 +87,8 @@ def _inputs(attack: RelaxedFile, matrix: np.ndarray, inputs: np.ndarray) -> Chec
 
 def _semidefinite(name: str, matrix: np.ndarray, tolerance: float) -> Check:
     """By the least eigenvalue, as a share of the trace."""
+    if not np.isfinite(matrix).all():
+        return Check(name, np.inf, tolerance)
     least = float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[0])
     return Check(name, max(0.0, -least / max(float(np.trace(matrix)), NORMAL)), tolerance)
 

@@ -103,7 +103,8 @@ def test_of_a_search_over_phases(tmp_path: Path) -> None:
 def test_units_of_large_networks_are_left_out_with_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert MOST_NEURONS >= 100_000
     monkeypatch.setattr("verifier.engine.relaxed.MOST_NEURONS", 1)
-    found = next(f for f in (relaxed_attack([made(seed, tmp_path).case()]) for seed in SEEDS) if f.action and f.exploits)
+    attacks = (relaxed_attack([made(seed, tmp_path).case()]) for seed in SEEDS)
+    found = next(attack for attack in attacks if attack.action and attack.exploits)
     assert found.action.content.units is None
     assert found.action.note == TOO_MANY
     assert np.isfinite(found.action.score)

@@ -134,6 +134,8 @@ HOSTILE: dict[str, tuple[str, Callable[[dict[str, bytes], dict[str, Any]], None]
     "an exponent less": ("pseudo-moments", lambda m, j: m.update({"exponents.bin": m["exponents.bin"][:-2]})),
     "a value that is no number": ("model", lambda m, j: j["values"].update(x0="1/0")),
     "a value that is long": ("model", lambda m, j: j["values"].update(x0="1" * 3000)),
+    "a value that overflows": ("model", lambda m, j: j["values"].update(x0="1" * 400)),
+    "no moments": ("pseudo-moments", lambda m, j: m.update({"exponents.bin": b"", "values.bin": b""})),
     "an input without a value": ("model", lambda m, j: j["values"].pop("x0")),
     "a manifest that is a list": ("point", lambda m, j: m.update({"manifest.json": b"[]"})),
     "a manifest that is not JSON": ("point", lambda m, j: m.update({"manifest.json": b"{"})),
