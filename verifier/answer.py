@@ -82,7 +82,8 @@ def _decide(question: Question, requirement: Requirement, settings: Settings, li
         settings.progress(progress)
 
     try:
-        return _evidence(question, requirement, settings, limit, watch), ""
+        outcome = _evidence(question, requirement, settings, limit, watch)
+        return outcome, outcome.reason if outcome.stopped else ""
     except (Stopped, MemoryError) as stop:
         reason = stop.reason if isinstance(stop, Stopped) else "memory"
         known = last[0]
@@ -148,12 +149,14 @@ def _pgd(settings: Settings) -> bool:
 
 def _moved(outcome: Outcome, home: Path | None) -> Outcome:
     """The outcome with its files where they belong; with paths that are empty when nothing is kept."""
-    proof, attack = outcome.proof, outcome.attack
+    proof, attack, relaxed = outcome.proof, outcome.attack, outcome.relaxed
     if proof is not None:
         proof = replace(proof, path=proof.path.replace(home) if home else Path())
     if attack is not None and attack.path is not None:
         attack = replace(attack, path=attack.path.replace(home.parent / attack.path.name) if home else None)
-    return replace(outcome, proof=proof, attack=attack)
+    if relaxed is not None and relaxed.path is not None:
+        relaxed = replace(relaxed, path=relaxed.path.replace(home.parent / relaxed.path.name) if home else None)
+    return replace(outcome, proof=proof, attack=attack, relaxed=relaxed)
 
 
 def _contradicted(

@@ -10,6 +10,7 @@ from specs.errors import CertifyError
 from verifier.files import stem
 
 SUFFIX = ".nncert"
+RELAXED_SUFFIX = ".nnrelax"
 
 
 def places(certificate: Path | None, out: Path | None, spec: Path, ids: Sequence[str]) -> Callable[[str], Path] | None:

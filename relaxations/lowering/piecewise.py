@@ -94,7 +94,7 @@ def max_pool(node: Node, parents: list[Form], layer: Relu) -> Form:
     """
     assert isinstance(node.op, ops.MaxPool)
     (x,) = parents
-    index = _elements(node.op, x.shape, node.shape)
+    index = window_elements(node.op, x.shape, node.shape)
     level = taken(x, index.reshape(-1), (index.size,))
     count, windows = index.shape
     while count > 1:
@@ -141,7 +141,7 @@ def _from_left(node: Node, parents: list[Form], pair: Callable[[Form, Form], For
     return reduce(pair, [broadcast(form, node.shape) for form in parents])
 
 
-def _elements(op: ops.MaxPool, shape: tuple[int, ...], out: tuple[int, ...]) -> np.ndarray:
+def window_elements(op: ops.MaxPool, shape: tuple[int, ...], out: tuple[int, ...]) -> np.ndarray:
     """Flat places of the elements of every window: (elements, windows), windows in the order of the result."""
     flat, inside = np.zeros((1, 1), dtype=int), np.ones((1, 1), dtype=bool)
     for size, count, k, stride, begin, dilation in zip(

@@ -59,7 +59,8 @@ def test_a_signal_ends_the_search_with_a_report(start, hard, tmp_path, number, w
     assert (report["verdict"], report["reason"]) == ("unknown", "interrupted")
     assert report["bracket"][0] == pytest.approx(0.001, abs=1e-4)
     assert left_behind(process.pid) == []
-    assert os.listdir(tmp_path / "o") == ["report.json"]
+    assert sorted(os.listdir(tmp_path / "o")) == ["report.json", "zero.nnrelax"]
+    assert report["relaxed_attack"]["file"] == str(Path("o") / "zero.nnrelax")
 
 
 @pytest.mark.parametrize("timeout", [1.0, 2.5])

@@ -107,10 +107,29 @@ def test_unknown_hands_over_the_bracket_and_the_relaxed_attack(cli, hard, tmp_pa
     relaxed = report["relaxed_attack"]
     assert relaxed["bound"] <= 0 < relaxed["value"]
     assert all(abs(x) <= 1 for x in relaxed["input"])
-    assert {"layer", "neuron", "gap"} == set(relaxed["exploits"][0])
-    for word in ("bracket", "relaxed", "exploits", "try"):
+    assert {"layer", "neuron", "gap", "cost"} == set(relaxed["exploits"][0])
+    for word in ("bracket", "relaxed", "exploits", "file", "try"):
         assert f"\n  {word} " in done.stdout
-    assert not (tmp_path / "certify-out").exists()
+    assert relaxed["file"] == str(Path("certify-out") / "zero.nnrelax")
+    assert [file.name for file in (tmp_path / "certify-out").iterdir()] == ["zero.nnrelax"]
+    assert "NOT a counterexample" in done.stdout
+
+
+def test_a_relaxed_attack_is_validated_and_is_no_counterexample(cli, hard, holds, tmp_path):
+    assert cli(*hard, "--timeout", "3", "--workers", "1", "--out", "o").returncode == 3
+    file = tmp_path / "o" / "zero.nnrelax"
+    done = cli("check", file, "--model", hard[0], "--spec", hard[1], "--json", "c.json")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert "NOT a counterexample" in done.stdout
+    answer = read(tmp_path / "c.json")
+    assert (answer["valid"], answer["counterexample"]) == (True, False)
+    assert answer["score"] >= 0 > answer["score_in_the_network"]
+    assert cli("check", file).stdout.startswith("valid relaxed attack")  # by the paths it has recorded
+    other = cli("check", file, "--model", hard[0], "--spec", holds)
+    assert other.returncode == 2
+    assert "error:" in other.stderr
+    assert other.stderr.count("\n") == 1
+    assert cli("check", file, "--exact").returncode == 2
 
 
 def test_an_operator_without_proof_rules_is_named_once(cli, holds, tmp_path):

@@ -24,15 +24,16 @@ from verifier.engine.attacks import FIRST_STARTS, Schedule
 from verifier.engine.deadline import Deadline
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
-from verifier.engine.outcome import Attack, Outcome, Verdict
+from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver
 from verifier.engine.phases.group import Group
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.phases.store import Store
 from verifier.engine.phases.tier import tier
-from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_phases
+from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_intervals, relaxed_attack_by_phases
 from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, confirmed, search
+from verifier.interruption import Stopped
 
 ATTACK_SECONDS = 0.6  # at first, for all cases together
 ATTACK_SHARE = 0.1  # of the time, for all cases together
@@ -107,7 +108,9 @@ class _Decision:
         folder: Path,
     ) -> None:
         self.start_checker = start_checker
-        self.problem, self.options, self.report = question.problem, options, report
+        self.problem, self.options = question.problem, options
+        self.last = Progress(math.inf, -math.inf, 0, 0)
+        self._told = report
         self.started = time.monotonic()
         self.deadline = Deadline.after(options.seconds)
         self.question, self.folder, self.certificate, self.producer = question, folder, certificate, producer
@@ -116,6 +119,7 @@ class _Decision:
         self.attack: Attack | None = None
         self.borderline: Attack | None = None
         self.check_seconds = 0.0  # per node, once measured
+        self.by_phases = False
         self.full = False  # the tree has reached the memory it may take
 
     def run(self) -> Outcome:
@@ -137,12 +141,15 @@ class _Decision:
                 return self._decide(network)
             except CertificateError as error:
                 return self._outcome("unknown", f"certificate: {error}")
+            except Stopped as stop:
+                return self._stopped(stop.reason)
 
     def _decide(self, network: ReluNetwork) -> Outcome:
         refine = network.density > SPARSE_NETWORK
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        if network.input_size > SPLIT_UP_TO or network.work > HEAVY or network.signs:
+        self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
+        if self.by_phases:
             self._search_phases(network, attacks)
         elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):
             search(
@@ -262,6 +269,21 @@ class _Decision:
             self.borderline = attack
         return self.attack is not None
 
+    def report(self, progress: Progress) -> None:
+        self.last = progress
+        self._told(progress)
+
+    def _stopped(self, reason: str) -> Outcome:
+        """What is known when a signal has interrupted anything at all: no more than was reported or never changes."""
+        relaxed = self._handed_over(relaxed_attack_by_intervals(self.cases))
+        stats = {"nodes": self.last.nodes, "seconds": time.monotonic() - self.started}
+        return Outcome(
+            "unknown", reason, self.last.attained, self.last.proved, relaxed=relaxed, stats=stats, stopped=True
+        )
+
+    def _handed_over(self, relaxed: RelaxedAttack | None) -> RelaxedAttack | None:
+        return self.evidence.hand_over(relaxed) if relaxed is not None else None
+
     def _why_open(self) -> str:
         if self.borderline is not None:
             return "borderline: at a point the exact network and its float runtime disagree on the property"
@@ -278,7 +300,8 @@ class _Decision:
         if self.groups:
             proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
-            relaxed = relaxed_attack_by_phases(self.groups) if self.groups else relaxed_attack(self.cases)
+            relaxed = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
+            relaxed = self._handed_over(relaxed or relaxed_attack_by_intervals(self.cases))
         return Outcome(
             verdict,
             reason,

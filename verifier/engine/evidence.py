@@ -14,14 +14,17 @@ from specs.errors import CertificateError
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import Sources
 from verifier.certificate.witness import WitnessDraft
-from verifier.certificate.write import Chunk, Draft, save
+from verifier.certificate.write import Chunk, Draft, entry, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.explore import Budget
-from verifier.engine.outcome import Proof
+from verifier.engine.outcome import Proof, RelaxedAttack
 from verifier.engine.phases.group import Group
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.pieces import Stream, cut
 from verifier.engine.scheduler import CaseSearch
+from verifier.places import RELAXED_SUFFIX
+from verifier.relaxed.contents import File, RelaxedFile
+from verifier.relaxed.write import RelaxedDraft
 
 ROUNDS = 30  # of mending
 MENDING_NODES = 1 << 15  # below one refused leaf
@@ -101,6 +104,30 @@ class Evidence:
                 break
         self.path.unlink(missing_ok=True)
         return None
+
+    def hand_over(self, relaxed: RelaxedAttack) -> RelaxedAttack:
+        """The relaxed attack with its action in a file beside the certificate's place."""
+        action = relaxed.action
+        if action is None:
+            return relaxed
+        path = self.path.with_suffix(RELAXED_SUFFIX)
+        attack = RelaxedFile(
+            action.relaxation,
+            relaxed.case,
+            action.lower,
+            action.upper,
+            action.rows,
+            action.score,
+            action.content,
+            File(**entry(self.sources.model)),
+            File(**entry(self.sources.query)),
+            action.splits,
+            action.weights,
+            note=action.note,
+            producer=self.producer,
+        )
+        save(RelaxedDraft(attack), path)
+        return replace(relaxed, path=path)
 
     def _case_numbers(self, deadline: Deadline) -> list[int]:
         """The checker's number of each of our cases: it keeps count of those whose box is empty, we drop them."""

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from verifier.relaxed.contents import PointAction
 
 Verdict = Literal["certified", "violated", "unknown"]
 
@@ -38,24 +42,59 @@ class Attack:
     path: Path | None
 
 
+class Exploit(NamedTuple):
+    """A neuron whose relaxed output is not its ReLU. ``gap``: how far above it (below: negative) the output is.
+
+    ``cost``: what this takes from the row. Over all neurons it is the row's value in the network less its bound.
+    """
+
+    layer: int
+    neuron: int
+    gap: float
+    cost: float
+
+
+@dataclass(frozen=True)
+class RelaxedAction:
+    """An action of ``relaxation`` on the box [``lower``, ``upper``] under ``splits``, as it goes into a file.
+
+    ``rows`` are the values of the case's rows, ``score`` is ``-weights @ rows``; ``note`` says what was left out.
+    """
+
+    relaxation: str
+    content: PointAction
+    note: str
+    lower: np.ndarray
+    upper: np.ndarray
+    rows: np.ndarray
+    weights: np.ndarray
+    score: float
+    splits: tuple[tuple[int, int, int], ...] = ()
+
+
 @dataclass(frozen=True)
 class RelaxedAttack:
     """The best point of the relaxation's enlarged action space: not a counterexample, but why there is no proof.
 
     ``bound``: the relaxation's value of the best row there (<= 0); ``value``: the real network's value at the same
-    input; ``exploits``: neurons whose relaxed value is farthest from their real one, as (layer, neuron, gap).
+    input; ``exploits``: the neurons whose relaxation it owes most to. ``path`` is the file of the ``action``.
     """
 
     case: int
     point: list[float]
     bound: float
     value: float
-    exploits: list[tuple[int, int, float]]
+    exploits: list[Exploit]
+    action: RelaxedAction | None = None
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """``attained`` and ``proved`` bracket the least value of the best row over the input set."""
+    """``attained`` and ``proved`` bracket the least value of the best row over the input set.
+
+    ``stopped``: the whole run was told to end, not only this decision.
+    """
 
     verdict: Verdict
     reason: str
@@ -65,3 +104,4 @@ class Outcome:
     attack: Attack | None = None
     relaxed: RelaxedAttack | None = None
     stats: dict[str, float] = field(default_factory=dict)
+    stopped: bool = False

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from relaxations.bounds.boxes import BoxBounder
-from verifier.engine.outcome import RelaxedAttack
+from relaxations.bounds.boxes import BoxBounder, BoxBounds
+from relaxations.bounds.greedy import Greedy, greedy, rows_layer
+from relaxations.bounds.interval import interval_bounds, through_layer
+from relaxations.network import ReluNetwork
+from verifier.engine.deadline import Deadline
+from verifier.engine.outcome import Exploit, RelaxedAction, RelaxedAttack
+from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.group import Group
+from verifier.engine.phases.node import FINE, Node
 from verifier.engine.scheduler import CaseSearch, Place
+from verifier.relaxed.contents import PointAction, Units
 
 LISTED = 10  # neurons
 LOOKED_AT = 16  # open boxes
+LOOKING_SECONDS = 0.1  # after which no further box is looked at
+MOST_NEURONS = 200_000  # whose values are kept
+TOO_MANY = f"the network has more than {MOST_NEURONS} neurons, so only the input is stored"
+SIGNS = "the network has signs, for which there is no form yet, so only the input is stored"
+OVERFLOW = "some of its numbers are not finite, so only the input is stored"
+
+Box = tuple[np.ndarray, np.ndarray]
+Ranges = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
@@ -19,49 +36,153 @@ def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
     if not candidates:
         return None
     candidates.sort(key=lambda entry: entry[1].bound)
-    found = [(_minimise(cases[k], place), k) for k, place in candidates[:LOOKED_AT]]
-    (bound, point, exploits), k = min(found, key=lambda entry: entry[0][0])
-    value = float(cases[k].explorer.values(point[None])[0])
-    return RelaxedAttack(k, point.tolist(), bound, value, exploits)
+    found: list[tuple[BoxBounds, int, Place]] = []
+    until = Deadline.after(LOOKING_SECONDS)
+    for k, place in candidates[:LOOKED_AT]:
+        if found and until.over:
+            break
+        found.append((_bounds(cases[k], place), k, place))
+    bounds, k, place = min(found, key=lambda entry: entry[0].lower[0].max())
+    ranges = [(l[0], u[0]) for l, u in bounds.ranges]
+    return _of_box(cases[k], k, place, ranges, int(bounds.lower[0].argmax()))
+
+
+def relaxed_attack_by_intervals(cases: list[CaseSearch]) -> RelaxedAttack | None:
+    """The same of the first open case's box, with ranges by intervals: where there was no time for any bound."""
+    for k, case in [(k, case) for k, case in enumerate(cases) if not case.closed][:LOOKED_AT]:
+        root, network = case.root, case.explorer.network
+        ranges = interval_bounds(network, root.lower[None], root.upper[None])[:-1]
+        found = _of_box(case, k, root, [(l[0], u[0]) for l, u in ranges], 0)
+        if found.bound <= 0:
+            return found
+    return None
+
+
+def _of_box(case: CaseSearch, k: int, place: Place, ranges: Ranges, row: int) -> RelaxedAttack:
+    """The minimiser of one row's relaxation on a box of case k, for these ranges."""
+    network, rows = case.explorer.network, case.explorer.rows
+    weights, target = np.eye(len(rows.constant))[row], rows_layer(rows, network.output)
+    made = greedy(network, target, weights, (place.lower, place.upper), ranges)
+    names = [np.arange(len(l)) for l, _ in ranges]
+    return RelaxedAttack(
+        k,
+        made.action.x.tolist(),
+        made.bound,
+        float(case.explorer.values(made.action.x[None])[0]),
+        _exploits(made, made.costs(network), names),
+        _action("crown", network, made, ranges, names, (place.lower, place.upper), (made.rows(target), weights)),
+    )
 
 
 def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
-    """The open node of a tree over phases with the least bound, in the same terms."""
+    """The open node of a tree over phases with the least bound, in the same terms.
+
+    Its bound may have multipliers of the node's phases, which no single action attains. The action is the best one
+    without them: split neurons are on their line, wherever their pre-activation is.
+    """
     candidates = [(group, search, node) for group in groups for search, node in group.unproved]
     if not candidates:
         return None
     group, search, node = min(candidates, key=lambda entry: entry[2].bound)
-    names = search.tree.names
-    preactivations, _ = search.original.network.preactivations(node.point[None])
-    seen = [z[0][kept] for z, kept in zip(preactivations, names, strict=True)]
-    ranges = list(zip(node.lower, node.upper, strict=True))
-    gaps = _gaps(seen, [(u, u) if k in node.signs else (l, u) for k, (l, u) in enumerate(ranges)])
-    exploits = [(layer, int(names[layer][neuron]), gap) for layer, neuron, gap in gaps]
-    value = search.values(node.point[None], [node.worst])[0]
-    return RelaxedAttack(group.cases[node.worst], node.point.tolist(), node.bound, value, exploits)
+    case = node.worst if node.worst in node.pending else int(node.pending[0])
+    bounding, names = search.bounding, search.tree.names
+    weights = node.final.weights[int(np.flatnonzero(node.pending == case)[0])].astype(float)
+    weights /= weights.sum()
+    made = _of_node(bounding, node, case, weights)
+    box = bounding.lower, bounding.upper
+    of_case = slice(*bounding.target.first[case : case + 2])
+    rows = made.rows(bounding.target.layer)[of_case], weights[of_case]
+    ranges = _all_ranges(search.original.network, box, node, names)
+    splits = tuple((k, int(names[k][i]), sign) for k, i, sign in node.splits)
+    stands = made.bound <= 0
+    return RelaxedAttack(
+        group.cases[case],
+        made.action.x.tolist(),
+        made.bound if stands else node.bound,
+        search.values(made.action.x[None], [case])[0],
+        _exploits(made, made.costs(bounding.exact), names),
+        _action("alpha-crown", search.original.network, made, ranges, names, box, rows, splits) if stands else None,
+    )
 
 
-def _minimise(case: CaseSearch, place: Place) -> tuple[float, np.ndarray, list[tuple[int, int, float]]]:
-    """Bound of the best row on one box, the corner where its relaxation attains it, and the widest relaxed neurons.
+def _bounds(case: CaseSearch, place: Place) -> BoxBounds:
+    bounder = BoxBounder(case.explorer.network, case.explorer.rows, case.explorer.refine)
+    return bounder.bounds(place.lower[None], place.upper[None])
 
-    The gap of a neuron is how far the upper line of its relaxation stands above the ReLU at the attacked input.
+
+def _of_node(bounding: Bounding, node: Node, case: int, weights: np.ndarray) -> Greedy:
+    """The action by the slopes that the node keeps for a case, in float64."""
+    at = int(np.flatnonzero(node.pending == case)[0])
+    ranges = [(l.astype(float), u.astype(float)) for l, u in zip(node.lower, node.upper)]
+    below = [s[at] / FINE for s in node.final.slopes] or None
+    return greedy(bounding.exact, bounding.target.layer, weights, (bounding.lower, bounding.upper), ranges, below)
+
+
+def _all_ranges(
+    network: ReluNetwork, box: Box, node: Node, names: Sequence[np.ndarray]
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The node's ranges of every neuron of the network: of those left out as idle, what intervals make of the rest."""
+    ranges, values = [], [box]
+    for k, layer in enumerate(network.layers):
+        if len(names[k]) == len(layer.bias):
+            l, u = node.lower[k].astype(float), node.upper[k].astype(float)
+        else:
+            l, u = through_layer(layer, values)
+            l, u = np.minimum(l, 0), np.zeros_like(u)  # idle
+            l[names[k]], u[names[k]] = node.lower[k], node.upper[k]
+        ranges.append((l, u))
+        values.append((layer.output(l), layer.output(u)))
+    return ranges
+
+
+def _action(
+    relaxation: str,
+    network: ReluNetwork,
+    made: Greedy,
+    ranges: Ranges,
+    names: Sequence[np.ndarray],
+    box: Box,
+    rows: tuple[np.ndarray, np.ndarray],
+    splits: tuple[tuple[int, int, int], ...] = (),
+) -> RelaxedAction | None:
+    """What goes into a file; ``rows`` are their values and weights.
+
+    None where it stands in no proof's way but the search's own margin, and where float64 has overflowed.
     """
-    network = case.explorer.network
-    bounds = BoxBounder(network, case.explorer.rows, case.explorer.refine).bounds(place.lower[None], place.upper[None])
-    best = int(bounds.lower[0].argmax())
-    point = np.where(bounds.form[0, best] > 0, place.lower, place.upper)
-    preactivations, _ = network.preactivations(point[None])
-    ranges = [(l[0], u[0]) for l, u in bounds.ranges]
-    return float(bounds.lower[0, best]), point, _gaps([z[0] for z in preactivations], ranges)
+    values, weights = rows
+    content, note = _content(network, made, ranges, names)
+    score = -float(weights @ values)
+    if not 0 <= score < np.inf:
+        return None
+    return RelaxedAction(relaxation, content, note, *box, values, weights, score, splits)
 
 
-def _gaps(values: list[np.ndarray], ranges: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[int, int, float]]:
-    """Neurons by how far the upper line of their relaxation stands above the ReLU at these pre-activations."""
-    gaps = []
-    for layer, (z, (l, u)) in enumerate(zip(values, ranges, strict=True)):
-        unstable = (l < 0) & (u > 0)
-        width = np.where(unstable, u - l, 1)
-        gap = np.where(unstable, u / width * (z - l) - np.maximum(z, 0), 0)
-        gaps += [(layer, int(i), float(gap[i])) for i in np.flatnonzero(gap > 0)]
-    gaps.sort(key=lambda entry: -entry[2])
-    return gaps[:LISTED]
+def _content(
+    network: ReluNetwork, made: Greedy, ranges: Ranges, names: Sequence[np.ndarray]
+) -> tuple[PointAction, str]:
+    """The action on the whole network, ``made`` being among the neurons ``names``; and what is missing, in words."""
+    x = made.action.x
+    if network.signs or sum(network.widths[1:]) > MOST_NEURONS:
+        return PointAction(x, None), SIGNS if network.signs else TOO_MANY
+    values, zs, outputs, below = [x[None]], [], [], []
+    for k, layer in enumerate(network.layers):
+        a, slope = np.zeros(len(layer.bias)), np.zeros(len(layer.bias))
+        a[names[k]], slope[names[k]] = made.action.a[k], made.below[k]
+        zs.append(layer.apply(values)[0]), outputs.append(a), below.append(slope)
+        values.append(a[None])
+    lower, upper = (tuple(side) for side in zip(*ranges)) if ranges else ((), ())
+    parts = tuple(zs), tuple(outputs), lower, upper, tuple(below)
+    if not all(np.isfinite(layer).all() for part in parts for layer in part):
+        return PointAction(x, None), OVERFLOW
+    return PointAction(x, Units(*parts)), ""
+
+
+def _exploits(made: Greedy, costs: list[np.ndarray], names: Sequence[np.ndarray]) -> list[Exploit]:
+    """The neurons that cost the row most: together, what it is worth in the network less what the bound says."""
+    found = [
+        Exploit(k, int(names[k][i]), float(made.action.a[k][i] - max(made.action.z[k][i], 0.0)), float(cost[i]))
+        for k, cost in enumerate(costs)
+        for i in np.argsort(-cost, kind="stable")[:LISTED]
+        if cost[i] > 0
+    ]
+    return sorted(found, key=lambda exploit: -exploit.cost)[:LISTED]

@@ -191,7 +191,8 @@ def _relaxed(relaxed: RelaxedAttack | None, inputs: InputSet | None) -> dict[str
         "input_raw": _raw(relaxed.point, inputs),
         "bound": relaxed.bound,
         "value": relaxed.value,
-        "exploits": [{"layer": layer, "neuron": i, "gap": gap} for layer, i, gap in relaxed.exploits],
+        "exploits": [exploit._asdict() for exploit in relaxed.exploits],
+        "file": str(relaxed.path) if relaxed.path else None,
     }
 
 

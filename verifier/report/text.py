@@ -77,11 +77,12 @@ def _unknown(answer: Answer) -> list[tuple[str, str]]:
     lines = [("bracket", f"proved {_bound(proved)} <= minimum <= {_bound(attained)} attained")]
     relaxed = answer.relaxed_attack
     if relaxed is not None:
-        neurons = ", ".join(f"layer {layer} neuron {i} (gap {gap:.3g})" for layer, i, gap in relaxed.exploits[:5])
+        neurons = ", ".join(f"layer {e.layer} neuron {e.neuron} (gap {e.gap:.3g})" for e in relaxed.exploits[:5])
         lines += [
             ("relaxed", f"{relaxed.bound:.6g} in the relaxation, {relaxed.value:.6g} in the network itself, at"),
             ("", _input(relaxed.point, answer.requirement)),
             ("exploits", neurons),
+            ("file", f"{relaxed.path}: a point of the relaxation, NOT a counterexample" if relaxed.path else ""),
         ]
     kind, _, detail = answer.reason.partition(": ")
     return [*lines, ("reason", detail), ("try", ADVICE.get(kind, ""))]
