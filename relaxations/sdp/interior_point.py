@@ -29,7 +29,8 @@ FEASIBLE = 1e-4  # largest residual of a primal point whose value counts
 MOST_STEPS = 40
 TO_BOUNDARY = 0.95  # of the way
 SAMPLES = 4  # executions per symbol, of which the first moment matrix is made
-FIRST, SMALLER = 1e-3, 0.7  # multipliers to begin with; by which the first diagonal shrinks
+FIRST = 1e-3  # multipliers to begin with
+SMALLER, MOST_SMALLER = 0.7, 40  # by which the first diagonal shrinks, and how often
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,9 @@ class _Path:
     def _dominant(self, matrix: np.ndarray) -> np.ndarray:
         """A diagonal that makes it positive definite, as small a share of a dominant one as will do."""
         diagonal = np.abs(matrix).sum(axis=1) * 1.1 + FIRST
-        while _factor(matrix + np.diag(SMALLER * diagonal)) is not None:
+        for _ in range(MOST_SMALLER):
+            if _factor(matrix + np.diag(SMALLER * diagonal)) is None:
+                break
             diagonal *= SMALLER
         return diagonal
 

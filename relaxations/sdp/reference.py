@@ -1,8 +1,8 @@
 """Shor's relaxation as cvxpy states it: the reference for what the interior point method computes, for small networks.
 
 The moment matrix is that of (1, x, a) with all neurons in their own units, where the interior point method substitutes
-stable ones and scales the rest; the constraints are those of Raghunathan, Steinhardt and Liang (2018), arXiv:1811.01057,
-with the triangle's and with ``E[b (L - b)] >= 0``.
+stable ones and scales the rest; the constraints are those of Raghunathan, Steinhardt and Liang (arXiv:1811.01057), with
+the triangle's and with ``E[b (L - b)] >= 0``.
 """
 
 from __future__ import annotations

@@ -82,4 +82,3 @@ def test_there_is_no_proof_without_time(tmp_path: Path) -> None:
             assert proved_by_moments(query_of(search.bounding, search.open[0], 0), Deadline.after(-1)) is None
             return
     raise AssertionError("no question was left open")
-
