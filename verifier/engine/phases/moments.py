@@ -51,14 +51,16 @@ def proved_by_moments(query: Query, until: Deadline) -> Multipliers | None:
         return stored(lifting, found.dual) if found.proved > 0 else None
 
 
+def rounded(values: np.ndarray) -> np.ndarray:
+    """The nearest float32 numbers."""
+    return values.astype(np.float32).astype(float)
+
+
 def stored(lifting: Lifting, dual: Multipliers) -> Multipliers | None:
     """The dual in float32, with larger squares, if it proves the rows even so."""
     assert dual.product is not None
     assert dual.back is not None
     assert dual.squares is not None
-
-    def rounded(values: np.ndarray) -> np.ndarray:
-        return values.astype(np.float32).astype(float)
 
     squares = lifting.of_symbols(dual.squares)
     squares = squares - SPREAD * squares.sum() / len(squares)  # the sum is minus the margin

@@ -14,6 +14,7 @@ from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, Target
 from verifier.engine.phases.branching import Experience, best
 from verifier.engine.phases.cutting import Way
+from verifier.engine.phases.leaves import solve_leaf
 from verifier.engine.phases.node import FinalDuals, Neuron, Node
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.tree import PhaseTree
@@ -308,8 +309,10 @@ class PhaseSearch:
         for node, columns, proofs in zip(nodes, inherited, self.bounding.conclude(nodes, steps)):
             columns = self.tree.frame(node, columns)
             if len(node.pending) and not node.empty and not node.candidates:
-                proofs = [*proofs, *self.last(node)]
+                proofs = [*proofs, *self.bounding.conclude([node], LAST_STEPS)[0]]
             self._record(node, proofs, columns)
+            if len(node.pending) and not node.empty and not node.candidates and not node.signs:
+                self._by_programs(node, columns)
             if node.empty or not len(node.pending):
                 self._close(node)
                 continue
@@ -321,12 +324,21 @@ class PhaseSearch:
             for node, point, value in zip(left, points, self.values(points, [node.worst for node in left])):
                 self.seen.add(node.worst, value, point)
 
-    def last(self, node: Node) -> list[tuple[int, FinalDuals]]:
-        """What else proves cases of a node that cannot be split: duals of their rows, however they were found.
-
-        Cases proved leave ``node.pending``. Here it is more ascent; an exact solver's duals would do as well.
-        """
-        return self.bounding.conclude([node], LAST_STEPS)[0]
+    def _by_programs(self, node: Node, columns: np.ndarray) -> None:
+        """Ask a linear program about the cases of a node that cannot be split: its optimum is the network's own."""
+        proved = []
+        for place, case in enumerate(node.pending.tolist()):
+            if self.bounding.over():
+                break
+            leaf = solve_leaf(self.bounding, node, case)
+            if leaf.dual is not None:
+                self.tree.multiplied(node, case, leaf.dual, leaf.of_splits, columns)
+                proved.append(place)
+            elif leaf.point is not None:
+                [value] = self.values(leaf.point[None], [case])
+                self.seen.add(case, value, leaf.point)
+        left = np.setdiff1d(np.arange(len(node.pending)), proved)
+        node.final, node.pending = node.final[left], node.pending[left]
 
     def values(self, points: np.ndarray, cases: list[int]) -> list[float]:
         """The real network's value of each case's best row at its point (or at the one point), in float64."""
