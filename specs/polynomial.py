@@ -145,7 +145,7 @@ class Polynomial:
     def rescaled(self, centre: Sequence[Fraction], scale: Sequence[Fraction]) -> Polynomial:
         """The same function of ``t`` where ``x = centre + scale t``."""
         return self.substituted(
-            {k: Polynomial.affine({k: scale[k]}, centre[k]) for k in self.variables if (centre[k], scale[k]) != (0, 1)}
+            {k: Polynomial.affine({k: scale[k]}, centre[k]) for k in self.variables if centre[k] or scale[k] != 1}
         )
 
     def written(self, names: Sequence[str]) -> str:
