@@ -39,9 +39,7 @@ class Bounded:
         """Groups of variables by correlative sparsity."""
         return cliques(len(self.lower), self.objectives, (*self.weak, *self.zero))
 
-    def program(
-        self, order: int, groups: Sequence[Clique] | None = None, scaling: Scaling | None = None
-    ) -> Program:
+    def program(self, order: int, groups: Sequence[Clique] | None = None, scaling: Scaling | None = None) -> Program:
         """Order ``order`` of the hierarchy over the given cliques (one of all variables when None).
 
         Every clique has its box's sides, multiplied for each variable: ``1 - t_k^2 >= 0`` in the coordinates used

@@ -107,7 +107,12 @@ def _rank(values: np.ndarray, tolerance: float) -> int:
 
 
 def atoms(
-    moments: Moments, variables: Sequence[int], order: int, rng: np.random.Generator, tolerance: float = FLAT, step: int = 1
+    moments: Moments,
+    variables: Sequence[int],
+    order: int,
+    rng: np.random.Generator,
+    tolerance: float = FLAT,
+    step: int = 1,
 ) -> np.ndarray | None:
     """The points (rank, variables) that flat moments consist of, or None if the moments are not flat.
 

@@ -138,9 +138,11 @@ def refute(
     seconds: float = np.inf,
     solver: str = "clarabel",
     scalings: Sequence[Scaling] = (),
+    vanishing: bool = False,
 ) -> Attempt | None:
     """Try the positive parts that fit into ``degree``, the lowest first; the last attempt when none gives a proof.
 
+    ``vanishing``: only positive parts that vanish at 0, or as close to it as the box allows.
     ``scalings`` are coordinates to try; by default those in which the box is [-1, 1]^n or lies in it around 0. None
     when nothing fits into the degree or the time.
     """
@@ -151,6 +153,8 @@ def refute(
         own = [Scaling.to_unit(*box)] if not any(powers) else scalings or [Scaling.about(_origin(*box), *box)]
         for scaling in own:
             refuted = Refuted(case, *box, powers, scaling)
+            if vanishing and not refuted.positive().lowest_degree:
+                continue
             program = refuted.program(max(degree, refuted.degree))
             if program is None or (last is not None and refuted.degree > degree):
                 continue
@@ -172,7 +176,9 @@ def _refutation(refuted: Refuted, program: Program, solved: Solved) -> CaseProof
         return None
     if not any(refuted.powers):
         identity = rounded(program, solved)
-        return _proof(refuted.scaling, ((Fraction(1), ()),), identity, program) if absorbed(identity.rest) <= 0 else None
+        return (
+            _proof(refuted.scaling, ((Fraction(1), ()),), identity, program) if absorbed(identity.rest) <= 0 else None
+        )
     exact = projected(program, solved)
     if exact is None:
         return None

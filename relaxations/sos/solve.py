@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,7 +62,9 @@ class _Conic:
         normal = self._vector(self.normaliser) @ y == (1 if cap is None else 1 - short)
         cones = [self._cone(cp, block, y) for block in self.blocks]
         equal = [self._matrix(len(rows_), cells) @ y == 0 for rows_, cells in self.equations if rows_]
-        problem = cp.Problem(cp.Minimize(top if cap is None else top + cap / self.unit * short), [*rows, normal, *cones, *equal])
+        problem = cp.Problem(
+            cp.Minimize(top if cap is None else top + cap / self.unit * short), [*rows, normal, *cones, *equal]
+        )
         limits: dict[str, Any] = {}
         if np.isfinite(seconds):
             limits = {"time_limit": seconds} if solver == "clarabel" else {"time_limit_secs": seconds}
@@ -70,7 +73,9 @@ class _Conic:
         if solver == "scs":
             limits |= {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 50_000}
         try:
-            problem.solve(solver=name, **limits)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # whether a solution is accurate is found out here, exactly
+                problem.solve(solver=name, **limits)
         except cp.error.SolverError:
             return None
         if problem.status not in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE) or y.value is None:
@@ -98,7 +103,7 @@ class _Conic:
         return {self._number(m): float(c) for m, c in p.terms.items()}
 
     def _block(self, square: Square) -> tuple[int, list[tuple[int, int, float]], float]:
-        """Size, cells (position in the column-major matrix, moment, coefficient) and what the condition was scaled by."""
+        """Size, cells (position in the column-major matrix, moment, coefficient), and the condition's largest one."""
         size = len(square.basis)
         largest = max((abs(float(c)) for c in square.condition.terms.values()), default=1.0) or 1.0
         terms = [(m, float(c) / largest) for m, c in square.condition.terms.items()]

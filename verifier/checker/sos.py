@@ -146,5 +146,3 @@ def _value(p: Polynomial, point: tuple[Fraction, ...], work: Work) -> Fraction:
         work.charge_reduction(_bits(term) + _bits(result))
         result += term
     return result
-
-

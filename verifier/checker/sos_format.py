@@ -21,8 +21,8 @@ from verifier.checker.sos_polynomial import BITS, Polynomial
 PROOF, WITNESS, VERSION = "nnsos", "nnsoswitness", 1
 MANIFEST, PROBLEM, PROOF_FILE = "manifest.json", "problem.json", "proof.json"
 KEYS = {
-    PROOF: {"format", "version", "semantics", "problem", "proof", "claim", "producer"},
-    WITNESS: {"format", "version", "semantics", "problem", "case", "x", "claim", "producer"},
+    PROOF: {"format", "version", "semantics", "problem", "proof", "question", "claim", "producer"},
+    WITNESS: {"format", "version", "semantics", "problem", "question", "case", "x", "claim", "producer"},
 }
 LARGEST_MEMBER = 1 << 27
 MOST_VARIABLES, MOST_CASES, MOST_CONDITIONS, MOST_TERMS = 512, 4096, 20_000, 200_000
@@ -75,10 +75,14 @@ class CaseProof:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A problem with a proof for each of its cases, or with a point in one of them."""
+    """A problem with a proof for each of its cases, or with a point in one of them.
+
+    ``question`` says which one of a specification it is said to be: a requirement and values of parameters.
+    """
 
     problem: Problem
     problem_hash: str
+    question: tuple[str, dict[str, str]]
     claim: str
     proofs: tuple[CaseProof, ...] | None
     case: int
@@ -109,11 +113,12 @@ def read_evidence(data: bytes) -> Evidence:
         raise CheckError(f"{PROOF_FILE} has to be there in a proof, and only there")
     problem_hash = _hashed(members, PROBLEM, manifest["problem"])
     problem = _problem(_json(members, PROBLEM))
+    question = _question(manifest["question"])
     claim = "".join(c if c.isprintable() else "?" for c in str(manifest["claim"]))  # it will meet a terminal
     if kind == WITNESS:
         case = _natural(manifest["case"], "case", len(problem.cases))
         point = _numbers(manifest["x"], "x", len(problem.lower))
-        return Evidence(problem, problem_hash, claim, None, case, point)
+        return Evidence(problem, problem_hash, question, claim, None, case, point)
     _hashed(members, PROOF_FILE, manifest["proof"])
     proof = _json(members, PROOF_FILE)
     _keys(proof, {"cases"}, PROOF_FILE)
@@ -121,7 +126,7 @@ def read_evidence(data: bytes) -> Evidence:
     if len(entries) != len(problem.cases):
         raise CheckError(f"{len(entries)} proofs for {len(problem.cases)} cases")
     proofs = tuple(_proof(entry, case, len(problem.lower)) for entry, case in zip(entries, problem.cases))
-    return Evidence(problem, problem_hash, claim, proofs, 0, ())
+    return Evidence(problem, problem_hash, question, claim, proofs, 0, ())
 
 
 def _members(data: bytes) -> dict[str, bytes]:
@@ -188,6 +193,17 @@ def _numbers(value: object, name: str, count: int) -> tuple[Fraction, ...]:
     if len(values) != count:
         raise CheckError(f"{name}: {len(values)} numbers for {count} variables")
     return tuple(_number(v, name) for v in values)
+
+
+def _question(value: object) -> tuple[str, dict[str, str]]:
+    _keys(value, {"requirement", "parameters"}, "question")
+    assert isinstance(value, dict)
+    requirement, parameters = value["requirement"], value["parameters"]
+    if not isinstance(requirement, str) or not isinstance(parameters, dict):
+        raise CheckError("question: not a requirement and its parameters")
+    if not all(isinstance(text, str) and len(text) <= LONGEST_NUMBER for text in (requirement, *parameters.values())):
+        raise CheckError("question: not short texts")
+    return requirement, parameters
 
 
 def _problem(value: dict[str, Any]) -> Problem:

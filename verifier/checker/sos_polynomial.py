@@ -142,7 +142,7 @@ def _power(variable: int, power: int, centre: Fraction, scale: Fraction, work: W
 
 
 def quadratic_form(basis: Sequence[int], rows: Sequence[Sequence[int]], degree: int, work: Work) -> Polynomial:
-    """``z^T Q z`` for the monomials z and the symmetric Q whose lower triangle is given; each z has degree <= degree."""
+    """``z^T Q z`` for monomials z of at most this degree and the symmetric Q whose lower triangle is given."""
     work.charge(len(basis) * (len(basis) + 1) // 2)
     terms: dict[int, int] = {}
     for i, row in enumerate(rows):

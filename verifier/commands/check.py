@@ -36,7 +36,8 @@ def main(arguments: Sequence[str]) -> int:
     word = "accepted" if result.accepted else "REJECTED"
     print(f"{word}: {result.reason}; {result.leaves} leaves, {arithmetic}, {result.seconds:.2f} s")
     for what, origin in (("model", result.model), ("query", result.query)):
-        print(f"{what}: {Origin(**origin)}")
+        if origin:
+            print(f"{what}: {Origin(**origin)}")
     print(f"claim, in the producer's words: {result.claim}")
     return OK if result.accepted else REJECTED
 

@@ -25,12 +25,13 @@ class Refutation:
     proofs: Sequence[CaseProof]
     claim: str
     producer: Mapping[str, str]
+    question: Mapping[str, object]
 
     def write(self, out: IO[bytes]) -> None:
         """Write the file to a stream that can seek."""
         proof = canonical({"cases": [_proof(one) for one in self.proofs]})
         about = {"proof": hashlib.sha256(proof).hexdigest()}
-        _write(out, "nnsos", self.problem, self.claim, self.producer, about, {"proof.json": proof})
+        _write(out, "nnsos", self, about, {"proof.json": proof})
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,12 @@ class Violation:
     point: tuple[Fraction, ...]
     claim: str
     producer: Mapping[str, str]
+    question: Mapping[str, object]
 
     def write(self, out: IO[bytes]) -> None:
         """Write the file to a stream that can seek."""
         about = {"case": self.case, "x": [str(x) for x in self.point]}
-        _write(out, "nnsoswitness", self.problem, self.claim, self.producer, about, {})
+        _write(out, "nnsoswitness", self, about, {})
 
 
 def canonical_problem(problem: PolynomialProblem) -> bytes:
@@ -67,20 +69,19 @@ def canonical(value: Any) -> bytes:
 def _write(
     out: IO[bytes],
     kind: str,
-    problem: PolynomialProblem,
-    claim: str,
-    producer: Mapping[str, str],
+    evidence: Refutation | Violation,
     about: Mapping[str, Any],
     members: Mapping[str, bytes],
 ) -> None:
-    text = canonical_problem(problem)
+    text = canonical_problem(evidence.problem)
     manifest = {
         "format": kind,
         "version": VERSION,
         "semantics": "real",
         "problem": hashlib.sha256(text).hexdigest(),
-        "claim": claim,
-        "producer": dict(producer),
+        "question": dict(evidence.question),
+        "claim": evidence.claim,
+        "producer": dict(evidence.producer),
         **about,
     }
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
