@@ -47,8 +47,8 @@ def certify(
     """Decide every requirement of ``spec`` about ``model`` within ``timeout`` seconds, the checks included.
 
     ``model`` is a file, None when the specification names it or is about polynomials, or a ``torch.nn.Module``, which
-    is then exported with ``example_inputs``. Certificates go to ``certificate`` (one per requirement, the id inserted when there are
-    several) or into the folder ``out``; without either they are checked and not kept.
+    is then exported with ``example_inputs``. Certificates go to ``certificate`` (one per requirement, the id inserted
+    when there are several) or into the folder ``out``; without either they are checked and not kept.
     ``parameters`` are values of the specification's parameters, ``workers`` processes (default: the processors).
     ``branching`` names the rule that picks the input to split, ``order`` which open boxes come first (``depth-first``,
     ``best-first``); ``memory_mb`` bounds the search tree.

@@ -1,1 +1,1 @@
-"""Sums of squares: proofs that a set given by polynomials is empty, and the pseudo-distributions that stand in the way."""
+"""Sums of squares: proofs that a set given by polynomials is empty, and what stands in the way."""

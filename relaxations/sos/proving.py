@@ -12,11 +12,11 @@ from math import floor
 import numpy as np
 
 from relaxations.sos.lasserre import Bounded, Refuted
-from relaxations.sos.program import Program, Scaling, Solved
+from relaxations.sos.program import Program, Scaling, Solved, Square
 from relaxations.sos.rounding import ExactSquare, Identity, absorbed, projected, rounded
 from relaxations.sos.solve import solve
 from relaxations.sos.sparsity import Clique
-from specs.polynomial import Polynomial
+from specs.polynomial import ONE, Polynomial
 from specs.polynomial_problem import PolynomialCase
 
 STEP = 2**40  # proved levels are multiples of 1 / STEP
@@ -118,6 +118,46 @@ def _below(bounded: Bounded, level: Fraction) -> PolynomialCase:
     """That there is a point with a value below a level."""
     (objective,) = bounded.objectives
     return PolynomialCase((Polynomial.constant(level) - objective,), bounded.weak, bounded.zero)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """At every point of the set the largest objective is at least ``level``, exactly.
+
+    For a level above 0, ``proof`` refutes ``case``: that all objectives are at most 0 somewhere.
+    """
+
+    level: Fraction
+    case: PolynomialCase
+    proof: CaseProof | None
+
+
+def prove_rows(
+    bounded: Bounded, order: int, groups: Sequence[Clique] | None = None, seconds: float = np.inf
+) -> Rows | None:
+    """The best level for the largest of several objectives (the rows of a network); None when no solver answered."""
+    program = bounded.program(order, groups)
+    solved = solve(program, seconds)
+    if solved is None:
+        return None
+    identity = rounded(program, solved)
+    level = -absorbed(identity.rest)
+    count = len(bounded.objectives)
+    case = PolynomialCase((), (*(-p for p in bounded.objectives), *bounded.weak), bounded.zero)
+    if level <= 0:
+        return Rows(level, case, None)
+    rows = tuple(
+        ExactSquare(Square((("weak", r),), -p, (ONE,)), ((w.numerator,),), w.denominator)
+        for r, (p, w) in enumerate(zip(program.objectives, identity.weights, strict=True))
+    )
+    proof = _proof(bounded.scaling, ((level, ()),), identity, program)
+    return Rows(level, case, replace(proof, squares=(*rows, *(_later(s, count) for s in proof.squares))))
+
+
+def _later(square: ExactSquare, count: int) -> ExactSquare:
+    """The same with its weak conditions numbered after ``count`` others."""
+    factors = tuple((kind, k + count if kind == "weak" else k) for kind, k in square.square.factors)
+    return replace(square, square=replace(square.square, factors=factors))
 
 
 @dataclass(frozen=True)
