@@ -6,13 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
-from math import prod
+from math import floor, prod
 
 from relaxations.sos.basis import monomials
 from relaxations.sos.program import Equation, Factors, Program, Scaling, Square
 from relaxations.sos.sparsity import Clique, cliques, containing
 from specs.polynomial import Polynomial
 from specs.polynomial_problem import PolynomialCase
+
+ROOM = 1e-4
+"""The most that a refutation asks for as the least eigenvalue of its Gram matrix, objectives of size 1: far above what
+a solver gets wrong, and small enough for multipliers to stay of moderate size."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,12 @@ class Refuted:
         return prod(factors, start=Polynomial.constant(1))
 
     @property
+    def weight(self) -> Fraction:
+        """What M is multiplied by, so that its largest coefficient is about 1."""
+        largest = max((abs(c) for c in self.positive().terms.values()), default=Fraction(1))
+        return Fraction(1, max(1, floor(largest)))
+
+    @property
     def factors(self) -> tuple[int, ...]:
         """The strict conditions in M, repeated as often as they occur."""
         return tuple(number for number, k in enumerate(self.powers) for _ in range(k))
@@ -126,7 +136,8 @@ class Refuted:
             if basis:
                 equations.append(Equation(number, condition, basis))
         normaliser = Polynomial.of({tuple((v, 2 * k) for v, k in m): Fraction(1) for m in squares[0].basis})
-        return Program((-positive,), normaliser, tuple(squares), tuple(equations), cap=1.0)
+        objective = positive.scaled(-self.weight)
+        return Program((objective,), normaliser, tuple(squares), tuple(equations), cap=ROOM)
 
     def _conditions(self) -> Iterable[tuple[Factors, Polynomial]]:
         one = Polynomial.constant(1)

@@ -201,7 +201,7 @@ def refute(
             left = seconds - (time.monotonic() - started)
             if left <= 0:
                 return last
-            solved = solve(program, left, solver)
+            solved = solve(program, left, solver, fallback=False)
             proof = None if solved is None else _refutation(refuted, program, solved)
             attempt = Attempt(proof, solved, program, scaling)
             if proof is not None:
@@ -222,8 +222,7 @@ def _refutation(refuted: Refuted, program: Program, solved: Solved) -> CaseProof
     exact = projected(program, solved)
     if exact is None:
         return None
-    (weight,) = exact.weights
-    return _proof(refuted.scaling, ((weight, refuted.factors),), exact, program)
+    return _proof(refuted.scaling, ((refuted.weight, refuted.factors),), exact, program)
 
 
 def _origin(lower: Sequence[Fraction], upper: Sequence[Fraction]) -> list[Fraction]:

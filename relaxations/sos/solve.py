@@ -15,7 +15,7 @@ from specs.errors import CertifyError
 SOLVERS = ("clarabel", "scs")
 OPTIONS = {
     "clarabel": {"tol_gap_abs": 1e-11, "tol_gap_rel": 1e-11, "tol_feas": 1e-11},
-    "scs": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 50_000},
+    "scs": {"eps_abs": 1e-9, "eps_rel": 1e-9, "max_iters": 20_000},
 }
 TIME_LIMIT = {"clarabel": "time_limit", "scs": "time_limit_secs"}
 
@@ -24,14 +24,15 @@ class SolverError(CertifyError):
     """A solver that is not installed."""
 
 
-def solve(program: Program, seconds: float = np.inf, solver: str = "clarabel") -> Solved | None:
+def solve(program: Program, seconds: float = np.inf, solver: str = "clarabel", fallback: bool = True) -> Solved | None:
     """Both optima, or None when no solver got anywhere in the time (or there is no optimum).
 
-    Raises ``SolverError`` when cvxpy or the solver is not installed.
+    With ``fallback`` the other solver is tried where the first gives up. Raises ``SolverError`` when cvxpy or the
+    solver is not installed.
     """
     started = time.monotonic()
     matrices = Matrices(program)
-    for name in (solver, *(other for other in SOLVERS if other != solver)):
+    for name in (solver, *(other for other in SOLVERS if other != solver and fallback)):
         left = seconds - (time.monotonic() - started)
         if left <= 0:
             return None

@@ -24,6 +24,7 @@ from specs.language.schema import (
     _number,
     _version,
 )
+from specs.language.suggest import did_you_mean
 from specs.property import ClaimClass, Severity
 
 Number = Annotated[Any, PlainValidator(_number)]
@@ -43,6 +44,9 @@ def _even(value: object) -> int:
     raise PydanticCustomError("even", "expected an even number from 2 to 40, found {value}", {"value": repr(value)})
 
 
+METHODS = {"sample": ("starts",), "sos": ("degree", "solver", "round", "multiplier")}
+
+
 def _methods(value: object) -> object:
     """Names alone, or one name with options, as in ``[sample, {sos: {degree: 4}}]``."""
     entries = [value] if isinstance(value, (str, dict)) else value
@@ -51,10 +55,14 @@ def _methods(value: object) -> object:
     found: dict[str, object] = {}
     for entry in entries:
         named = {entry: {}} if isinstance(entry, str) else entry
-        if not isinstance(named, dict) or len(named) != 1 or not set(named) <= {"sample", "sos"}:
-            raise PydanticCustomError(
-                "methods", "methods for polynomials are sample and sos, found {what}", {"what": repr(entry)}
-            )
+        if not isinstance(named, dict) or len(named) != 1 or not set(named) <= set(METHODS):
+            told = {"what": repr(entry)}
+            raise PydanticCustomError("methods", "methods for polynomials are sample and sos, found {what}", told)
+        ((name, options),) = named.items()
+        wrong = [key for key in options if key not in METHODS[name]] if isinstance(options, dict) else []
+        if wrong:
+            told = {"name": name, "key": repr(wrong[0]), "hint": did_you_mean(str(wrong[0]), METHODS[name])}
+            raise PydanticCustomError("methods", "{name}: unknown key {key}{hint}", told)
         found |= named
     return found
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from specs.errors import SpecError
 from specs.language.compile_polynomial import PolynomialValue, compile_condition, compile_polynomial
+from specs.language.decimals import show
 from specs.language.expression import Expression, ExpressionFault
 from specs.language.faults import Faults
 from specs.language.input_set import build_input_set
@@ -96,6 +97,22 @@ class PolynomialSpec:
     seed: int | None
     at_least: Mapping[tuple[str, str], Fraction]
     at_most: Mapping[tuple[str, str], Fraction]
+
+    def describe(self) -> str:
+        """The question in words: variables, requirements with their compiled size, what is solved for."""
+        lines = [f"{self.name}: {self.description}" if self.description else self.name]
+        lines.append(f"for all {self.questions[0].inputs.describe()}")
+        for one in self.questions:
+            lines.append(f"{one.id} ({one.severity}) has to hold: {one.text}")
+            lines += [f"  where {condition}" for condition in one.where]
+            if one.unknown is not None:
+                which = "largest" if one.unknown.maximize else "smallest"
+                ends = f"[{show(one.unknown.lower)}, {show(one.unknown.upper)}]"
+                lines.append(f"  for the {which} {one.unknown.name} in {ends}, within {show(one.unknown.resolution)}")
+            cases = cases_of(one.unsafe)
+            degree = max((p.degree for case in cases for p in case.all), default=0)
+            lines.append(f"  compiled to {len(cases)} set(s) that have to be empty, of degree {degree}")
+        return "\n".join(lines)
 
     def __getitem__(self, id: str) -> PolynomialQuestion:
         for question in self.questions:

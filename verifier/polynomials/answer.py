@@ -21,9 +21,11 @@ from verifier.engine.outcome import Proof, Verdict
 from verifier.places import places
 from verifier.polynomials.decide import Decision, decide
 from verifier.polynomials.evidence import Refutation, Violation
-from verifier.polynomials.report import Broken, PolynomialAnswer, PolynomialReport, claim_of, exactly
+from verifier.polynomials.report import Broken, PolynomialAnswer, claim_of, exactly
+from verifier.report.report import Report
 
 WITNESS_SUFFIX = ".nnwitness"
+RESERVE = 1.0  # seconds kept for writing and checking the evidence
 
 
 def answer_polynomials(
@@ -34,7 +36,7 @@ def answer_polynomials(
     seed: int | None = None,
     certificate: Path | None = None,
     out: Path | None = None,
-) -> PolynomialReport:
+) -> Report:
     """Decide every requirement by ``deadline``, a reading of ``time.monotonic``. Raises ``CertifyError``."""
     started = time.monotonic()
     spec = _restricted(read_polynomial_spec(file, parameters), methods)
@@ -49,9 +51,7 @@ def answer_polynomials(
         home = place(question.id) if place is not None else None
         answers.append(_answer(question, spec, until, seed or spec.seed or 0, home, spec_hash))
     seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
-    return PolynomialReport(
-        tuple(answers), "", seconds, versions(), {"spec": spec_hash}, missed=tuple(_missed(spec, answers))
-    )
+    return Report(tuple(answers), "", seconds, versions(), {"spec": spec_hash}, missed=tuple(_missed(spec, answers)))
 
 
 def _restricted(spec: PolynomialSpec, methods: Sequence[str]) -> PolynomialSpec:
@@ -70,7 +70,7 @@ def _answer(
     question: PolynomialQuestion, spec: PolynomialSpec, until: float, seed: int, home: Path | None, spec_hash: str
 ) -> PolynomialAnswer:
     started = time.monotonic()
-    decision = decide(question, spec, until, seed)
+    decision = decide(question, spec, until - min(RESERVE, (until - started) / 10), seed)
     with tempfile.TemporaryDirectory(prefix=".certify-", dir=home.parent if home else None) as folder:
         evidence = _Evidence(question, decision, Path(folder), home)
         proof, attack = evidence.proof(), evidence.attack()

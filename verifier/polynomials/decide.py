@@ -7,7 +7,7 @@ with a violation. Neither claim rests on the other or on any monotonicity; that 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -15,22 +15,27 @@ import numpy as np
 from relaxations.sos.moments import Flatness, atoms, flatness, violation
 from relaxations.sos.proving import Attempt, CaseProof, refute
 from specs.language.polynomial_spec import PolynomialQuestion, PolynomialSpec, Unknown
-from specs.polynomial import Monomial, degree_of
-from specs.polynomial_problem import PolynomialProblem
+from specs.polynomial import ONE, Monomial, degree_of
+from specs.polynomial_problem import PolynomialCase, PolynomialProblem
+from verifier.interruption import Stopped
 from verifier.polynomials.search import Found, search
+
+LEAST_MASS = 1e-6  # a moment of 1 below this is none to divide by
 
 
 @dataclass(frozen=True)
 class PseudoDistribution:
     """Moments of no point: what the adversary would need, and why there is no proof of this degree.
 
-    ``moments`` in coordinates ``t`` where ``x = centre + scale t``; ``value`` is what the proof falls short by,
-    ``outside`` how far the moments are from fulfilling their conditions. ``atoms`` (rank, n) are the points they
-    consist of, in x, if the moments are flat.
+    ``moments`` in coordinates ``t`` where ``x = centre + scale t``; that of 1 is 1, unless the proof that was tried
+    vanishes at the origin and has no such moment. ``outside`` is how far the moments are from fulfilling their
+    conditions, ``strict`` and ``weak`` what they expect of the case's conditions. ``atoms`` (rank, n) are the points
+    they consist of, in x, if the moments are flat.
     """
 
     case: int
-    value: float
+    strict: tuple[float, ...]
+    weak: tuple[float, ...]
     moments: dict[Monomial, float]
     centre: tuple[Fraction, ...]
     scale: tuple[Fraction, ...]
@@ -69,86 +74,96 @@ class Decision:
 
 
 def decide(question: PolynomialQuestion, spec: PolynomialSpec, deadline: float, seed: int) -> Decision:
-    """Prove or break a question by ``deadline``, a reading of ``time.monotonic``."""
+    """Prove or break a question by ``deadline``, a reading of ``time.monotonic``.
+
+    Being told to stop ends the search; what was found by then is what was found.
+    """
     decider = _Decider(question, spec, deadline, np.random.default_rng(seed))
-    decision = decider.once() if question.unknown is None else decider.bracket(question.unknown)
-    if decision.proved is None and decision.refuted is None:
+    reason = ""
+    try:
+        if question.unknown is None:
+            decider.once()
+        else:
+            decider.bracket(question.unknown)
+    except Stopped as stop:
+        reason = stop.reason
+    found = decider.proved is not None or decider.refuted is not None
+    if not found and not reason:
         reason = "timeout" if time.monotonic() > deadline else "incomplete: no proof of this degree, and no violation"
-        decision = replace(decision, reason=reason)
-    return replace(decision, stats={"proofs tried": decider.tried, "searches": decider.searches})
+    stats = {"proofs tried": decider.tried, "searches": decider.searches}
+    return Decision(decider.proved, decider.refuted, decider.relaxed, reason, stats)
 
 
 class _Decider:
+    """``proved`` and ``refuted`` are the best ends so far."""
+
     def __init__(
         self, question: PolynomialQuestion, spec: PolynomialSpec, deadline: float, rng: np.random.Generator
     ) -> None:
         self.question, self.spec, self.deadline, self.rng = question, spec, deadline, rng
+        self.proved: Proved | None = None
+        self.refuted: Refuted | None = None
         self.relaxed: PseudoDistribution | None = None
         self.near: list[np.ndarray] = []
         self.tried = self.searches = 0
 
-    def once(self) -> Decision:
-        refuted = self.violation(None)
-        proved = None if refuted is not None else self.proof(None)
-        if proved is None and refuted is None:
-            refuted = self.violation(None)  # once more, from the atoms
-        return Decision(proved, refuted, None if proved or refuted else self.relaxed)
+    def once(self) -> None:
+        """A violation, else a proof, else a violation from the atoms of the pseudo-distribution."""
+        self.refuted = self.violation(None)
+        if self.refuted is None:
+            self.proved = self.proof(None)
+        if self.proved is None and self.refuted is None:
+            self.refuted = self.violation(None)
 
-    def bracket(self, unknown: Unknown) -> Decision:
+    def bracket(self, unknown: Unknown) -> None:
+        """Halve the range; where neither a proof nor a violation is found, follow each end by itself."""
         good, bad = (unknown.lower, unknown.upper) if unknown.maximize else (unknown.upper, unknown.lower)
-        proved = self.proof(bad)
-        if proved is not None:
-            return Decision(proved)
-        refuted = self._tightened(self.violation(bad), good)
-        sure, broken, undecided = good, refuted.value if refuted is not None else bad, None
-        assert broken is not None
-        while abs(broken - sure) > unknown.resolution and self._in_time():
+        self.proved = self.proof(bad)
+        if self.proved is not None:
+            return
+        self.refuted = self._tightened(self.violation(bad), good)
+        sure, open = good, bad
+        while True:
+            broken = open if self.refuted is None or self.refuted.value is None else self.refuted.value
             middle = self._between(sure, broken, unknown)
-            if middle is None:
+            if middle is None or abs(broken - sure) <= unknown.resolution or not self._in_time():
                 break
             found = self.proof(middle)
             if found is not None:
-                proved, sure = found, middle
+                self.proved, sure = found, middle
                 continue
             attack = self._tightened(self.violation(middle), sure)
             if attack is None:
-                undecided = middle
+                self._last_proof(sure, middle, unknown)
+                self._first_violation(middle, broken, unknown)
                 break
-            assert attack.value is not None
-            refuted, broken = attack, attack.value
-        if undecided is not None:
-            proved = self._last_proof(proved, sure, undecided, unknown)
-            refuted = self._first_violation(refuted, undecided, broken, unknown)
-        if proved is None:
-            proved = self.proof(good)
-        return Decision(proved, refuted, self.relaxed)
+            self.refuted = attack
+        if self.proved is None:
+            self.proved = self.proof(good)
 
-    def _last_proof(self, proved: Proved | None, sure: Fraction, open: Fraction, unknown: Unknown) -> Proved | None:
+    def _last_proof(self, sure: Fraction, open: Fraction, unknown: Unknown) -> None:
+        """Prove as far toward ``open`` as there are proofs."""
         while abs(open - sure) > unknown.resolution and self._in_time():
             middle = self._between(sure, open, unknown)
             if middle is None:
-                break
+                return
             found = self.proof(middle)
             if found is None:
                 open = middle
             else:
-                proved, sure = found, middle
-        return proved
+                self.proved, sure = found, middle
 
-    def _first_violation(
-        self, refuted: Refuted | None, open: Fraction, broken: Fraction, unknown: Unknown
-    ) -> Refuted | None:
+    def _first_violation(self, open: Fraction, broken: Fraction, unknown: Unknown) -> None:
+        """Break as far toward ``open`` as there are violations."""
         while abs(broken - open) > unknown.resolution and self._in_time():
             middle = self._between(broken, open, unknown)
             if middle is None:
-                break
+                return
             found = self._tightened(self.violation(middle), open)
-            if found is None:
+            if found is None or found.value is None:
                 open = middle
             else:
-                assert found.value is not None
-                refuted, broken = found, found.value
-        return refuted
+                self.refuted, broken = found, found.value
 
     def violation(self, value: Fraction | None) -> Refuted | None:
         """A point that breaks the property for a value of the parameter."""
@@ -205,15 +220,15 @@ class _Decider:
                 vanishing=options.multiplier == "origin-vanishing",
             )
             if attempt is None or attempt.proof is None:
-                self._keep(number, attempt)
+                self._keep(number, case, attempt)
                 return None
             proofs.append(attempt.proof)
         return Proved(problem, tuple(proofs), value)
 
-    def _keep(self, case: int, attempt: Attempt | None) -> None:
+    def _keep(self, number: int, case: PolynomialCase, attempt: Attempt | None) -> None:
         if attempt is None or attempt.solved is None:
             return
-        found = _pseudo(case, attempt, self.rng, float(self.spec.extract.flat_tolerance))
+        found = _pseudo(number, case, attempt, self.rng, float(self.spec.extract.flat_tolerance))
         self.relaxed = found
         if found.atoms is not None:
             self.near = [*self.near[:1], *found.atoms]
@@ -222,20 +237,27 @@ class _Decider:
         return time.monotonic() < self.deadline
 
 
-def _pseudo(case: int, attempt: Attempt, rng: np.random.Generator, tolerance: float) -> PseudoDistribution:
+def _pseudo(
+    number: int, case: PolynomialCase, attempt: Attempt, rng: np.random.Generator, tolerance: float
+) -> PseudoDistribution:
     """The moments of an attempt, what they violate, and whether they are those of points."""
     solved, scaling, program = attempt.solved, attempt.scaling, attempt.program
     assert solved is not None
+    mass = solved.moments.get(ONE, 0.0)
+    mass = mass if mass > LEAST_MASS else 1.0
+    moments = {m: value / mass for m, value in solved.moments.items()}
     basis = program.squares[0].basis
     order = max(map(degree_of, basis))
     complete = degree_of(basis[0]) == 0 and order > 1
-    flat = flatness(solved.moments, scaling.free, order, tolerance=tolerance) if complete else None
-    points = atoms(solved.moments, scaling.free, order, rng, tolerance) if flat is not None and flat.flat else None
+    flat = flatness(moments, scaling.free, order, tolerance=tolerance) if complete else None
+    points = atoms(moments, scaling.free, order, rng, tolerance) if flat is not None and flat.flat else None
     if points is not None:
         t = np.zeros((len(points), len(scaling.scale)))
         t[:, list(scaling.free)] = points
         points = scaling.to_x(t)
-    outside = violation(solved.moments, program)
-    return PseudoDistribution(
-        case, solved.value, dict(solved.moments), scaling.centre, scaling.scale, outside, flat, points
+    strict, weak = (
+        tuple(sum(float(c) * moments.get(m, 0.0) for m, c in scaling.of(p).terms.items()) for p in part)
+        for part in (case.strict, case.weak)
     )
+    outside = violation(solved.moments, program) / mass
+    return PseudoDistribution(number, strict, weak, moments, scaling.centre, scaling.scale, outside, flat, points)

@@ -12,9 +12,7 @@ from relaxations.sos.moments import Flatness
 from specs.language.decimals import format_decimal
 from specs.language.polynomial_spec import PolynomialQuestion
 from verifier.engine.outcome import Proof, Verdict
-from verifier.exit_codes import GATE_MISSED, OK
 from verifier.polynomials.decide import PseudoDistribution
-from verifier.report.report import Report
 
 SHOWN = 8  # atoms, and coordinates of one point
 
@@ -120,6 +118,9 @@ class PolynomialAnswer:
         if relaxed is None:
             return []
         found = [("relaxed", f"a pseudo-distribution of {len(relaxed.moments)} moments, {_told(relaxed.flat)}")]
+        expected = [f"{value:.6g} (a violation has > 0)" for value in relaxed.strict]
+        expected += [f"{value:.6g} (a violation has >= 0)" for value in relaxed.weak]
+        found.append(("expects", ", ".join(expected[:SHOWN])))
         if relaxed.atoms is not None:
             points = "; ".join(self._point([float(v) for v in atom]) for atom in relaxed.atoms[:SHOWN])
             found.append(("atoms", points))
@@ -174,7 +175,8 @@ class PolynomialAnswer:
             return None
         return {
             "case": relaxed.case,
-            "value": relaxed.value,
+            "strict": list(relaxed.strict),
+            "weak": list(relaxed.weak),
             "violation": relaxed.outside,
             "centre": [str(c) for c in relaxed.centre],
             "scale": [str(s) for s in relaxed.scale],
@@ -183,22 +185,6 @@ class PolynomialAnswer:
             "ranks": None if relaxed.flat is None else [relaxed.flat.inner_rank, relaxed.flat.rank],
             "atoms": None if relaxed.atoms is None else relaxed.atoms.tolist(),
         }
-
-
-@dataclass(frozen=True, repr=False)
-class PolynomialReport(Report):
-    """Every requirement's answer, and the gates that were missed, in words."""
-
-    missed: tuple[str, ...] = ()
-
-    @property
-    def exit_code(self) -> int:
-        """As of any report; 4 where everything is certified and a gate is missed."""
-        code = super().exit_code
-        return GATE_MISSED if code == OK and self.missed else code
-
-    def to_json(self) -> dict[str, Any]:
-        return {**super().to_json(), "gates_missed": list(self.missed)}
 
 
 ADVICE = {

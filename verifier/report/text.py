@@ -31,6 +31,7 @@ def text(report: Report, quiet: bool = False) -> str:
     blocks = [_headline(answer) if quiet else _block(answer) for answer in report.requirements]
     if several and not quiet:
         blocks.append(f"{report.verdict} altogether")
+    blocks += [f"gate missed: {gate}" for gate in report.missed]
     return ("\n" if quiet else "\n\n").join(blocks)
 
 
