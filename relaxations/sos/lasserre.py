@@ -11,7 +11,7 @@ from math import floor, prod
 from relaxations.sos.basis import monomials
 from relaxations.sos.program import Equation, Factors, Program, Scaling, Square
 from relaxations.sos.sparsity import Clique, cliques, containing
-from specs.polynomial import Polynomial
+from specs.polynomial import ONE, Polynomial
 from specs.polynomial_problem import PolynomialCase
 
 ROOM = 1e-4
@@ -98,6 +98,11 @@ class Refuted:
         ]
         return max(2, -(-max(degrees, default=0) // 2) * 2)
 
+    @property
+    def vanishing(self) -> int:
+        """To which order M vanishes at t = 0."""
+        return sum(k * self.scaling.of(p).lowest_degree for k, p in zip(self.powers, self.case.strict) if k)
+
     def positive(self) -> Polynomial:
         """M in t."""
         factors = [self.scaling.of(p) ** k for k, p in zip(self.powers, self.case.strict, strict=True)]
@@ -118,13 +123,15 @@ class Refuted:
         """Every product of at most two different conditions that fits into ``degree``; None if M does not fit."""
         everything = self.scaling.free
         positive = self.positive()
-        vanishing = positive.lowest_degree
+        vanishing = self.vanishing
         if positive.degree > degree:
             return None
         squares = []
         for factors, condition in self._conditions():
             least = max(0, -(-(vanishing - condition.lowest_degree) // 2))
             basis = monomials(everything, (degree - condition.degree) // 2, least)
+            if factors == tuple(("strict", k) for k in self.factors) and factors:
+                basis = tuple(m for m in basis if m != ONE)  # a multiple of M would only rescale the identity
             if basis:
                 squares.append(Square(factors, condition, basis))
         if not squares or squares[0].factors:

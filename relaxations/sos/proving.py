@@ -13,7 +13,7 @@ import numpy as np
 
 from relaxations.sos.lasserre import Bounded, Refuted
 from relaxations.sos.program import Program, Scaling, Solved, Square
-from relaxations.sos.rounding import ExactSquare, Identity, absorbed, projected, rounded
+from relaxations.sos.rounding import ExactSquare, Identity, absorbed, guessed, projected, rounded
 from relaxations.sos.solve import solve
 from relaxations.sos.sparsity import Clique
 from specs.polynomial import ONE, Polynomial
@@ -23,6 +23,7 @@ STEP = 2**40  # proved levels are multiples of 1 / STEP
 NEAR = 64  # a pseudo-mean is rounded to multiples of 1 / NEAR
 HALVINGS = 12  # of what absorbing the rounding lost
 TOLERATED = Fraction(1, 10**7)  # relative; a smaller loss is left alone
+NOISE = 1e-6  # a least eigenvalue that a solver may have meant to be 0
 MOST_POWERS = 3  # of one strict condition
 
 
@@ -193,10 +194,10 @@ def refute(
         own = [Scaling.to_unit(*box)] if not any(powers) else scalings or [Scaling.about(_origin(*box), *box)]
         for scaling in own:
             refuted = Refuted(case, *box, powers, scaling)
-            if vanishing and not refuted.positive().lowest_degree:
+            if (vanishing and not refuted.vanishing) or (last is not None and refuted.degree > degree):
                 continue
             program = refuted.program(max(degree, refuted.degree))
-            if program is None or (last is not None and refuted.degree > degree):
+            if program is None:
                 continue
             left = seconds - (time.monotonic() - started)
             if left <= 0:
@@ -211,18 +212,17 @@ def refute(
 
 
 def _refutation(refuted: Refuted, program: Program, solved: Solved) -> CaseProof | None:
-    """An exact proof from a solution: what is left is absorbed where M = 1, else projected away."""
-    if solved.value <= 0:
+    """An exact proof from a solution: in simple fractions; else what is left is absorbed if M = 1, else projected."""
+    if solved.value < -NOISE:
         return None
-    if not any(refuted.powers):
-        identity = rounded(program, solved)
-        return (
-            _proof(refuted.scaling, ((Fraction(1), ()),), identity, program) if absorbed(identity.rest) <= 0 else None
-        )
-    exact = projected(program, solved)
-    if exact is None:
-        return None
-    return _proof(refuted.scaling, ((refuted.weight, refuted.factors),), exact, program)
+    exact = guessed(program, solved)
+    if exact is None and solved.value > 0:
+        if any(refuted.powers):
+            exact = projected(program, solved)
+        else:
+            identity = rounded(program, solved)
+            exact = identity if absorbed(identity.rest) <= 0 else None
+    return None if exact is None else _proof(refuted.scaling, ((refuted.weight, refuted.factors),), exact, program)
 
 
 def _origin(lower: Sequence[Fraction], upper: Sequence[Fraction]) -> list[Fraction]:

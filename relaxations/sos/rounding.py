@@ -1,10 +1,11 @@
 """Exact rational proofs from floating-point ones.
 
 Gram matrices become rational, and positive semidefinite beyond doubt by a shift of their diagonal. What is then left
-of the identity is computed exactly, and disposed of in one of two ways:
+of the identity is computed exactly, and disposed of in one of three ways:
 
 * ``absorbed``: on [-1, 1]^n a polynomial is at most the sum of the absolute values of its coefficients, so the rest
   costs the bound a little and the proof is never lost;
+* ``guessed``: where all numbers are close to simple fractions, these may be an exact proof;
 * ``projected``: every coefficient of the rest is subtracted from the Gram entries that make this monomial, so that the
   identity holds exactly. It works if the Gram matrix is positive definite by more than the rest (Peyrl and Parrilo
   2008, Theor. Comput. Sci. 409), and it is what remains where the conditions leave no slack at some point.
@@ -26,6 +27,7 @@ Rows = tuple[tuple[int, ...], ...]
 
 BITS = 44  # of the largest number of a Gram matrix, about
 ATTEMPTS = 12
+DENOMINATORS = (1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,25 @@ def projected(program: Program, solved: Solved, bits: int = BITS) -> Identity | 
         return None
     squares[0] = ExactSquare(first.square, rows, denominator)
     return replace(identity, squares=tuple(squares), rest=Polynomial.of({}))
+
+
+def guessed(program: Program, solved: Solved) -> Identity | None:
+    """The proof with small denominators, if one has a rest of at most 0 on [-1, 1]^n; else None.
+
+    What is tight at many points has no room, but then often a proof in simple fractions.
+    """
+    for denominator in DENOMINATORS:
+        squares = []
+        for square, gram in zip(program.squares, solved.grams, strict=True):
+            rows = tuple(tuple(round(float(gram[i, j]) * denominator) for j in range(i + 1)) for i in range(len(gram)))
+            squares.append(ExactSquare(square, rows, denominator))
+        if not all(is_semidefinite(square.rows) for square in squares):
+            continue
+        coarse = tuple(np.round(values * denominator) / denominator for values in solved.multipliers)
+        identity = _identity(program, replace(solved, multipliers=coarse), squares, BITS)
+        if absorbed(identity.rest) <= 0:
+            return identity
+    return None
 
 
 def is_semidefinite(rows: Rows) -> bool:

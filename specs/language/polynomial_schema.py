@@ -95,7 +95,7 @@ class PolynomialRequirement(Section):
 class Sample(Section):
     """Looking for a violation by local search from many points."""
 
-    starts: Count = Field(default=40, description="How many starting points.")
+    starts: Count = Field(default=12, description="How many starting points.")
 
 
 class SumOfSquares(Section):

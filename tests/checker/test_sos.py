@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from fractions import Fraction
 from itertools import combinations
 
@@ -10,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specs.polynomial import Polynomial as Stated
-from tests.checker.sos_files import archive, below_zero, square_proof
+from tests.checker.sos_files import archive, below_zero, packed, square_proof
+from verifier.checker.errors import CheckError
 from verifier.checker.sos import verdict_on_polynomials
 from verifier.checker.sos_format import read_evidence
 from verifier.checker.sos_polynomial import (
@@ -121,3 +124,51 @@ def test_strict_weak_and_equal_conditions_each_do_what_they_say():
     problem["cases"] = [{"strict": [], "weak": [line], "zero": [line]}]
     weak = {**proof, "positive": [["1", []]]}
     assert not verdict_on_polynomials(read_evidence(archive(problem, {"cases": [weak]}))).accepted
+
+
+def witness(point: list[str], case: int = 0) -> bytes:
+    """The claim that a point is in a case: x > 1/2, y <= 1, x + y = 1 on [0, 1]^2."""
+    x, y = [[0, 1]], [[1, 1]]
+    conditions = {
+        "strict": [[["1", x], ["-1/2", []]]],
+        "weak": [[["1", []], ["-1", y]]],
+        "zero": [[["1", x], ["1", y], ["-1", []]]],
+    }
+    problem = {"variables": ["x", "y"], "box": [["0", "1"], ["0", "1"]], "cases": [conditions]}
+    data = json.dumps(problem).encode()
+    manifest = {
+        "format": "nnsoswitness",
+        "version": 1,
+        "semantics": "real",
+        "problem": hashlib.sha256(data).hexdigest(),
+        "question": {"requirement": "r", "parameters": {}},
+        "case": case,
+        "x": point,
+        "claim": "",
+        "producer": {},
+    }
+    return packed({"manifest.json": json.dumps(manifest).encode(), "problem.json": data})
+
+
+@pytest.mark.parametrize(
+    ("point", "inside"),
+    [
+        (["2/3", "1/3"], True),
+        (["1", "0"], True),
+        (["1/2", "1/2"], False),
+        (["2/3", "1/2"], False),
+        (["3/2", "-1/2"], False),
+        ([f"{10**30 + 2}/{2 * 10**30}", f"{10**30 - 2}/{2 * 10**30}"], True),
+        ([f"{10**30 + 2}/{2 * 10**30}", f"{10**30 - 1}/{2 * 10**30}"], False),
+    ],
+)
+def test_a_point_is_judged_exactly(point, inside):
+    assert verdict_on_polynomials(read_evidence(witness(point))).accepted == inside
+
+
+@pytest.mark.parametrize("point", [["1"], ["1", "0", "0"], ["0.5", "0.5"], [1, 0], "10"])
+def test_points_that_are_none_are_refused(point):
+    with pytest.raises(CheckError):
+        read_evidence(witness(point))
+    with pytest.raises(CheckError):
+        read_evidence(witness(["1", "0"], case=1))

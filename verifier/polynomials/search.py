@@ -13,6 +13,7 @@ import numpy as np
 from specs.polynomial import Polynomial
 from specs.polynomial_problem import PolynomialCase, PolynomialProblem
 
+SCREENED = 200  # random points for each local search
 STEPS = 200  # of one local search
 ROUNDINGS = (1, 2, 4, 8, 10, 16, 64, 100, 1000)  # denominators tried on the coordinates of a point
 
@@ -39,6 +40,15 @@ class Numeric:
     def __call__(self, x: np.ndarray) -> float:
         return float(self.values @ np.prod(x**self.powers, axis=1))
 
+    def at_all(self, x: np.ndarray) -> np.ndarray:
+        """Values (B,) at many points (B, size)."""
+        products = np.ones((len(x), len(self.values)))
+        for k in range(x.shape[1]):
+            powers = self.powers[:, k]
+            if powers.any():
+                products *= x[:, k, None] ** powers
+        return products @ self.values
+
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """The derivatives (size,)."""
         found = np.zeros(len(x))
@@ -56,17 +66,32 @@ def search(
     deadline: float,
     first: Sequence[np.ndarray] = (),
 ) -> Found | None:
-    """A point in a case, or None when none was found; ``first`` are starting points, then come random ones."""
+    """A point in a case, or None when none was found.
+
+    Local searches start at the points ``first``, then at the best of many random points and at a few of the others,
+    ``starts`` in all.
+    """
     low, up = (np.array([float(side) for side in sides]) for sides in (problem.lower, problem.upper))
     for number, case in enumerate(problem.cases):
         climb = _climber(case, low, up)
-        for start in [*first, *rng.uniform(low, up, (starts, len(low)))]:
+        drawn = rng.uniform(low, up, (SCREENED * starts, len(low)))
+        order = np.argsort(-_scores(case, drawn), kind="stable")
+        best = starts - starts // 3
+        for start in [*first, *drawn[order[:best]], *rng.permutation(drawn)[: starts // 3]]:
             if time.monotonic() > deadline:
                 return None
             found = _exact(problem, number, climb(np.clip(start, low, up)))
             if found is not None:
                 return found
     return None
+
+
+def _scores(case: PolynomialCase, x: np.ndarray) -> np.ndarray:
+    """How far points (B, n) are from being in a case: the least of all inequalities and of minus all equations."""
+    size = x.shape[1]
+    parts = [Numeric(p, size).at_all(x) for p in (*case.strict, *case.weak)]
+    parts += [-np.abs(Numeric(p, size).at_all(x)) for p in case.zero]
+    return np.min(parts, axis=0) if parts else np.zeros(len(x))
 
 
 def _climber(case: PolynomialCase, low: np.ndarray, up: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
