@@ -24,7 +24,7 @@ KEYS = {
     PROOF: {"format", "version", "semantics", "problem", "proof", "question", "claim", "producer"},
     WITNESS: {"format", "version", "semantics", "problem", "question", "case", "x", "claim", "producer"},
 }
-LARGEST_MEMBER = 1 << 27
+LARGEST_MEMBER = 1 << 25
 MOST_VARIABLES, MOST_CASES, MOST_CONDITIONS, MOST_TERMS = 512, 4096, 20_000, 200_000
 MOST_MONOMIALS = 400  # of one Gram matrix
 MOST_FACTORS = 16

@@ -17,6 +17,7 @@ from verifier.checker.errors import CheckError
 LARGEST_DEGREE = 255
 BITS = 8  # of one exponent
 WORK = 400_000_000  # about one per elementary operation on machine-sized numbers
+CALL = 20  # operations that starting an operation on polynomials is worth
 MOST_PAIRS = 2_000_000  # of terms in one product; bounds memory
 WIDEST_DENOMINATOR = 8192  # bits, of a polynomial in a file
 
@@ -81,7 +82,7 @@ def product(a: Polynomial, b: Polynomial, work: Work) -> Polynomial:
         raise CheckError(f"a product has a degree above {LARGEST_DEGREE}")
     if len(a.numerators) * len(b.numerators) > MOST_PAIRS:
         raise CheckError(f"a product of more than {MOST_PAIRS} pairs of terms")
-    work.charge(len(a.numerators) * len(b.numerators), a.bits + b.bits)
+    work.charge(CALL + len(a.numerators) * len(b.numerators), a.bits + b.bits)
     terms: dict[int, int] = {}
     for m, x in a.numerators.items():
         for k, y in b.numerators.items():
@@ -97,7 +98,7 @@ def total(parts: Sequence[Polynomial], work: Work) -> Polynomial:
         denominator = lcm(denominator, part.denominator)
     terms: dict[int, int] = {}
     for part in parts:
-        work.charge(len(part.numerators), part.bits + denominator.bit_length())
+        work.charge(CALL + len(part.numerators), part.bits + denominator.bit_length())
         factor = denominator // part.denominator
         for m, value in part.numerators.items():
             terms[m] = terms.get(m, 0) + factor * value
