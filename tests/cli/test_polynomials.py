@@ -27,6 +27,31 @@ gate: {min: {roa.rho: GATE}}
 """
 
 
+VAN_DER_POL = """\
+certify: "1.0"
+name: van-der-pol-region-of-attraction
+description: Largest level set of V on which V decreases along the time-reversed Van der Pol flow.
+inputs:
+  x: {shape: [2], box: {lo: -3.5, hi: 3.5}}
+let:
+  V: "1.5*x[0]**2 - x[0]*x[1] + x[1]**2"
+  f0: "-x[1]"
+  f1: "x[0] + x[1]*(x[0]**2 - 1)"
+  dV: "(3*x[0] - x[1])*f0 + (2*x[1] - x[0])*f1"
+require:
+  - id: roa
+    severity: malign
+    assert: "implies(0 < V and V < rho, dV < 0)"
+    solve_for: {rho: {maximize: true, range: [0.0, 10.0], resolution: 0.0005}}
+engine:
+  methods: [sample, {sos: {degree: 4, solver: clarabel, round: exact-rational, multiplier: origin-vanishing}}]
+  extract_attack: {moments: true, flat_tolerance: 0.0001}
+  budget: {seconds: 60}
+gate: {min: {roa.rho: 2.30}}
+emit: [report, certificate, relaxed-attack]
+"""
+
+
 def write(folder: Path, text: str, name: str = "spec.yaml") -> Path:
     file = folder / name
     file.write_text(text)
@@ -58,6 +83,22 @@ def test_the_cubic_region_is_bracketed_about_1(cli, tmp_path):
     assert 2 * x * (x**3 - x) >= 0
     for file in ("out/spec.nncert", "out/spec.nnwitness"):
         assert cli("check", file, "--spec", spec).returncode == 0
+
+
+@pytest.mark.slow
+def test_the_van_der_pol_region_is_bracketed_about_2_3045(cli, tmp_path):
+    spec = write(tmp_path, VAN_DER_POL)
+    done = cli(spec, "--json", "r.json", "--out", "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (answer,) = json.loads((tmp_path / "r.json").read_text())["requirements"]
+    proved, refuted = (Fraction(answer["parameter"][end]) for end in ("proved", "refuted"))
+    assert Fraction("2.3035") <= proved < refuted <= Fraction("2.3055")
+    assert cli("check", "out/spec.nncert", "--spec", spec).returncode == 0
+    a, b = (Fraction(v) for v in answer["attack"]["input_exact"])
+    value = Fraction(3, 2) * a**2 - a * b + b**2
+    slope = (3 * a - b) * -b + (2 * b - a) * (a + b * (a**2 - 1))
+    assert 0 < value < refuted
+    assert slope >= 0
 
 
 def test_a_missed_gate_is_exit_code_4(cli, tmp_path):
