@@ -105,11 +105,10 @@ def _polynomial_question(certificate: Path) -> tuple[str, dict[str, str], str] |
     from verifier.checker.errors import CheckError
     from verifier.checker.sos_format import is_about_polynomials, read_evidence
 
+    if not is_about_polynomials(certificate):
+        return None
     try:
-        data = certificate.read_bytes()
-        if not is_about_polynomials(data):
-            return None
-        evidence = read_evidence(data)
+        evidence = read_evidence(certificate.read_bytes())
     except OSError as error:
         raise CertificateError(f"{certificate}: {error.strerror}") from None
     except CheckError as error:

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from specs.language.schema import (
-    Artefact,
     Budget,
     Conditions,
     Count,
+    Emitted,
     Id,
     Input,
     Name,
+    NotEmpty,
     NotYet,
+    Number,
     Positive,
     Section,
-    _artefact,
-    _not_empty,
-    _number,
-    _version,
+    Version,
 )
 from specs.language.suggest import did_you_mean
 from specs.property import ClaimClass, Severity
 
-Number = Annotated[Any, PlainValidator(_number)]
 
-
-def _range(value: object) -> tuple[Fraction, Fraction]:
-    if isinstance(value, list) and len(value) == 2:
-        low, high = (_number(part) for part in value)
-        if low < high:
-            return low, high
-    raise PydanticCustomError("range", "expected two numbers, the lower one first, as in [0.0, 10.0]")
+def _ascending(value: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
+    if value[0] < value[1]:
+        return value
+    raise PydanticCustomError("range", "expected the lower one first, as in [0.0, 10.0]")
 
 
 def _even(value: object) -> int:
@@ -72,7 +67,9 @@ class SolveFor(Section):
 
     maximize: bool = Field(default=False, description="Look for its largest value for which the assertion holds.")
     minimize: bool = Field(default=False, description="Look for its smallest value for which the assertion holds.")
-    range: Annotated[Any, PlainValidator(_range)] = Field(description="Where to look: [lowest, highest].")
+    range: Annotated[tuple[Number, Number], AfterValidator(_ascending)] = Field(
+        description="Where to look: [lowest, highest]."
+    )
     resolution: Positive = Field(default=Fraction(1, 1000), description="How far apart proof and refutation may stay.")
 
 
@@ -151,14 +148,12 @@ class PolynomialGate(Section):
 class PolynomialFile(Section):
     """One question about polynomials."""
 
-    certify: Annotated[Literal["1.0"], BeforeValidator(_version)] = Field(description="Version of this language.")
+    certify: Version = Field(description="Version of this language.")
     name: str = Field(description="Name of the specification.")
     description: str = Field(default="", description="What it is about, in words.")
     inputs: dict[Name, Input] = Field(description="The variables, by the name that expressions use.")
     let: dict[Name, str] = Field(default={}, description="Names for expressions, each may use those before it.")
-    require: Annotated[tuple[PolynomialRequirement, ...], BeforeValidator(_not_empty)] = Field(
-        description="What has to hold."
-    )
+    require: Annotated[tuple[PolynomialRequirement, ...], NotEmpty] = Field(description="What has to hold.")
     engine: PolynomialEngine = Field(default_factory=PolynomialEngine, description="How to look for the answer.")
-    emit: tuple[Annotated[Artefact, BeforeValidator(_artefact)], ...] = Field(default=(), description="As with models.")
+    emit: tuple[Emitted, ...] = Field(default=(), description="As with models.")
     gate: PolynomialGate = Field(default_factory=PolynomialGate, description="What a run has to reach.")

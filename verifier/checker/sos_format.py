@@ -13,6 +13,7 @@ import re
 import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from verifier.checker.errors import CheckError
@@ -89,10 +90,10 @@ class Evidence:
     point: tuple[Fraction, ...]
 
 
-def is_about_polynomials(data: bytes) -> bool:
-    """Whether this is an archive with a problem in it."""
+def is_about_polynomials(source: bytes | Path) -> bool:
+    """Whether this is an archive, or the path of one, with a problem in it."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
             return PROBLEM in archive.namelist()
     except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError):
         return False
