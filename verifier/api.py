@@ -16,6 +16,7 @@ from verifier.checking import CheckResult, run_checker
 from verifier.engine.decide import DEFAULT_MEMORY_MB, ORDERS
 from verifier.engine.phases.tier import DEVICES
 from verifier.engine.scheduler import Progress
+from verifier.files import is_yaml
 from verifier.places import places
 from verifier.processors import processors
 from verifier.question import read_question
@@ -45,9 +46,9 @@ def certify(
 ) -> Report:
     """Decide every requirement of ``spec`` about ``model`` within ``timeout`` seconds, the checks included.
 
-    ``model`` is a file, None when the specification names it, or a ``torch.nn.Module``, which is then exported with
-    ``example_inputs``. Certificates go to ``certificate`` (one per requirement, the id inserted when there are
-    several) or into the folder ``out``; without either they are checked and not kept.
+    ``model`` is a file, None when the specification names it or is about polynomials, or a ``torch.nn.Module``, which
+    is then exported with ``example_inputs``. Certificates go to ``certificate`` (one per requirement, the id inserted
+    when there are several) or into the folder ``out``; without either they are checked and not kept.
     ``parameters`` are values of the specification's parameters, ``workers`` processes (default: the processors).
     ``branching`` names the rule that picks the input to split, ``order`` which open boxes come first (``depth-first``,
     ``best-first``); ``memory_mb`` bounds the search tree.
@@ -62,6 +63,15 @@ def certify(
         raise CertifyError(f"the timeout has to be a positive number of seconds, not {timeout}")
     if workers is not None and workers < 1:
         raise CertifyError(f"the number of workers has to be at least 1, not {workers}")
+    if model is None and example_inputs is None and is_yaml(Path(spec)):
+        from specs.language.polynomial_spec import is_polynomial_spec
+
+        if is_polynomial_spec(Path(spec)):
+            from verifier.polynomials.answer import answer_polynomials
+
+            return answer_polynomials(
+                Path(spec), started + timeout, parameters or {}, methods, seed, _path(certificate), _path(out)
+            )
     if example_inputs is not None:
         question = read_question(MODULE, Path(spec), parameters or {}, _module_loader(model, example_inputs))
     else:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from specs.errors import CertificateError
 from specs.graph import Graph
@@ -23,6 +24,7 @@ class CheckResult:
 
     ``model`` and ``query`` say what the checker read: ``taken`` is ``given``, ``embedded``, ``recorded`` (at the path
     in the file that was checked) or ``translated`` (from the given file once more), with ``path`` and ``sha256``.
+    A file about polynomials has no model; there ``model`` is empty.
     """
 
     accepted: bool
@@ -70,15 +72,12 @@ def run_checker(
 
     Raises ``CertificateError`` with the checker's own words when it cannot read something.
     """
+    polynomial = _polynomial_question(certificate)
+    if polynomial is not None:
+        return _run_polynomial(certificate, model, spec, parameters, *polynomial)
     with TemporaryDirectory(prefix="certify-") as folder:
         files = _canonical(certificate, model, spec, parameters, Path(folder))
-        command = [*checker_command(certificate, *files, exact), "--json"]
-        done = subprocess.run(command, env=checker_environment(), capture_output=True, text=True, check=False)
-    try:
-        answer = json.loads(done.stdout)
-    except ValueError:
-        last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
-        raise CertificateError(f"the checker gave no answer (exit code {done.returncode}): {last}") from None
+        answer = _asked(checker_command(certificate, *files, exact))
     if "error" in answer:
         message = str(answer["error"])
         for translated, own in zip(files, (model, spec)):
@@ -87,6 +86,59 @@ def run_checker(
     for what, translated, own in zip(("model", "query"), files, (model, spec)):
         if translated != own:
             answer[what] |= {"taken": "translated", "path": str(own)}
+    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
+
+
+def _asked(command: list[str]) -> dict[str, Any]:
+    """The checker's answer as it gave it, in a process of its own."""
+    done = subprocess.run([*command, "--json"], env=checker_environment(), capture_output=True, text=True, check=False)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        raise CertificateError(f"the checker gave no answer (exit code {done.returncode}): {last}") from None
+    return answer
+
+
+def _polynomial_question(certificate: Path) -> tuple[str, dict[str, str], str] | None:
+    """Of a file about polynomials: the requirement and the parameters it names, and its problem's hash."""
+    from verifier.checker.errors import CheckError
+    from verifier.checker.sos_format import is_about_polynomials, read_evidence
+
+    if not is_about_polynomials(certificate):
+        return None
+    try:
+        evidence = read_evidence(certificate.read_bytes())
+    except OSError as error:
+        raise CertificateError(f"{certificate}: {error.strerror}") from None
+    except CheckError as error:
+        raise CertificateError(f"{certificate}: {error}") from None
+    return (*evidence.question, evidence.problem_hash)
+
+
+def _run_polynomial(
+    certificate: Path,
+    model: Path | None,
+    spec: Path | None,
+    parameters: Mapping[str, str],
+    requirement: str,
+    values: Mapping[str, str],
+    problem_hash: str,
+) -> CheckResult:
+    """The checker's answer; with a specification, its translation also has to be the problem in the file."""
+    if model is not None:
+        raise CertificateError(f"{certificate}: a file about polynomials is about no model; leave {model} out")
+    answer = _asked(checker_command(certificate, None, None, exact=True))
+    if "error" in answer:
+        raise CertificateError(f"{certificate}: {answer['error']}")
+    if spec is not None:
+        from verifier.polynomials.recompile import translated_hash
+
+        if translated_hash(spec, parameters, requirement, values) != problem_hash:
+            raise CertificateError(f"{spec}: this is not the specification the certificate is about")
+        told = "".join(f" with {name} = {value}" for name, value in values.items())
+        answer["query"] |= {"taken": "translated", "path": str(spec)}
+        answer["reason"] += f": requirement {requirement}{told}"
     return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
 
 

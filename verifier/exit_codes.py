@@ -2,6 +2,7 @@
 
 OK, VIOLATED, USAGE, UNKNOWN = 0, 1, 2, 3
 REJECTED = 1
+GATE_MISSED = 4
 CHECK_FAILED = 6
 BUG = 70
 INTERRUPTED = 130  # where there is nothing to report

@@ -119,6 +119,9 @@ def _schema(**limits: Any) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [{"type": "number", **limits}, _WRITTEN]})
 
 
+Number = Annotated[Any, PlainValidator(_number), _schema()]
+Version = Annotated[Literal["1.0"], BeforeValidator(_version)]
+NotEmpty = BeforeValidator(_not_empty)
 Positive = Annotated[Any, PlainValidator(_positive), _schema(exclusiveMinimum=0)]
 NotNegative = Annotated[Any, PlainValidator(_not_negative), _schema(minimum=0)]
 NumberOrList = Annotated[
@@ -268,20 +271,21 @@ class Gate(Section):
 
 
 Artefact = Literal["report", "certificate", "attack", "relaxed-attack"]
+Emitted = Annotated[Artefact, BeforeValidator(_artefact)]
 
 
 class SpecFile(Section):
     """One question about one network."""
 
-    certify: Annotated[Literal["1.0"], BeforeValidator(_version)] = Field(description="Version of this language.")
+    certify: Version = Field(description="Version of this language.")
     name: str = Field(description="Name of the specification.")
     description: str = Field(default="", description="What it is about, in words.")
     models: dict[Name, Model] = Field(description="The network, by the name that expressions call it.")
     inputs: dict[Name, Input] = Field(description="The input, by the name that expressions use.")
     let: dict[Name, str] = Field(default={}, description="Names for expressions, each may use those before it.")
-    require: Annotated[tuple[Requirement, ...], BeforeValidator(_not_empty)] = Field(description="What has to hold.")
+    require: Annotated[tuple[Requirement, ...], NotEmpty] = Field(description="What has to hold.")
     engine: Engine = Field(default_factory=Engine, description="How to look for the answer.")
-    emit: tuple[Annotated[Artefact, BeforeValidator(_artefact)], ...] = Field(
+    emit: tuple[Emitted, ...] = Field(
         default=(),
         description="What to write. Certificates and attacks always are; `report.json`, which also holds a relaxed "
         "attack, goes into the folder of `--out`.",

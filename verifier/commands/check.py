@@ -46,7 +46,8 @@ def _evidence(options: argparse.Namespace) -> int:
     word = "accepted" if result.accepted else "REJECTED"
     print(f"{word}: {result.reason}; {result.leaves} leaves, {arithmetic}, {result.seconds:.2f} s")
     for what, origin in (("model", result.model), ("query", result.query)):
-        print(f"{what}: {Origin(**origin)}")
+        if origin:
+            print(f"{what}: {Origin(**origin)}")
     print(f"claim, in the producer's words: {result.claim}")
     return OK if result.accepted else REJECTED
 

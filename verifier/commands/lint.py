@@ -31,6 +31,12 @@ def main(arguments: Sequence[str]) -> int:
         print(f"{spec.name}: {query.n_inputs} inputs, {query.n_outputs} outputs, {len(query.assertions)} assertions")
         print("name the model as well to have it compiled: certify lint SPEC MODEL")
         return OK
+    if model is None:
+        from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
+
+        if is_polynomial_spec(spec):
+            print(read_polynomial_spec(spec, dict(options.set)).describe())
+            return OK
     from specs.language.load_spec import load_spec
     from verifier.report.words import property_in_words, set_in_words
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from specs.sets import InputSet
 from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
-from verifier.exit_codes import OK, UNKNOWN, VIOLATED
+from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
 
@@ -91,13 +91,17 @@ class Answer:
 
 @dataclass(frozen=True, repr=False)
 class Report:
-    """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read."""
+    """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
+
+    ``missed`` are numeric gates of the specification that were missed, in words.
+    """
 
     requirements: tuple[Answer, ...]
     reason: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
+    missed: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -108,10 +112,13 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 certified, 1 violated, 3 unknown; requirements of severity info never change it."""
-        if self.requirements and all(answer.requirement.severity == "info" for answer in self.requirements):
-            return OK
-        return EXIT_CODES[self.verdict]
+        """0 certified, 1 violated, 3 unknown; 4 where nothing is wrong but a gate is missed.
+
+        Requirements of severity info never change it.
+        """
+        informative = self.requirements and all(answer.requirement.severity == "info" for answer in self.requirements)
+        code = OK if informative else EXIT_CODES[self.verdict]
+        return GATE_MISSED if code == OK and self.missed else code
 
     @property
     def decisive(self) -> Answer | None:
@@ -148,6 +155,8 @@ class Report:
             "versions": self.versions,
             "hashes": self.hashes,
         }
+        if self.missed:
+            plain["gates_missed"] = list(self.missed)
         return dict(_finite(plain))
 
     def json_text(self) -> str:

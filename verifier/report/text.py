@@ -31,6 +31,7 @@ def text(report: Report, quiet: bool = False) -> str:
     blocks = [_headline(answer) if quiet else _block(answer) for answer in report.requirements]
     if several and not quiet:
         blocks.append(f"{report.verdict} altogether")
+    blocks += [f"gate missed: {gate}" for gate in report.missed]
     return ("\n" if quiet else "\n\n").join(blocks)
 
 
@@ -40,8 +41,14 @@ def _headline(answer: Answer) -> str:
 
 
 def _block(answer: Answer) -> str:
+    if not isinstance(answer, Answer):  # one about polynomials, which has lines of its own
+        return _joined(answer, answer.lines())
     body = {"certified": _certified, "violated": _violated, "unknown": _unknown}[answer.verdict](answer)
     body += [("note", answer.requirement.stated.vacuous)]
+    return _joined(answer, body)
+
+
+def _joined(answer: Answer, body: Sequence[tuple[str, str]]) -> str:
     lines = [f"  {name:<12}{value}" for name, value in body if value]
     return "\n".join([_headline(answer), *lines, "  " + answer.sentence])
 

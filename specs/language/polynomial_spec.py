@@ -1,0 +1,280 @@
+"""A spec.yaml about polynomials: read, checked, and compiled to sets that have to be empty."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+from pydantic import ValidationError
+
+from specs.errors import SpecError
+from specs.language.compile_polynomial import PolynomialValue, compile_condition, compile_polynomial
+from specs.language.decimals import show
+from specs.language.expression import Expression, ExpressionFault
+from specs.language.faults import Faults
+from specs.language.input_set import build_input_set
+from specs.language.polynomial_formula import All, Any, Condition, PolynomialFormula, cases_of, negated
+from specs.language.polynomial_schema import (
+    ExtractAttack,
+    Methods,
+    PolynomialFile,
+    PolynomialRequirement,
+    SolveFor,
+)
+from specs.language.schema_faults import add_faults
+from specs.language.source import Source
+from specs.language.tensor import Tensor
+from specs.language.textfile import read_text
+from specs.language.yaml_tree import Document, read_yaml
+from specs.polynomial import Polynomial
+from specs.polynomial_problem import PolynomialProblem
+from specs.property import Severity
+from specs.sets import InputSet
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A parameter to be found: the largest (or smallest) value in [``lower``, ``upper``] with a proof."""
+
+    name: str
+    maximize: bool
+    lower: Fraction
+    upper: Fraction
+    resolution: Fraction
+
+    @property
+    def step(self) -> Fraction:
+        """A power of ten, an eighth of the resolution at most: values are its multiples, so they print exactly."""
+        step = Fraction(1)
+        while step * 8 > self.resolution:
+            step /= 10
+        return step
+
+
+@dataclass(frozen=True)
+class PolynomialQuestion:
+    """One requirement. ``unsafe`` has the parameter, if there is one, as the variable after the inputs."""
+
+    id: str
+    severity: Severity
+    text: str
+    where: tuple[str, ...]
+    line: int
+    inputs: InputSet
+    unsafe: PolynomialFormula
+    unknown: Unknown | None
+
+    def problem(self, value: Fraction | None = None) -> PolynomialProblem:
+        """The question as sets that have to be empty; ``value`` is the parameter's, if there is one."""
+        formula = self.unsafe if value is None else _with(self.unsafe, self.inputs.size, value)
+        lower, upper = self.inputs.lower, self.inputs.upper
+        names = tuple(self.inputs.element(i) for i in range(self.inputs.size))
+        return PolynomialProblem(
+            names, cast(tuple[Fraction, ...], lower), cast(tuple[Fraction, ...], upper), cases_of(formula)
+        )
+
+    @property
+    def region(self) -> str:
+        """The set of inputs in words."""
+        described = self.inputs.describe().removeprefix(f"{self.inputs.name}: ")
+        return "{" + " and ".join([described, *self.where]) + "}"
+
+
+@dataclass(frozen=True)
+class PolynomialSpec:
+    """A specification without models. ``at_least`` and ``at_most`` are gates by (requirement, parameter)."""
+
+    name: str
+    file: Path
+    description: str
+    questions: tuple[PolynomialQuestion, ...]
+    methods: Methods
+    extract: ExtractAttack
+    seconds: float | None
+    seed: int | None
+    at_least: Mapping[tuple[str, str], Fraction]
+    at_most: Mapping[tuple[str, str], Fraction]
+
+    def describe(self) -> str:
+        """The question in words: variables, requirements with their compiled size, what is solved for."""
+        lines = [f"{self.name}: {self.description}" if self.description else self.name]
+        lines.append(f"for all {self.questions[0].inputs.describe()}")
+        for one in self.questions:
+            lines.append(f"{one.id} ({one.severity}) has to hold: {one.text}")
+            lines += [f"  where {condition}" for condition in one.where]
+            if one.unknown is not None:
+                which = "largest" if one.unknown.maximize else "smallest"
+                ends = f"[{show(one.unknown.lower)}, {show(one.unknown.upper)}]"
+                lines.append(f"  for the {which} {one.unknown.name} in {ends}, within {show(one.unknown.resolution)}")
+            cases = cases_of(one.unsafe)
+            degree = max((p.degree for case in cases for p in case.all), default=0)
+            lines.append(f"  compiled to {len(cases)} set(s) that have to be empty, of degree {degree}")
+        return "\n".join(lines)
+
+    def __getitem__(self, id: str) -> PolynomialQuestion:
+        for question in self.questions:
+            if question.id == id:
+                return question
+        raise KeyError(id)
+
+
+def is_polynomial_spec(path: Path) -> bool:
+    """Whether a spec.yaml names no model at all. Files that cannot be read are left to the reader of the others."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        node = YAML(typ="safe", pure=True).compose(read_text(path))
+    except (SpecError, YAMLError, ValueError, RecursionError):
+        return False
+    if node is None or node.id != "mapping":
+        return False
+    keys = {key.value for key, _ in node.value if isinstance(key.value, str)}
+    return "inputs" in keys and "require" in keys and not {"models", "overseers"} & keys
+
+
+def read_polynomial_spec(path: Path, parameters: Mapping[str, str]) -> PolynomialSpec:
+    """The specification in a spec.yaml without models. Raises ``SpecError`` with every fault that can be told."""
+    text = read_text(path)
+    document = read_yaml(text, path, parameters)
+    faults = Faults(path)
+    section = _validated(document, faults)
+    return _Reader(path, Source(text.split("\n"), document, faults), section).spec()
+
+
+def _validated(document: Document, faults: Faults) -> PolynomialFile:
+    found: ValidationError
+    try:
+        return PolynomialFile.model_validate(document.data)
+    except ValidationError as error:
+        found = error
+    add_faults(found, PolynomialFile, document, faults)
+    faults.raise_if_any()
+    raise found
+
+
+class _Reader:
+    def __init__(self, path: Path, source: Source, section: PolynomialFile) -> None:
+        self.path, self.source, self.section = path, source, section
+
+    def spec(self) -> PolynomialSpec:
+        section, source = self.section, self.source
+        name, given = source.only("inputs", section.inputs)
+        inputs = build_input_set(name, given, source.document, source.faults, self.path.parent)
+        source.faults.raise_if_any()
+        assert inputs is not None
+        if inputs.is_normalized:
+            source.fault("there is no model that would consume normalised values", "inputs", name, "normalize")
+        if None in inputs.lower or None in inputs.upper:
+            source.fault("every variable of a polynomial needs a lower and an upper bound", "inputs", name)
+        source.faults.raise_if_any()
+        linear = source.parse_all(given.linear, "inputs", name, "linear")
+        questions = [self._question(i, one, inputs, linear) for i, one in enumerate(section.require)]
+        ids = [one.id for one in section.require]
+        for i, id in enumerate(ids):
+            if id in ids[:i]:
+                source.fault(f"the id {id!r} is used twice", "require", i, "id")
+        at_least, at_most = self._gate("min"), self._gate("max")
+        source.faults.raise_if_any()
+        seconds = section.engine.budget.seconds
+        return PolynomialSpec(
+            section.name,
+            self.path,
+            section.description,
+            tuple(one for one in questions if one is not None),
+            section.engine.methods,
+            section.engine.extract_attack,
+            None if seconds is None else float(seconds),
+            section.engine.seed,
+            at_least,
+            at_most,
+        )
+
+    def _question(
+        self,
+        i: int,
+        one: PolynomialRequirement,
+        inputs: InputSet,
+        linear: tuple[tuple[Expression, tuple[str | int, ...]], ...],
+    ) -> PolynomialQuestion | None:
+        source, path = self.source, ("require", i, "assert")
+        before = len(source.faults.found)
+        unknown = self._unknown(i, one.solve_for)
+        names = self._names(inputs, unknown)
+        where = source.parse_all(one.where, "require", i, "where")
+        domain = [self._condition(part, names, *own) for part, own in (*linear, *where)]
+        expression = source.parse(one.assert_, *path)
+        condition = None if expression is None else self._condition(expression, names, *path)
+        if condition is None or expression is None or len(source.faults.found) > before:
+            return None
+        parts = [part for part in domain if part is not None]
+        unsafe = All((*parts, negated(condition)))
+        try:
+            cases_of(unsafe)
+        except OverflowError as error:
+            source.fault(str(error), *path)
+            return None
+        line = source.document.position(path)[0]
+        texts = tuple(part.text for part, _ in where)
+        return PolynomialQuestion(one.id, one.severity, expression.text, texts, line, inputs, unsafe, unknown)
+
+    def _names(self, inputs: InputSet, unknown: Unknown | None) -> dict[str, PolynomialValue]:
+        """The inputs, the parameter, and every ``let``; faults are noted."""
+        variables = [Polynomial.variable(k) for k in range(inputs.size)]
+        names: dict[str, PolynomialValue] = {inputs.name: Tensor.of(variables, inputs.shape, inputs.names)}
+        if unknown is not None:
+            names[unknown.name] = Polynomial.variable(inputs.size)
+        for name, text in self.section.let.items():
+            if name in names:
+                self.source.fault(f"{name!r} is defined already", "let", name)
+                continue
+            expression = self.source.parse(text, "let", name)
+            names[name] = Polynomial.constant(0)
+            if expression is not None:
+                try:
+                    names[name] = compile_polynomial(expression, names)
+                except ExpressionFault as fault:
+                    self.source.expression_fault(fault, "let", name)
+        return names
+
+    def _condition(
+        self, expression: Expression, names: Mapping[str, PolynomialValue], *path: str | int
+    ) -> PolynomialFormula | None:
+        try:
+            return compile_condition(expression, names)
+        except ExpressionFault as fault:
+            self.source.expression_fault(fault, *path)
+            return None
+
+    def _unknown(self, i: int, given: Mapping[str, SolveFor]) -> Unknown | None:
+        if len(given) > 1:
+            self.source.fault("one parameter at a time", "require", i, "solve_for")
+        for name, wanted in given.items():
+            if wanted.maximize == wanted.minimize:
+                self.source.fault("say either maximize: true or minimize: true", "require", i, "solve_for", name)
+            low, high = wanted.range
+            return Unknown(name, wanted.maximize, low, high, wanted.resolution)
+        return None
+
+    def _gate(self, key: str) -> dict[tuple[str, str], Fraction]:
+        known = {(one.id, name): one for one in self.section.require for name in one.solve_for}
+        found = {}
+        for text, value in getattr(self.section.gate, key).items():
+            id, _, name = text.rpartition(".")
+            if (id, name) in known:
+                found[id, name] = value
+            else:
+                names = ", ".join(".".join(one) for one in known) or "none: nothing is solved for"
+                self.source.fault(f"{text!r} is not solved for ({names})", "gate", key)
+        return found
+
+
+def _with(formula: PolynomialFormula, variable: int, value: Fraction) -> PolynomialFormula:
+    """The formula with a number in the place of a variable."""
+    if isinstance(formula, Condition):
+        return Condition(formula.polynomial.substituted({variable: Polynomial.constant(value)}), formula.kind)
+    parts = tuple(_with(part, variable, value) for part in formula.parts)
+    return All(parts) if isinstance(formula, All) else Any(parts)
