@@ -1,0 +1,131 @@
+"""Search over ReLU phases, lazily: a ReLU is split when the linear relaxation makes use of its not being one.
+
+After Katz et al. 2017 (Reluplex, arXiv:1702.01135): a theory of linear arithmetic with triangles in place of ReLUs, and
+case splits on demand. Floating point proposes and rationals decide: a model is an exact input at which every row fails,
+a refutation is a tree whose leaves hold exactly. Where floats cannot tell, the exact simplex does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from relaxations.smt.bounds import Ranges, root_ranges
+from relaxations.smt.encode import ZERO, Neuron, Question, Vector, exact, vector
+from relaxations.smt.float_lp import FloatLp, Relaxed
+from relaxations.smt.limits import Deadline, OutOfTime
+from relaxations.smt.node import Node
+from relaxations.smt.simplex import Conflict
+from relaxations.smt.tree import Leaf, Path, Split, Tree, holds, leaf_bound
+
+NOTICEABLE = 1e-7  # gaps of a ReLU in floating point that are worth a split
+
+
+@dataclass(frozen=True)
+class Model:
+    """An exact input of the box at which every row fails."""
+
+    x: Vector
+    nodes: int = 0
+
+
+@dataclass(frozen=True)
+class Refutation:
+    """There is no such input: ``tree`` proves it exactly."""
+
+    tree: Tree
+    nodes: int = 0
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """The time was over."""
+
+    reason: str
+    nodes: int = 0
+
+
+class _Found(Exception):
+    def __init__(self, x: Vector) -> None:
+        self.x = x
+
+
+def decide(question: Question, seconds: float = np.inf, ranges: Ranges | None = None) -> Model | Refutation | Undecided:
+    """Whether every row can fail at once. ``ranges`` must hold on the box; they are found if not given.
+
+    Every call is exact and complete: without a limit of time it ends with a model or a refutation.
+    """
+    search = _Search(question, root_ranges(question) if ranges is None else ranges, Deadline.within(seconds))
+    try:
+        return Refutation(search.prove(()), search.nodes)
+    except _Found as found:
+        return Model(found.x, search.nodes)
+    except OutOfTime:
+        return Undecided("the time is over", search.nodes)
+
+
+class _Search:
+    def __init__(self, question: Question, root: Ranges, deadline: Deadline) -> None:
+        self.question, self.root, self.deadline = question, root, deadline
+        self.lp = FloatLp(question, root)
+        self.nodes = 0
+
+    def prove(self, path: Path) -> Tree:
+        """A tree for what is below the path, depth first; raises ``_Found`` where there is a model."""
+        self.deadline.check()
+        self.nodes += 1
+        relaxed = self.lp.solve(path, self.deadline)
+        found = self._in_exact(path) if relaxed is None else self._by(relaxed, path)
+        if isinstance(found, Leaf):
+            return found
+        below, above = self.prove((*path, (found, -1))), self.prove((*path, (found, 1)))
+        return Split(found, below, above)
+
+    def _by(self, relaxed: Relaxed, path: Path) -> Leaf | Neuron:
+        """What the float relaxation suggests, if it is true."""
+        if relaxed.value > 0:
+            leaf = relaxed.leaf.rounded()
+            if leaf_bound(self.question, self.root, path, leaf) > 0:
+                return leaf
+        else:
+            self._try(np.clip(exact(relaxed.x), self.question.lower, self.question.upper))
+        weight = relaxed.costs if any(cost > NOTICEABLE for cost in relaxed.costs.values()) else relaxed.gaps
+        if any(value > NOTICEABLE for value in weight.values()):
+            return max(weight, key=weight.__getitem__)
+        return self._in_exact(path)
+
+    def _in_exact(self, path: Path) -> Leaf | Neuron:
+        """A leaf by the exact simplex, or a ReLU that stands in its way; always one or the other, or a model."""
+        node = Node.of(self.question, self.root, dict(path))
+        answer = node.feasible(self.deadline)
+        if isinstance(answer, Conflict):
+            leaf = leaf_of(node, answer.multipliers, path)
+            if holds(self.question, self.root, path, leaf):
+                return leaf
+            return node.free[0]
+        x = answer.point[: len(self.question.lower)]
+        self._try(x)
+        gaps = node.relu_gaps(answer.point[: len(x) + len(node.free)])
+        return max(gaps, key=gaps.__getitem__)
+
+    def _try(self, x: Vector) -> None:
+        if self.question.violated_by(x):
+            raise _Found(x)
+
+
+def leaf_of(node: Node, multipliers: Vector, path: Path) -> Leaf:
+    """Multipliers of a node's forms as a leaf: what a free neuron's lower lines have together gives its slope."""
+    by: dict[str, dict[int | Neuron, Fraction]] = {}
+    for form, multiplier in zip(node.forms, multipliers):
+        by.setdefault(form.kind, {})[form.owner] = multiplier
+    weights = vector([by["row"][r] for r in range(len(node.question.strict))])
+    signs: Mapping[int | Neuron, Fraction] = by.get("sign", {})
+    slopes = {}
+    for neuron in node.free:
+        flat, steep = by["positive"][neuron], by["above"][neuron]
+        if flat + steep:
+            slopes[neuron] = steep / (flat + steep)
+    return Leaf(weights, slopes, tuple(signs.get(neuron, ZERO) for neuron, _ in path))
