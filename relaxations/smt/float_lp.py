@@ -11,7 +11,7 @@ from fractions import Fraction
 import numpy as np
 
 from relaxations.smt.bounds import Ranges
-from relaxations.smt.encode import Neuron, Phases, Question, vector
+from relaxations.smt.encode import Neuron, Phases, Question, exact, vector
 from relaxations.smt.limits import Deadline
 from relaxations.smt.node import Node
 from relaxations.smt.tree import Leaf, Path
@@ -47,6 +47,7 @@ class FloatLp:
         self.phases: dict[Neuron, int] = {}
         self.inputs = len(question.lower)
         self._place = {neuron: j for j, neuron in enumerate(self.node.free)}
+        self._scale = self._scales()
         self._matrix, self._bounds = self._rows()
         self._infinity = highspy.kHighsInf
         self._options = highspy
@@ -68,8 +69,9 @@ class FloatLp:
     def _read(self, v: np.ndarray, row_dual: np.ndarray, col_dual: np.ndarray, path: Path) -> Relaxed:
         count, rows = len(self.node.free), len(self.question.strict)
         above, chord, active, inactive = row_dual[rows:].reshape(4, count)
+        row_scale, sign_scale = self._scale
         positive = col_dual[self.inputs : self.inputs + count]
-        z = self._matrix[rows + 2 * count : rows + 3 * count, :-1] @ v[:-1] - self._bounds[0][2]
+        z = (self._matrix[rows + 2 * count : rows + 3 * count, :-1] @ v[:-1] + self._bounds[2]) * sign_scale
         gap = v[self.inputs : -1] - np.maximum(z, 0)
         slopes, gaps, costs = {}, {}, {}
         for neuron, j in self._place.items():
@@ -79,23 +81,36 @@ class FloatLp:
             if up + flat > TINY:
                 slopes[neuron] = Fraction(up) / (Fraction(up) + Fraction(flat))
             gaps[neuron], costs[neuron] = float(gap[j]), float(gap[j]) * (up + flat + abs(float(chord[j])))
-        both = {1: active, -1: -inactive}
-        multipliers = [Fraction(max(float(both[sign][self._place[neuron]]), 0.0)) for neuron, sign in path]
-        weights = vector([Fraction(max(-float(d), 0.0)) for d in row_dual[:rows]])
-        return Relaxed(float(v[-1]), v[: self.inputs], gaps, costs, Leaf(weights, slopes, tuple(multipliers)))
+        both = {1: active / sign_scale, -1: -inactive / sign_scale}
+        multipliers = np.maximum([both[sign][self._place[neuron]] for neuron, sign in path], 0)
+        weights = np.maximum(-row_dual[:rows] / row_scale, 0)
+        # A leaf proves the same when all of it is multiplied; this keeps it in the range of float32.
+        unit = max(weights.max(), multipliers.max(initial=0)) or 1.0
+        leaf = Leaf(exact(weights / unit), slopes, tuple(exact(multipliers / unit)))
+        return Relaxed(float(v[-1]), v[: self.inputs], gaps, costs, leaf)
 
-    def _rows(self) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Rows over (x, a, t), t last: rows - t; then by neuron a - z, chord, z + t and z - t; and constants."""
-        kinds = {kind: [f for f in self.node.forms if f.kind == kind] for kind in ("row", "above", "chord")}
-        count = len(self.node.free)
-        z = [self.node.z[k][0][i] for k, i in self.node.free]
-        offset = np.array([float(self.node.z[k][1][i]) for k, i in self.node.free])
-        parts = [[f.coefs for f in kinds["row"]], [f.coefs for f in kinds["above"]], [f.coefs for f in kinds["chord"]]]
-        matrix = np.array([*sum(parts, []), *z, *z], dtype=float).reshape(-1, self.inputs + count)
-        t = np.concatenate([-np.ones(len(parts[0])), np.zeros(2 * count), np.ones(count), -np.ones(count)])
-        chord = np.array([float(-f.constant) for f in kinds["chord"]])
-        rows = np.array([float(-f.constant) for f in kinds["row"]])
-        return np.column_stack([matrix, t]), [np.array([offset, chord, -offset]), rows]
+    def _scales(self) -> tuple[np.ndarray, np.ndarray]:
+        """Powers of two by which rows and pre-activations are divided, so that the program's t is of one unit."""
+        rows = [max([*abs(f.coefs), abs(f.constant)]) for f in self.node.forms if f.kind == "row"]
+        signs = [max(-self.root[k][0][i], self.root[k][1][i]) for k, i in self.node.free]
+        return tuple(np.array([2.0 ** np.ceil(np.log2(float(v or 1))) for v in part]) for part in (rows, signs))
+
+    def _rows(self) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """Rows over (x, a, t), t last: rows - t; then by neuron a - z, chord, z + t and z - t.
+
+        Also the constants of rows, of ``z``, of scaled ``z`` and of chords.
+        """
+        row, above, chord = ([f for f in self.node.forms if f.kind == kind] for kind in ("row", "above", "chord"))
+        count, width = len(self.node.free), self.inputs + len(self.node.free)
+        row_scale, sign_scale = (exact(part) for part in self._scale)
+        offsets = vector([self.node.z[k][1][i] for k, i in self.node.free])
+        signs = [self.node.z[k][0][i] / scale for (k, i), scale in zip(self.node.free, sign_scale)]
+        coefs = [*(f.coefs / s for f, s in zip(row, row_scale)), *(f.coefs for f in above), *(f.coefs for f in chord)]
+        matrix = np.array([*coefs, *signs, *signs], dtype=float).reshape(-1, width)
+        t = np.concatenate([-np.ones(len(row)), np.zeros(2 * count), np.ones(count), -np.ones(count)])
+        constants = vector([f.constant for f in row]) / row_scale, offsets, offsets / sign_scale
+        chords = vector([f.constant for f in chord])
+        return np.column_stack([matrix, t]), tuple(part.astype(float) for part in (*constants, chords))
 
     def _build(self):
         highs, solver = self._options, self._options.Highs()
@@ -108,10 +123,10 @@ class FloatLp:
         lp.col_cost_ = np.append(np.zeros(self.inputs + count), 1.0)
         lp.col_lower_ = np.concatenate([self.question.lower.astype(float), np.zeros(count), [-infinity]])
         lp.col_upper_ = np.concatenate([self.question.upper.astype(float), upper, [infinity]])
-        (offset, chord, _), rows = self._bounds
+        rows, offset, _, chord = self._bounds
         free = np.full(count, infinity)
-        lp.row_lower_ = np.concatenate([np.full(len(rows), -infinity), offset, chord, -free, -free])
-        lp.row_upper_ = np.concatenate([rows, free, free, free, free])
+        lp.row_lower_ = np.concatenate([np.full(len(rows), -infinity), offset, -chord, -free, -free])
+        lp.row_upper_ = np.concatenate([-rows, free, free, free, free])
         places = [np.flatnonzero(row) for row in self._matrix]
         lp.a_matrix_.format_ = highs.MatrixFormat.kRowwise
         lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum([len(p) for p in places])])
@@ -129,11 +144,11 @@ class FloatLp:
 
     def _set(self, j: int, neuron: Neuron, sign: int | None) -> None:
         solver, infinity, count, rows = self._solver, self._infinity, len(self.node.free), len(self.question.strict)
-        (offset, chord, _), _ = self._bounds
+        _, offset, scaled, chord = self._bounds
         l, u = (float(end[neuron[1]]) for end in self.root[neuron[0]])
         # A neuron with a phase is affine, and its sign may give way as the rows may.
         solver.changeRowBounds(rows + j, -infinity if sign == -1 else offset[j], offset[j] if sign == 1 else infinity)
-        solver.changeRowBounds(rows + count + j, chord[j] if sign is None else -infinity, infinity)
-        solver.changeRowBounds(rows + 2 * count + j, -offset[j] if sign == 1 else -infinity, infinity)
-        solver.changeRowBounds(rows + 3 * count + j, -infinity, -offset[j] if sign == -1 else infinity)
+        solver.changeRowBounds(rows + count + j, -chord[j] if sign is None else -infinity, infinity)
+        solver.changeRowBounds(rows + 2 * count + j, -scaled[j] if sign == 1 else -infinity, infinity)
+        solver.changeRowBounds(rows + 3 * count + j, -infinity, -scaled[j] if sign == -1 else infinity)
         solver.changeColBounds(self.inputs + j, l if sign == 1 else 0.0, 0.0 if sign == -1 else u)
