@@ -113,7 +113,16 @@ class FloatLp:
         return np.column_stack([matrix, t]), tuple(part.astype(float) for part in (*constants, chords))
 
     def _build(self):
-        highs, solver = self._options, self._options.Highs()
+        highs = self._options
+
+        class Silent(highs.Highs):
+            """Prints nothing: the first thing that would print, its banner, is switching callbacks on."""
+
+            def enableCallbacks(self) -> None:  # noqa: N802 (the solver's own name)
+                self.setOptionValue("output_flag", False)
+                super().enableCallbacks()
+
+        solver = Silent()
         solver.setOptionValue("output_flag", False)
         solver.setOptionValue("threads", 1)
         infinity, count = self._infinity, len(self.node.free)

@@ -12,7 +12,7 @@ import numpy as np
 from relaxations.smt.bounds import Ranges, lines, restricted, unstable
 from relaxations.smt.encode import ZERO, Neuron, Phases, Question, Vector, zeros
 from relaxations.smt.limits import Deadline
-from relaxations.smt.simplex import Conflict, Optimum, Problem, minimise
+from relaxations.smt.simplex import Conflict, Optimum, Problem, minimise, satisfy
 
 Kind = Literal["row", "sign", "positive", "above", "chord"]
 
@@ -83,19 +83,12 @@ class Node:
     def feasible(self, deadline: Deadline) -> Optimum | Conflict:
         """A point that meets all constraints, or multipliers of the forms that prove that there is none.
 
-        Strict rows are kept below 0 by as much as possible; if that is 0, the multipliers prove that, too.
+        Strict rows are kept below 0.
         """
         strict = [form.kind == "row" and self.question.strict[form.owner] for form in self.forms]
-        coefs = [np.append(-f.coefs if f.kind == "row" else f.coefs, -Fraction(s)) for f, s in zip(self.forms, strict)]
-        constants = [-f.constant if f.kind == "row" else f.constant for f in self.forms]
-        lower, upper = self.box
-        problem = Problem(coefs, constants, [*lower, ZERO], [*upper, Fraction(1)])
-        if not any(strict):
-            return minimise(problem, deadline=deadline)
-        slack = zeros(len(lower) + 1)
-        slack[-1] = Fraction(-1)
-        found = minimise(problem, slack, deadline)
-        return Conflict(found.multipliers) if isinstance(found, Optimum) and found.value == 0 else found
+        coefs = [-form.coefs if form.kind == "row" else form.coefs for form in self.forms]
+        constants = [-form.constant if form.kind == "row" else form.constant for form in self.forms]
+        return satisfy(Problem(coefs, constants, *self.box), strict, deadline)
 
     def least(self, deadline: Deadline) -> Optimum | Conflict:
         """The least value of the largest row on the node, by the signs and triangles alone, at ``point[:-1]``."""

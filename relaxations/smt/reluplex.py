@@ -42,9 +42,10 @@ class Refutation:
 
 @dataclass(frozen=True)
 class Undecided:
-    """The time was over."""
+    """The time was over. ``tree`` covers the box, but not all of its leaves hold."""
 
-    reason: str
+    tree: Tree
+    reason: str = "the time is over"
     nodes: int = 0
 
 
@@ -58,13 +59,13 @@ def decide(question: Question, seconds: float = np.inf, ranges: Ranges | None = 
 
     Every call is exact and complete: without a limit of time it ends with a model or a refutation.
     """
-    search = _Search(question, root_ranges(question) if ranges is None else ranges, Deadline.within(seconds))
+    deadline = Deadline.within(seconds)
+    search = _Search(question, root_ranges(question) if ranges is None else ranges, deadline)
     try:
-        return Refutation(search.prove(()), search.nodes)
+        tree = search.prove((), Leaf(vector([1] * len(question.strict)), {}, ()))
     except _Found as found:
         return Model(found.x, search.nodes)
-    except OutOfTime:
-        return Undecided("the time is over", search.nodes)
+    return Undecided(tree, nodes=search.nodes) if search.stopped else Refutation(tree, search.nodes)
 
 
 class _Search:
@@ -72,17 +73,28 @@ class _Search:
         self.question, self.root, self.deadline = question, root, deadline
         self.lp = FloatLp(question, root)
         self.nodes = 0
+        self.stopped = False
 
-    def prove(self, path: Path) -> Tree:
-        """A tree for what is below the path, depth first; raises ``_Found`` where there is a model."""
-        self.deadline.check()
-        self.nodes += 1
-        relaxed = self.lp.solve(path, self.deadline)
-        found = self._in_exact(path) if relaxed is None else self._by(relaxed, path)
+    def prove(self, path: Path, known: Leaf) -> Tree:
+        """A tree for what is below the path, depth first; raises ``_Found`` where there is a model.
+
+        ``known`` are the best duals from above: what a leaf has where the time is over.
+        """
+        relaxed = None
+        try:
+            self.deadline.check()
+            self.nodes += 1
+            relaxed = self.lp.solve(path, self.deadline)
+            found = self._in_exact(path) if relaxed is None else self._by(relaxed, path)
+        except OutOfTime:
+            self.stopped = True
+            return known if relaxed is None else relaxed.leaf
         if isinstance(found, Leaf):
             return found
-        below, above = self.prove((*path, (found, -1))), self.prove((*path, (found, 1)))
-        return Split(found, below, above)
+        known = known if relaxed is None else relaxed.leaf
+        longer = Leaf(known.weights, known.slopes, (*known.multipliers, ZERO))
+        below = self.prove((*path, (found, -1)), longer)
+        return Split(found, below, self.prove((*path, (found, 1)), longer))
 
     def _by(self, relaxed: Relaxed, path: Path) -> Leaf | Neuron:
         """What the float relaxation suggests, if it is true."""
@@ -108,7 +120,7 @@ class _Search:
             return node.free[0]
         x = answer.point[: len(self.question.lower)]
         self._try(x)
-        gaps = node.relu_gaps(answer.point[: len(x) + len(node.free)])
+        gaps = node.relu_gaps(answer.point)
         return max(gaps, key=gaps.__getitem__)
 
     def _try(self, x: Vector) -> None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+
+import numpy as np
 
 from relaxations.smt.encode import ZERO, Vector, zeros
 from relaxations.smt.limits import Deadline
@@ -42,7 +43,10 @@ class Optimum:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Multipliers >= 0 of the constraints whose sum is negative everywhere on the box: no point meets them all."""
+    """Multipliers >= 0 of the constraints whose sum is negative everywhere on the box: no point meets them all.
+
+    If some are strict, the sum may also be at most 0, where a strict one takes part.
+    """
 
     multipliers: Vector
 
@@ -59,6 +63,24 @@ def minimise(problem: Problem, objective: Vector | None = None, deadline: Deadli
     multipliers = tableau.minimise(objective)
     point = tableau.point
     return Optimum(objective @ point if len(point) else ZERO, point, multipliers)
+
+
+def satisfy(problem: Problem, strict: Sequence[bool], deadline: Deadline | None = None) -> Optimum | Conflict:
+    """A point that meets the constraints, those that are ``strict`` with a value above 0.
+
+    The least of the strict values, up to 1, is made as large as possible. If that is 0 the multipliers of the optimum
+    prove it: some strict constraint has one, and the sum is nowhere on the box positive.
+    """
+    if not any(strict):
+        return minimise(problem, deadline=deadline)
+    forms = [np.append(form, -Fraction(flag)) for form, flag in zip(problem.forms, strict)]
+    widened = Problem(forms, problem.constants, [*problem.lower, ZERO], [*problem.upper, Fraction(1)])
+    slack = zeros(len(problem.lower) + 1)
+    slack[-1] = Fraction(-1)
+    found = minimise(widened, slack, deadline)
+    if isinstance(found, Conflict) or found.value == 0:
+        return Conflict(found.multipliers)
+    return Optimum(ZERO, found.point[:-1], zeros(len(forms)))
 
 
 class _Tableau:
