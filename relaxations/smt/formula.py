@@ -91,6 +91,11 @@ def network(question: Question, ranges: Ranges) -> dict[str, Formula]:
     return found
 
 
+def row_terms(question: Question, row: int) -> dict[str, Fraction]:
+    """A row of the question over the variables of ``network``, without its constant."""
+    return _terms(question.rows, row)
+
+
 def inputs(values: Values, count: int) -> list[Fraction]:
     """The inputs in a model of ``network``."""
     return [values.get(f"x{i}", Fraction(0)) for i in range(count)]
