@@ -54,13 +54,16 @@ class _Found(Exception):
         self.x = x
 
 
-def decide(question: Question, seconds: float = np.inf, ranges: Ranges | None = None) -> Model | Refutation | Undecided:
+def decide(
+    question: Question, seconds: float = np.inf, ranges: Ranges | None = None, rounded: bool = False
+) -> Model | Refutation | Undecided:
     """Whether every row can fail at once. ``ranges`` must hold on the box; they are found if not given.
 
-    Every call is exact and complete: without a limit of time it ends with a model or a refutation.
+    Every call is exact and complete: without a limit of time it ends with a model or a refutation. ``rounded`` splits
+    on where a leaf holds, but not in the numbers of a certificate; in vain only where the margin is tiny.
     """
     deadline = Deadline.within(seconds)
-    search = _Search(question, root_ranges(question) if ranges is None else ranges, deadline)
+    search = _Search(question, root_ranges(question) if ranges is None else ranges, deadline, rounded)
     try:
         tree = search.prove((), Leaf(vector([1] * len(question.strict)), {}, ()))
     except _Found as found:
@@ -69,8 +72,8 @@ def decide(question: Question, seconds: float = np.inf, ranges: Ranges | None = 
 
 
 class _Search:
-    def __init__(self, question: Question, root: Ranges, deadline: Deadline) -> None:
-        self.question, self.root, self.deadline = question, root, deadline
+    def __init__(self, question: Question, root: Ranges, deadline: Deadline, rounded: bool) -> None:
+        self.question, self.root, self.deadline, self.rounded = question, root, deadline, rounded
         self.lp = FloatLp(question, root)
         self.nodes = 0
         self.stopped = False
@@ -115,9 +118,10 @@ class _Search:
         answer = node.feasible(self.deadline)
         if isinstance(answer, Conflict):
             leaf = leaf_of(node, answer.multipliers, path)
-            if holds(self.question, self.root, path, leaf):
+            enough = not self.rounded or leaf_bound(self.question, self.root, path, leaf.rounded()) > 0
+            if not node.free or (enough and holds(self.question, self.root, path, leaf)):
                 return leaf
-            return node.free[0]
+            return max(node.free, key=lambda neuron: _height(self.root, neuron))
         x = answer.point[: len(self.question.lower)]
         self._try(x)
         gaps = node.relu_gaps(answer.point)
@@ -126,6 +130,12 @@ class _Search:
     def _try(self, x: Vector) -> None:
         if self.question.violated_by(x):
             raise _Found(x)
+
+
+def _height(ranges: Ranges, neuron: Neuron) -> Fraction:
+    """Of a neuron's triangle."""
+    l, u = (end[neuron[1]] for end in ranges[neuron[0]])
+    return -l * u / (u - l)
 
 
 def leaf_of(node: Node, multipliers: Vector, path: Path) -> Leaf:

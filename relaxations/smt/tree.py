@@ -29,9 +29,14 @@ class Leaf:
     multipliers: tuple[Fraction, ...]
 
     def rounded(self) -> Leaf:
-        """The same in a certificate's numbers: float32 weights and multipliers, slopes in steps of 1/255."""
+        """The same in a certificate's numbers: float32 weights and multipliers, slopes in steps of 1/255.
+
+        The greatest number becomes 1: a leaf proves the same when all of it is multiplied.
+        """
+        unit = max([*self.weights, *self.multipliers]) or Fraction(1)
         slopes = {i: Fraction(round(slope * SLOPE_STEPS), SLOPE_STEPS) for i, slope in self.slopes.items()}
-        return Leaf(vector(list(map(_float32, self.weights))), slopes, tuple(map(_float32, self.multipliers)))
+        weights, multipliers = ([_float32(number / unit) for number in part] for part in (self.weights, self.multipliers))
+        return Leaf(vector(weights), slopes, tuple(multipliers))
 
 
 @dataclass(frozen=True)
