@@ -93,7 +93,7 @@ class Axioms:
         return None if distance is None else distance * (self.lipschitz or ZERO)
 
     def contradiction(self, known: Sequence[Known]) -> tuple[Known, ...]:
-        """Answers that no function with these axioms gives, one or a pair; empty if there is one that gives them all."""
+        """One answer or two that no function with these axioms gives; empty if some function gives all of them."""
         for one in known:
             if (self.lower is not None and one.value < self.lower) or (
                 self.upper is not None and one.value > self.upper

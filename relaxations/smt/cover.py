@@ -139,9 +139,8 @@ class _Finder:
 
 
 def _safe(axioms: Axioms, known: Sequence[Known], low: Point, up: Point, answer: int, strict: bool) -> bool:
-    if answer == BY_RANGE:
-        value = axioms.lower
-    else:
+    value = axioms.lower if answer == BY_RANGE else None
+    if 0 <= answer < len(known):
         one = known[answer]
         far = tuple(_farthest(axioms, k, c, l, u) for k, (c, l, u) in enumerate(zip(one.point, low, up)))
         allowed = axioms.allowance(one.point, far)

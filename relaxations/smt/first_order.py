@@ -14,17 +14,22 @@ from typing import Literal
 
 import numpy as np
 
-from relaxations.smt import cover, refutation, z3_solver
-from relaxations.smt.answers import Contradicted, Satisfied
+from relaxations.smt import cover, z3_solver
+from relaxations.smt.answers import Contradicted, Satisfied, Unanswered
 from relaxations.smt.axioms import Axioms, Known, Linear, Point, Term
 from relaxations.smt.bounds import Ranges, root_ranges
 from relaxations.smt.cover import Cover, Uncovered
 from relaxations.smt.encode import Question
 from relaxations.smt.farkas import Constraint
-from relaxations.smt.formula import All, Assertions, Formula, Some, at_most, below_zero, network, row_terms, within
+from relaxations.smt.formula import All, Formula, Some, at_most, below_zero, network, row_terms, within
 from relaxations.smt.limits import Deadline, OutOfTime
 from relaxations.smt.refutation import Refutation
+from relaxations.smt.settle import prove_again
 
+TIGHT = (
+    "proved with no slack: the least value is the threshold or only approached, "
+    "so every requirement that asks for more, by however little, has a model that fails"
+)
 VALUE = "g"  # the variable that stands for the function's value at the attack
 Rule = Literal["frontier", "lowest", "any"]
 Ask = Callable[[Point], Fraction]
@@ -79,15 +84,20 @@ class Setting:
 class Proved:
     """Every function with these axioms and answers is acceptable everywhere.
 
-    ``proof`` has been checked in rationals. ``rests_on`` names assertions that suffice, in the solver's opinion.
-    ``attained`` is False where only the strictness of a constraint excludes a failure: the least value is 0, or is
-    only approached, so that there are failing models with infinitesimals but none in the reals.
+    ``proof`` has been checked in rationals: a cover by all answers, or a refutation of the assertions in ``rests_on``,
+    none of which can be left out in the solver's opinion. ``tight`` tells that only the strictness of a constraint
+    excludes a failure: there is none in the reals, but one with infinitesimals, and no slack at all.
     """
 
     known: tuple[Known, ...]
     proof: Cover | Refutation
     rests_on: tuple[str, ...]
-    attained: bool = True
+    tight: bool = False
+
+    @property
+    def note(self) -> str:
+        """What to say beside the claim about finite and infinitesimal models; "" if there is nothing."""
+        return TIGHT if self.tight else ""
 
 
 @dataclass(frozen=True)
@@ -157,23 +167,6 @@ def query_the_attack(
             return Attack(known)
 
 
-def prove(setting: Setting, known: tuple[Known, ...], seconds: float = np.inf) -> Cover | Refutation | None:
-    """A proof that no function that fits fails, found and checked without a solver; None if there is none.
-
-    A cover where the function is used on a box; else, or where cells get too many, a refutation by cases.
-    """
-    deadline = Deadline.within(seconds)
-    if setting.box is not None:
-        found = cover.find(setting.axioms, known, *setting.box, setting.strict, deadline)
-        if not isinstance(found, Uncovered):
-            return found if cover.covers(setting.axioms, known, *setting.box, found, setting.strict) else None
-        if found.point is not None:
-            return None
-    assertions = setting.assertions(known)
-    answer = refutation.decide(assertions, deadline.left)
-    return answer if not isinstance(answer, Satisfied) and refutation.refutes(assertions, answer) else None
-
-
 def closure(formula: Formula) -> Formula:
     """The formula with every constraint as it is in the limit: at least 0 in place of above 0."""
     match formula:
@@ -217,13 +210,26 @@ def _lowest(
 
 
 def _proved(setting: Setting, known: tuple[Known, ...], claim: Contradicted, deadline: Deadline) -> Outcome:
+    assertions = setting.assertions(known)
+    core = z3_solver.minimal(assertions, claim.core, deadline.left)
     try:
-        proof = prove(setting, known, deadline.left)
+        proof: Cover | Refutation | None = _cover(setting, known, deadline)
     except OutOfTime:
         return Unfinished(known, "the solver says that no function fails; there was no time to prove it")
     if proof is None:
-        return Unfinished(known, "the solver says that no function fails, and it could not be proved")
-    assertions: Assertions = setting.assertions(known)
-    rests_on = z3_solver.minimal(assertions, claim.core, deadline.left)
+        again = prove_again(assertions, core, deadline.left)
+        if isinstance(again, Unanswered):
+            return Unfinished(known, again.reason)
+        proof = again.proof
     limit = z3_solver.solve({name: closure(formula) for name, formula in assertions.items()}, deadline.left)
-    return Proved(known, proof, rests_on, attained=isinstance(limit, Contradicted))
+    return Proved(known, proof, core, tight=not isinstance(limit, Contradicted))
+
+
+def _cover(setting: Setting, known: tuple[Known, ...], deadline: Deadline) -> Cover | None:
+    """A cover that has been checked, where the function is used on a box and there is one."""
+    if setting.box is None:
+        return None
+    found = cover.find(setting.axioms, known, *setting.box, setting.strict, deadline)
+    if isinstance(found, Uncovered):
+        return None
+    return found if cover.covers(setting.axioms, known, *setting.box, found, setting.strict) else None

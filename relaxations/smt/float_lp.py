@@ -118,7 +118,7 @@ class FloatLp:
         class Silent(highs.Highs):
             """Prints nothing: the first thing that would print, its banner, is switching callbacks on."""
 
-            def enableCallbacks(self) -> None:  # noqa: N802 (the solver's own name)
+            def enableCallbacks(self) -> None:
                 self.setOptionValue("output_flag", False)
                 super().enableCallbacks()
 

@@ -69,11 +69,13 @@ def true_at(formula: Formula, values: Values) -> bool:
     return total > 0 if formula.strict else total >= 0
 
 
-def network(question: Question, ranges: Ranges) -> dict[str, Formula]:
+def network(question: Question, ranges: Ranges, forgotten: frozenset[int] = frozenset()) -> dict[str, Formula]:
     """The box, the layers and the failing rows of a question; satisfiable exactly if the question has a model.
 
     Variables: ``x0`` ... the inputs, ``z1.0`` ... the pre-activations and ``a1.0`` ... the outputs of layer 1.
-    ``ranges`` that hold on the box decide which ReLUs are written as a choice of two phases.
+    ``ranges`` that hold on the box decide which ReLUs are written as a choice of two phases. Of a layer in
+    ``forgotten`` (counted from 0) only the ranges are said, not the weights: then the formulas are about every network
+    with such a layer, and a model is of one of them.
     """
     found: dict[str, Formula] = {
         f"input {i}": within(f"x{i}", l, u) for i, (l, u) in enumerate(zip(question.lower, question.upper))
@@ -81,10 +83,10 @@ def network(question: Question, ranges: Ranges) -> dict[str, Formula]:
     for k, (layer, (l, u)) in enumerate(zip(question.layers, ranges)):
         for i in range(len(l)):
             z, a = f"z{k + 1}.{i}", f"a{k + 1}.{i}"
-            terms = _terms(layer, i)
-            terms[z] = Fraction(-1)
-            parts = [equal(terms, layer.bias[i]), _relu(z, a, l[i], u[i])]
-            found[f"layer {k + 1} neuron {i}"] = All((*parts, within(z, l[i], u[i])))
+            parts: list[Formula] = [within(z, l[i], u[i]), _relu(z, a, l[i], u[i])]
+            if k not in forgotten:
+                parts.append(equal({**_terms(layer, i), z: Fraction(-1)}, layer.bias[i]))
+            found[f"layer {k + 1} neuron {i}"] = All(tuple(parts))
     for r, strict in enumerate(question.strict):
         kind = below_zero if strict else at_most
         found[f"row {r}"] = kind(_terms(question.rows, r), question.rows.bias[r])

@@ -108,9 +108,7 @@ class Models(Relaxation[Vector, Tree]):
         """The best input with the phases of x, again and again, while that is better."""
         while True:
             z, _ = self.question.run(x)
-            phases = {
-                (k, i): 1 if z[k][i] > 0 else -1 for k, (l, u) in enumerate(self.ranges) for i in unstable(l, u)
-            }
+            phases = {(k, i): 1 if z[k][i] > 0 else -1 for k, (l, u) in enumerate(self.ranges) for i in unstable(l, u)}
             try:
                 found = Node.of(self.question, self.ranges, phases).least(deadline)
             except OutOfTime:

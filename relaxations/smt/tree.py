@@ -35,7 +35,9 @@ class Leaf:
         """
         unit = max([*self.weights, *self.multipliers]) or Fraction(1)
         slopes = {i: Fraction(round(slope * SLOPE_STEPS), SLOPE_STEPS) for i, slope in self.slopes.items()}
-        weights, multipliers = ([_float32(number / unit) for number in part] for part in (self.weights, self.multipliers))
+        weights, multipliers = (
+            [_float32(number / unit) for number in part] for part in (self.weights, self.multipliers)
+        )
         return Leaf(vector(weights), slopes, tuple(multipliers))
 
 

@@ -48,10 +48,10 @@ def minimise(
     if answer == z3.unsat:
         return Contradicted(tuple(assertions))
     value = handle.value() if answer == z3.sat else None
-    if value is None or not z3.is_rational_value(value):
+    if value is None or not (z3.is_rational_value(value) or z3.is_int_value(value)):
         return Unanswered("there is no least value" if answer == z3.sat else _reason(solver))
     variables = names([*assertions.values(), Constraint(objective, Fraction(0))])
-    return value.as_fraction(), Satisfied(_values(z3, solver.model(), context, variables))
+    return Fraction(str(value)), Satisfied(_values(z3, solver.model(), context, variables))
 
 
 def minimal(assertions: Assertions, core: Iterable[str], seconds: float = np.inf) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -39,7 +40,7 @@ def random_network(sizes: list[int], seed: int) -> ReluNetwork:
     rng = np.random.default_rng(seed)
     layers = [
         Layer(((k, rng.normal(size=(b, a)) * np.sqrt(2 / a)),), rng.normal(size=b) / 4)
-        for k, (a, b) in enumerate(zip(sizes, sizes[1:]))
+        for k, (a, b) in enumerate(pairwise(sizes))
     ]
     return ReluNetwork(sizes[0], tuple(layers[:-1]), layers[-1])
 

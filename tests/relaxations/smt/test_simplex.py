@@ -25,8 +25,11 @@ def random_problem(rng: random.Random) -> Problem:
 def vertices(problem: Problem) -> list[np.ndarray]:
     """Every point where n constraints or sides of the box meet and none is violated."""
     n = len(problem.lower)
-    sides = [(np.eye(n, dtype=int)[i] * sign, -sign * bound) for i in range(n)
-             for sign, bound in ((1, problem.lower[i]), (-1, problem.upper[i]))]
+    sides = [
+        (np.eye(n, dtype=int)[i] * sign, -sign * bound)
+        for i in range(n)
+        for sign, bound in ((1, problem.lower[i]), (-1, problem.upper[i]))
+    ]
     planes = [*zip(problem.forms, problem.constants), *((vector(list(map(int, form))), c) for form, c in sides)]
     found = []
     for chosen in itertools.combinations(planes, n):
