@@ -104,10 +104,7 @@ def random_formula(rng: random.Random, depth: int) -> Formula:
 def grid(formulas: list[Formula]) -> bool:
     values = [F(i, 2) for i in range(-8, 9)]
     return any(
-        all(true_at(f, {"x": x, "y": y, "z": z}) for f in formulas)
-        for x in values
-        for y in values
-        for z in values
+        all(true_at(f, {"x": x, "y": y, "z": z}) for f in formulas) for x in values for y in values for z in values
     )
 
 

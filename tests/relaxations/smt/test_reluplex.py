@@ -20,11 +20,11 @@ from relaxations.smt.bounds import restricted, root_ranges
 from relaxations.smt.encode import Question, vector
 from relaxations.smt.farkas import Constraint, greatest
 from relaxations.smt.formula import inputs, network, true_at
+from relaxations.smt.limits import Deadline
 from relaxations.smt.node import Node
 from relaxations.smt.reluplex import Model, Refutation, Undecided, leaf_of
 from relaxations.smt.simplex import Conflict
 from relaxations.smt.tree import Leaf, convertible, leaf_bound, leaves, refutes
-from relaxations.smt.limits import Deadline
 from tests.relaxations.smt.questions import exact_question, random_query
 from tests.strategies import Question as Asked
 from tests.strategies import question
