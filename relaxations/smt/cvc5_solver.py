@@ -29,7 +29,10 @@ class ForeignProof:
 
 
 def solve(assertions: Assertions, seconds: float = np.inf) -> Satisfied | ForeignProof | Unanswered:
-    """A model of all assertions, or an Alethe proof that there is none."""
+    """A model of all assertions, or an Alethe proof that there is none.
+
+    ``seconds`` limit the search; writing the proof comes after it, and can take about as long again.
+    """
     cvc5 = _cvc5()
     manager = cvc5.TermManager()
     solver = cvc5.Solver(manager)

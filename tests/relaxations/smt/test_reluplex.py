@@ -193,7 +193,8 @@ def test_exact_conflicts_of_whole_regions_become_leaves(seed: int) -> None:
     assert len(restricted(ranges, dict(path))) == len(ranges)
 
 
-@pytest.mark.parametrize("seed", range(0, 40, 2))
+@pytest.mark.peer
+@pytest.mark.parametrize("seed", [seed for seed in SEEDS if remembered(seed).network.relus <= 10][:20])
 def test_z3_agrees(seed: int) -> None:
     asked = remembered(seed)
     exact = exact_question(asked)
