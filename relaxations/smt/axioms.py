@@ -82,7 +82,7 @@ class Axioms:
 
     def distance(self, a: Point, b: Point) -> Fraction | None:
         """``rho(a, b)``; without a Lipschitz constant 0 where ``g(a) <= g(b)`` is known, and None elsewhere."""
-        parts = [max(option) for option in self._options([x - y for x, y in zip(a, b)])]
+        parts = [max(option) for option in self._options([x - y for x, y in zip(a, b, strict=True)])]
         if self.lipschitz is None:
             return None if any(parts) else ZERO
         return max(parts, default=ZERO) if self.norm == "inf" else sum(parts, ZERO)

@@ -58,6 +58,8 @@ def covers(
             if not _safe(axioms, known, low, up, node.answer, strict):
                 return False
             continue
+        if not 0 <= node.coordinate < len(low):
+            return False
         k, at = node.coordinate, min(max(node.at, low[node.coordinate]), up[node.coordinate])
         stack.append((low, (*up[:k], at, *up[k + 1 :]), node.below))
         stack.append(((*low[:k], at, *low[k + 1 :]), up, node.above))
@@ -142,7 +144,7 @@ def _safe(axioms: Axioms, known: Sequence[Known], low: Point, up: Point, answer:
     value = axioms.lower if answer == BY_RANGE else None
     if 0 <= answer < len(known):
         one = known[answer]
-        far = tuple(_farthest(axioms, k, c, l, u) for k, (c, l, u) in enumerate(zip(one.point, low, up)))
+        far = tuple(_farthest(axioms, k, c, l, u) for k, (c, l, u) in enumerate(zip(one.point, low, up, strict=True)))
         allowed = axioms.allowance(one.point, far)
         value = None if allowed is None else one.value - allowed
     return value is not None and (value > 0 if strict else value >= 0)

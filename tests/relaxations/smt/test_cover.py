@@ -53,6 +53,10 @@ def test_wrong_covers_are_refused() -> None:
     assert not cover.covers(ONE, FIVE, *UNIT, Cell(2))
     assert not cover.covers(ONE, FIVE, *UNIT, Cell(BY_RANGE))
     assert cover.covers(Axioms(1, F(1), lower=F(0)), FIVE, *UNIT, Cell(BY_RANGE))
+    assert not cover.covers(ONE, FIVE, *UNIT, Cut(-1, F(1, 2), Cell(0), Cell(4)))
+    assert not cover.covers(ONE, FIVE, *UNIT, Cut(1, F(1, 2), Cell(0), Cell(4)))
+    with pytest.raises(ValueError, match="zip"):
+        cover.covers(Axioms(2, F(1)), [Known((F(0), F(0)), F(9))], *UNIT, Cell(0))
     beyond = Cut(0, F(7), Cell(0), Cell(4))
     assert not cover.covers(ONE, FIVE, *UNIT, beyond)
     assert not cover.covers(ONE, FIVE[:1], *UNIT, Cell(3))
