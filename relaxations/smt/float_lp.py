@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,6 +35,15 @@ class Relaxed:
     leaf: Leaf
 
 
+class Constants(NamedTuple):
+    """Constants of the program's forms: of scaled rows, and by free neuron of ``z``, of scaled ``z``, of its chord."""
+
+    rows: np.ndarray
+    z: np.ndarray
+    scaled: np.ndarray
+    chord: np.ndarray
+
+
 class FloatLp:
     """The relaxations of all nodes below one root."""
 
@@ -47,10 +57,9 @@ class FloatLp:
         self.phases: dict[Neuron, int] = {}
         self.inputs = len(question.lower)
         self._place = {neuron: j for j, neuron in enumerate(self.node.free)}
-        self._scale = self._scales()
-        self._matrix, self._bounds = self._rows()
-        self._infinity = highspy.kHighsInf
-        self._options = highspy
+        self._row_scale, self._sign_scale = self._scales()
+        self._matrix, self._constants = self._rows()
+        self._highspy, self._infinity = highspy, highspy.kHighsInf
         self._solver = self._build()
 
     def solve(self, path: Path, deadline: Deadline) -> Relaxed | None:
@@ -59,7 +68,7 @@ class FloatLp:
         solver = self._solver
         solver.setOptionValue("time_limit", solver.getRunTime() + min(deadline.left, 1e6))
         solver.run()
-        if solver.getModelStatus() != self._options.HighsModelStatus.kOptimal:
+        if solver.getModelStatus() != self._highspy.HighsModelStatus.kOptimal:
             solver.clearSolver()
             deadline.check()
             return None
@@ -69,9 +78,9 @@ class FloatLp:
     def _read(self, v: np.ndarray, row_dual: np.ndarray, col_dual: np.ndarray, path: Path) -> Relaxed:
         count, rows = len(self.node.free), len(self.question.strict)
         above, chord, active, inactive = row_dual[rows:].reshape(4, count)
-        row_scale, sign_scale = self._scale
         positive = col_dual[self.inputs : self.inputs + count]
-        z = (self._matrix[rows + 2 * count : rows + 3 * count, :-1] @ v[:-1] + self._bounds[2]) * sign_scale
+        scaled = self._matrix[rows + 2 * count : rows + 3 * count, :-1] @ v[:-1] + self._constants.scaled
+        z = scaled * self._sign_scale
         gap = v[self.inputs : -1] - np.maximum(z, 0)
         slopes, gaps, costs = {}, {}, {}
         for neuron, j in self._place.items():
@@ -81,9 +90,9 @@ class FloatLp:
             if up + flat > TINY:
                 slopes[neuron] = Fraction(up) / (Fraction(up) + Fraction(flat))
             gaps[neuron], costs[neuron] = float(gap[j]), float(gap[j]) * (up + flat + abs(float(chord[j])))
-        both = {1: active / sign_scale, -1: -inactive / sign_scale}
+        both = {1: active / self._sign_scale, -1: -inactive / self._sign_scale}
         multipliers = np.maximum([both[sign][self._place[neuron]] for neuron, sign in path], 0)
-        weights = np.maximum(-row_dual[:rows] / row_scale, 0)
+        weights = np.maximum(-row_dual[:rows] / self._row_scale, 0)
         # A leaf proves the same when all of it is multiplied; this keeps it in the range of float32.
         unit = max(weights.max(), multipliers.max(initial=0)) or 1.0
         leaf = Leaf(exact(weights / unit), slopes, tuple(exact(multipliers / unit)))
@@ -93,27 +102,25 @@ class FloatLp:
         """Powers of two by which rows and pre-activations are divided, so that the program's t is of one unit."""
         rows = [max([*abs(f.coefs), abs(f.constant)]) for f in self.node.forms if f.kind == "row"]
         signs = [max(-self.root[k][0][i], self.root[k][1][i]) for k, i in self.node.free]
-        return tuple(np.array([2.0 ** np.ceil(np.log2(float(v or 1))) for v in part]) for part in (rows, signs))
+        scaled, signed = (np.array([2.0 ** np.ceil(np.log2(float(v or 1))) for v in part]) for part in (rows, signs))
+        return scaled, signed
 
-    def _rows(self) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Rows over (x, a, t), t last: rows - t; then by neuron a - z, chord, z + t and z - t.
-
-        Also the constants of rows, of ``z``, of scaled ``z`` and of chords.
-        """
+    def _rows(self) -> tuple[np.ndarray, Constants]:
+        """Rows over (x, a, t), t last: rows - t; then by neuron a - z, chord, z + t and z - t; and their constants."""
         row, above, chord = ([f for f in self.node.forms if f.kind == kind] for kind in ("row", "above", "chord"))
         count, width = len(self.node.free), self.inputs + len(self.node.free)
-        row_scale, sign_scale = (exact(part) for part in self._scale)
-        offsets = vector([self.node.z[k][1][i] for k, i in self.node.free])
+        row_scale, sign_scale = exact(self._row_scale), exact(self._sign_scale)
+        z = vector([self.node.z[k][1][i] for k, i in self.node.free])
         signs = [self.node.z[k][0][i] / scale for (k, i), scale in zip(self.node.free, sign_scale)]
         coefs = [*(f.coefs / s for f, s in zip(row, row_scale)), *(f.coefs for f in above), *(f.coefs for f in chord)]
         matrix = np.array([*coefs, *signs, *signs], dtype=float).reshape(-1, width)
         t = np.concatenate([-np.ones(len(row)), np.zeros(2 * count), np.ones(count), -np.ones(count)])
-        constants = vector([f.constant for f in row]) / row_scale, offsets, offsets / sign_scale
-        chords = vector([f.constant for f in chord])
-        return np.column_stack([matrix, t]), tuple(part.astype(float) for part in (*constants, chords))
+        rows, chords = vector([f.constant for f in row]) / row_scale, vector([f.constant for f in chord])
+        constants = Constants(*(part.astype(float) for part in (rows, z, z / sign_scale, chords)))
+        return np.column_stack([matrix, t]), constants
 
-    def _build(self):
-        highs = self._options
+    def _build(self) -> Any:
+        highs = self._highspy
 
         class Silent(highs.Highs):
             """Prints nothing: the first thing that would print, its banner, is switching callbacks on."""
@@ -132,10 +139,9 @@ class FloatLp:
         lp.col_cost_ = np.append(np.zeros(self.inputs + count), 1.0)
         lp.col_lower_ = np.concatenate([self.question.lower.astype(float), np.zeros(count), [-infinity]])
         lp.col_upper_ = np.concatenate([self.question.upper.astype(float), upper, [infinity]])
-        rows, offset, _, chord = self._bounds
-        free = np.full(count, infinity)
-        lp.row_lower_ = np.concatenate([np.full(len(rows), -infinity), offset, -chord, -free, -free])
-        lp.row_upper_ = np.concatenate([-rows, free, free, free, free])
+        known, free = self._constants, np.full(count, infinity)
+        lp.row_lower_ = np.concatenate([np.full(len(known.rows), -infinity), known.z, -known.chord, -free, -free])
+        lp.row_upper_ = np.concatenate([-known.rows, free, free, free, free])
         places = [np.flatnonzero(row) for row in self._matrix]
         lp.a_matrix_.format_ = highs.MatrixFormat.kRowwise
         lp.a_matrix_.start_ = np.concatenate([[0], np.cumsum([len(p) for p in places])])
@@ -152,12 +158,13 @@ class FloatLp:
         self.phases = dict(phases)
 
     def _set(self, j: int, neuron: Neuron, sign: int | None) -> None:
-        solver, infinity, count, rows = self._solver, self._infinity, len(self.node.free), len(self.question.strict)
-        _, offset, scaled, chord = self._bounds
+        solver, infinity, count = self._solver, self._infinity, len(self.node.free)
+        known, rows = self._constants, len(self._constants.rows)
+        z, scaled = known.z[j], known.scaled[j]
         l, u = (float(end[neuron[1]]) for end in self.root[neuron[0]])
         # A neuron with a phase is affine, and its sign may give way as the rows may.
-        solver.changeRowBounds(rows + j, -infinity if sign == -1 else offset[j], offset[j] if sign == 1 else infinity)
-        solver.changeRowBounds(rows + count + j, -chord[j] if sign is None else -infinity, infinity)
-        solver.changeRowBounds(rows + 2 * count + j, -scaled[j] if sign == 1 else -infinity, infinity)
-        solver.changeRowBounds(rows + 3 * count + j, -infinity, -scaled[j] if sign == -1 else infinity)
+        solver.changeRowBounds(rows + j, -infinity if sign == -1 else z, z if sign == 1 else infinity)
+        solver.changeRowBounds(rows + count + j, -known.chord[j] if sign is None else -infinity, infinity)
+        solver.changeRowBounds(rows + 2 * count + j, -scaled if sign == 1 else -infinity, infinity)
+        solver.changeRowBounds(rows + 3 * count + j, -infinity, -scaled if sign == -1 else infinity)
         solver.changeColBounds(self.inputs + j, l if sign == 1 else 0.0, 0.0 if sign == -1 else u)

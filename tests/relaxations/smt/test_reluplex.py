@@ -16,7 +16,7 @@ import pytest
 
 from relaxations.smt import reluplex, z3_solver
 from relaxations.smt.answers import Contradicted, Satisfied
-from relaxations.smt.bounds import restricted, root_ranges
+from relaxations.smt.bounds import root_ranges
 from relaxations.smt.encode import Question, vector
 from relaxations.smt.farkas import Constraint, greatest
 from relaxations.smt.formula import inputs, network, true_at
@@ -24,7 +24,7 @@ from relaxations.smt.limits import Deadline
 from relaxations.smt.node import Node
 from relaxations.smt.reluplex import Model, Refutation, Undecided, leaf_of
 from relaxations.smt.simplex import Conflict
-from relaxations.smt.tree import Leaf, convertible, leaf_bound, leaves, refutes
+from relaxations.smt.tree import Leaf, convertible, holds, leaf_bound, leaves, refutes
 from tests.relaxations.smt.questions import exact_question, random_query
 from tests.strategies import Question as Asked
 from tests.strategies import question
@@ -189,8 +189,9 @@ def test_exact_conflicts_of_whole_regions_become_leaves(seed: int) -> None:
     answer = node.feasible(Deadline.never())
     assert isinstance(answer, Conflict), "the property holds on every region"
     leaf = leaf_of(node, answer.multipliers, path)
-    assert leaf_bound(exact, ranges, path, leaf) >= 0
-    assert len(restricted(ranges, dict(path))) == len(ranges)
+    assert holds(exact, ranges, path, leaf)
+    nothing = Leaf(vector([0] * len(asked.rows)), {}, (Fraction(0),) * len(path))
+    assert not holds(exact, ranges, path, nothing)
 
 
 @pytest.mark.peer
