@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import subprocess
 import sys
@@ -19,7 +20,8 @@ from relaxations.smt.answers import Contradicted, Satisfied
 from relaxations.smt.bounds import root_ranges
 from relaxations.smt.encode import Question, vector
 from relaxations.smt.farkas import Constraint, greatest
-from relaxations.smt.formula import inputs, network, true_at
+from relaxations.smt.formula import inputs as inputs_of
+from relaxations.smt.formula import network, true_at
 from relaxations.smt.limits import Deadline
 from relaxations.smt.node import Node
 from relaxations.smt.reluplex import Model, Refutation, Undecided, leaf_of
@@ -204,7 +206,7 @@ def test_z3_agrees(seed: int) -> None:
     if isinstance(answer, Satisfied):
         assert not asked.holds
         assert all(true_at(formula, answer.values) for formula in assertions.values())
-        assert exact.violated_by(vector(inputs(answer.values, asked.net.inputs)))
+        assert exact.violated_by(vector(inputs_of(answer.values, asked.net.inputs)))
     else:
         assert isinstance(answer, Contradicted)
         assert asked.holds
@@ -212,11 +214,12 @@ def test_z3_agrees(seed: int) -> None:
 
 
 def hard_question() -> Question:
-    """Far too many phases for the time it is given."""
-    query = random_query([8, 30, 30, 1], 3)
-    lowest = query.margins(np.random.default_rng(0).uniform(-1, 1, (5000, 8))).min()
-    shifted = replace(query, rows=replace(query.rows, constant=query.rows.constant - lowest + 1.0))
-    return Question.of(shifted)
+    """Far too many phases for the time it is given: a threshold just beyond what samples and corners reach."""
+    query = random_query([8, 40, 40, 1], 0)
+    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=8)))
+    inputs = np.concatenate([np.random.default_rng(0).uniform(-1, 1, (5000, 8)), corners])
+    lowest = query.margins(inputs).min()
+    return Question.of(replace(query, rows=replace(query.rows, constant=query.rows.constant - lowest + 0.2)))
 
 
 def test_time_is_obeyed_and_what_was_found_covers_the_box() -> None:
