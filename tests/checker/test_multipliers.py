@@ -186,7 +186,7 @@ class Kept(Lifted):
 
 
 def broken(seed: int) -> tuple[int, int]:
-    """Of the bounds by random multipliers at points of a hostile network: how many are above the truth, and how many."""
+    """Of bounds by random multipliers at points of a hostile network: how many exceed the truth, and how many."""
     rng = random.Random(seed)
     network = hostile_network(seed)
     rows, (lower, upper) = hostile_rows(seed, network), hostile_box(seed, network.sizes[0])

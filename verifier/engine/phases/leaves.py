@@ -19,7 +19,7 @@ SECONDS = 5.0  # at most, of one program
 
 @dataclass(frozen=True)
 class Leaf:
-    """If ``dual`` is not None it proves the case, with the multipliers of the splits (S,). ``point`` (n,) is optimal."""
+    """``dual`` proves the case if there is one, with multipliers of the splits (S,). ``point`` (n,) is optimal."""
 
     dual: Multipliers | None
     of_splits: np.ndarray
