@@ -12,6 +12,7 @@ from tests.cli.conftest import environment
 
 HEAVY = (
     *("jax", "onnx", "onnxruntime", "typer", "click", "rich", "pydantic", "ruamel", "scipy", "torch"),
+    *("clarabel", "cvxpy", "highspy", "scs", "z3"),
     "importlib.metadata",
 )
 

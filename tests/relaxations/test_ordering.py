@@ -11,10 +11,12 @@ from relaxations.base import Query, Solution
 from relaxations.bounds.relaxed import AlphaCrown, Crown, Interval
 from relaxations.lp.triangle import Triangle
 from relaxations.milp.big_m import BigM
+from relaxations.sdp.shor import Shor
 from tests.relaxations.queries import exact_optimum, random_query
 
 SEEDS = range(200)
 ROUNDING = 1e-9
+INTERIOR = 1e-3  # where the interior point method stops
 SOLVER = 1e-6  # what a solver's tolerance makes of its optimum
 
 
@@ -53,6 +55,24 @@ def test_primal_and_dual_meet_where_they_should(seed: int) -> None:
     met = abs(crown.gap) <= ROUNDING * (1 + abs(crown.value))
     assert met or len(query.network.layers) > 1, "the ranges of a first layer are never left"
     assert met or not any(gap.any() for gap in crown.action.gaps()), "an action that is none of A's"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_moments_lie_between_the_triangle_and_the_truth(seed: int) -> None:
+    """All linear constraints of the triangle follow from those of the moments, though none is among them."""
+    query, found = solved(seed)
+    moments, size = Shor(query).solve(), 1 + abs(found["lp"].value)
+    assert moments.value <= found["lp"].value + INTERIOR * size
+    assert moments.value >= float(exact_optimum(query)) - ROUNDING * size
+    if moments.finished:
+        assert abs(moments.gap) <= INTERIOR * size
+
+
+def test_moments_close_much_of_what_the_triangle_leaves_open() -> None:
+    found = [(solved(seed), Shor(solved(seed)[0]).solve()) for seed in range(50)]
+    lp, truth = (np.array([solutions[name].value for (_, solutions), _ in found]) for name in ("lp", "milp"))
+    sdp = np.array([moments.value for _, moments in found])
+    assert (sdp - truth).sum() <= 0.5 * (lp - truth).sum()
 
 
 def test_ascent_comes_close_to_the_linear_program() -> None:

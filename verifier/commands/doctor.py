@@ -23,6 +23,12 @@ PACKAGES = {
     "pydantic": "spec.yaml",
     "ruamel.yaml": "spec.yaml",
     "jax": "compiled ascents in long searches",
+    "highspy": "linear programs at the end of a search; the relaxations lp and milp",
+    "cvxpy": "sums of squares",
+    "clarabel": "sums of squares",
+    "scs": "sums of squares that Clarabel does not solve",
+    "z3-solver": "overseers known by axioms; second opinions of the relaxation smt",
+    "cvc5": "optional: a second SMT solver, Alethe proofs",
     "torch": "optional: modules in memory",
 }
 SELF_TEST = "from verifier.checker.selftest import self_test; self_test()"
@@ -59,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _line(name: str, value: str) -> None:
-    print(f"{name:<12} {value}")
+    print(f"{name:<13} {value}")
 
 
 def _version(package: str) -> str:
