@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, Schedule, timed
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
 from verifier.engine.phases.group import Group
-from verifier.engine.phases.moments import LARGEST, order_of, proved_by_moments, query_of
+from verifier.engine.phases.moments import LARGEST, order_of, query_of, try_moments
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
 from verifier.engine.pool import process_pool
@@ -24,6 +23,7 @@ from verifier.engine.scheduler import CaseSearch, Progress, attack_on, confirmed
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
+    from relaxations.multipliers import Multipliers
     from verifier.attack.pgd import Attempt
 
     Attacked = tuple[list[tuple[int, Attempt]], float]  # what an attack has seen, and its seconds
@@ -33,6 +33,7 @@ CHUNKS = 4  # of jobs for each process
 ALONE = 0.5  # seconds one process searches before others are worth starting
 SLICE = 2.0  # seconds of one part
 BEGINNINGS = 16  # relaxed minimisers from which an attack descends
+SHARE_OF_MOMENTS = 0.6  # of the time left, for Shor's relaxation
 NUMBERS = 1 << 40  # node numbers of one part
 
 
@@ -117,15 +118,25 @@ class Driver:
         return False
 
     def _lift(self, search: PhaseSearch) -> None:
-        """Prove cases of the root by Shor's relaxation, one after another in each process."""
+        """Prove cases of the root by Shor's relaxation, those first that came closest to a violation.
+
+        It ends where one of them has no such proof: the tree has to be searched then, and proves the others on the way.
+        """
         [root] = search.open
         if order_of(root) > LARGEST or root.signs:
             return
-        pending = root.pending.tolist()
-        until = self.deadline()
-        jobs = [partial(proved_by_moments, query_of(search.bounding, root, case), until) for case in pending]
-        done = list(map(_call, jobs) if self.workers < 2 else self.pool.map(_call, jobs))
-        search.lifted({case: dual for case, dual in zip(pending, done) if dual is not None})
+        seen = search.seen.worst
+        pending = sorted(root.pending.tolist(), key=lambda case: seen[case][0] if case in seen else np.inf)
+        until = Deadline.after(SHARE_OF_MOMENTS * self.deadline().remaining)
+        proved: dict[int, Multipliers] = {}
+        hopeless = False
+        while pending and not hopeless and not until.over:
+            now, pending = pending[: self.workers], pending[self.workers :]
+            jobs = [self._submit(try_moments, query_of(search.bounding, root, case), until) for case in now]
+            tried = [job.result() for job in jobs]
+            proved |= {case: one.dual for case, one in zip(now, tried) if one.dual is not None}
+            hopeless = any(one.hopeless for one in tried)
+        search.lifted(proved)
 
     def _run_halves(self, group: Group) -> bool:
         """Cut the box in halves, and halves of these, and search each of them by phases before it is cut further."""
@@ -237,10 +248,6 @@ class Driver:
         attained = min(self.cases[k].attained for k in group.cases)
         self.report(Progress(attained, group.bound, len(group.unproved), group.nodes))
         return False
-
-
-def _call(job: Callable[[], Any]) -> Any:
-    return job()
 
 
 def _search_part(search: PhaseSearch, budget: Budget) -> PhaseSearch:

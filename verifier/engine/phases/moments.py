@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,15 +40,25 @@ def query_of(bounding: Bounding, node: Node, case: int) -> Query:
     return Query(network, outputs, bounding.lower, bounding.upper, ranges)
 
 
-def proved_by_moments(query: Query, until: Deadline) -> Multipliers | None:
-    """Multipliers, rounded to float32, that prove the query's rows; None where none are found in time."""
-    from relaxations.sdp.interior_point import solve
+@dataclass(frozen=True)
+class Tried:
+    """Multipliers, rounded to float32, that prove a case, if any were found; ``hopeless``: there are none."""
+
+    dual: Multipliers | None
+    hopeless: bool = False
+
+
+def try_moments(query: Query, until: Deadline) -> Tried:
+    """Whether Shor's relaxation proves the query's rows."""
+    from relaxations.sdp.interior_point import FEASIBLE, solve
 
     with np.errstate(all="ignore"):
         lifting = Lifting.of(query)
         size = float(np.abs(lifting.rows).sum(axis=1).max())
         found = solve(lifting, lambda: until.over, enough=ENOUGH * size, hopeless=0.0)
-        return stored(lifting, found.dual) if found.proved > 0 else None
+        if found.proved > 0:
+            return Tried(stored(lifting, found.dual))
+        return Tried(None, hopeless=found.residual < FEASIBLE and found.primal < 0)
 
 
 def rounded(values: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from tests.oracle import Row
 from tests.unit.verifier.engine.made_phases import Asked, asked, started
 from tests.unit.verifier.engine.test_phases import judge
 from verifier.engine.deadline import Deadline
-from verifier.engine.phases.moments import proved_by_moments, query_of
+from verifier.engine.phases.moments import query_of, try_moments
 from verifier.engine.phases.search import PhaseSearch
 
 pytest.importorskip("onnx")
@@ -26,7 +26,7 @@ def lifted(search: PhaseSearch) -> list[int]:
     """Have Shor's relaxation try all cases of the root; those that it proved."""
     [root] = search.open
     until, pending = Deadline.after(60), root.pending.tolist()
-    found = {case: proved_by_moments(query_of(search.bounding, root, case), until) for case in pending}
+    found = {case: try_moments(query_of(search.bounding, root, case), until).dual for case in pending}
     proved = {case: dual for case, dual in found.items() if dual is not None}
     search.lifted(proved)
     return sorted(proved)
@@ -79,6 +79,6 @@ def test_there_is_no_proof_without_time(tmp_path: Path) -> None:
     for seed in SEEDS:
         search = started(asked(seed, tmp_path, placement="near"))
         if search.open and search.open[0].pending.size and query_of(search.bounding, search.open[0], 0).count_unstable:
-            assert proved_by_moments(query_of(search.bounding, search.open[0], 0), Deadline.after(-1)) is None
+            assert try_moments(query_of(search.bounding, search.open[0], 0), Deadline.after(-1)).dual is None
             return
     raise AssertionError("no question was left open")
