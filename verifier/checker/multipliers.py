@@ -32,7 +32,7 @@ from verifier.checker.zonotope import LARGEST, Ranges, Zonotope
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LARGEST_ORDER = 6000  # of M; bounds memory
+LARGEST_ORDER = 4096  # of M, if it is quadratic; bounds memory
 
 
 class Lifted:
@@ -63,7 +63,7 @@ class Lifted:
         """
         zonotope, item, count = self.zonotope, self.item, len(self.listed)
         order = 1 + zonotope.symbols
-        if order > LARGEST_ORDER or count * order > LARGEST:
+        if (item.quadratic and order > LARGEST_ORDER) or count * order > LARGEST:
             return -np.inf
         form, constant, error = zonotope.combined(rows, item.weights, self.splits, item.multipliers)
         nodes = np.array([zonotope.argument(k) for k in self.listed[:, 0].tolist()], dtype=np.int64)

@@ -283,6 +283,7 @@ def read_phase_tree(
                 items.append(_proof(reader, cases, rows, len(columns), len(path)))
             elif word == MULTIPLIERS:
                 items.append(_multiplied(reader, cases, rows, inputs, len(columns), len(path)))
+                held += 3  # a dozen arrays, however short
             else:
                 cuts = _cuts(reader, cases, rows, len(columns), len(path), ends, MOST_CUTS - cut)
                 for splits in _open_paths(cuts, columns):
@@ -372,7 +373,8 @@ def _multiplied(
     if quadratic > 1:
         raise CheckError(f"word {position}: a form is linear (0) or quadratic (1), not {quadratic}")
     positive, above, chord = (reader.floats(count) for _ in range(3))
-    product, back, squares = np.zeros(count), np.zeros(count), np.zeros(1 + inputs + count)
+    product = back = np.broadcast_to(0.0, count)  # what is not in the file must not take room
+    squares = np.broadcast_to(0.0, 1 + inputs + count)
     if quadratic:
         product, back = reader.signed(count), reader.floats(count)
         squares = np.concatenate([reader.signed(1), reader.floats(inputs + count)])
