@@ -162,6 +162,11 @@ def first(moments: Moments, variables: Sequence[int]) -> np.ndarray:
 
 
 def covariance(moments: Moments, variables: Sequence[int]) -> np.ndarray:
-    """The pseudo-covariance of variables whose products all have moments."""
+    """The pseudo-covariance of variables; 0 where their product has no moment, as in no common clique."""
     mean = first(moments, variables)
-    return matrix(moments, [((k, 1),) for k in variables]) - np.outer(mean, mean)
+    found = np.zeros((len(variables), len(variables)))
+    for i, a in enumerate(variables):
+        for j, b in enumerate(variables):
+            product = multiply(((a, 1),), ((b, 1),))
+            found[i, j] = moments[product] - mean[i] * mean[j] if product in moments else 0.0
+    return found

@@ -154,7 +154,7 @@ BROKEN_TREES = {
     "no ending": (chunk([0], proof(0, [1])), "too early"),
     "one half": (chunk([0], split(0, 0), [END]), "too early"),
     "a word more": (chunk([0], [END, END]), "goes on"),
-    "a word with no meaning": (chunk([0], [8]), "unknown word 8"),
+    "a word with no meaning": (chunk([0], [9]), "unknown word 9"),
     "a column twice": (chunk([0], frame([(0, 1), (1, 0), (0, 1)]), [END]), "column twice"),
     "a tree in a zonotope without nodes": (chunk([0], [ZONOTOPE, 0, *float32(1), 0, 0], [END]), "ends too early"),
     "one side of a split in a zonotope": (

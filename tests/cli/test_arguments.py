@@ -100,4 +100,4 @@ def test_doctor_tries_the_checker(capsys):
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("numpy ") for line in lines)
-    assert lines[-1].startswith("checker      passes its test of the arithmetic")
+    assert lines[-1].startswith("checker       passes its test of the arithmetic")

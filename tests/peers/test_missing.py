@@ -94,4 +94,4 @@ def test_doctor_says_what_works_and_what_does_not(monkeypatch):
 def test_doctor_has_a_line_for_it(absent, capsys):
     assert main(["doctor"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("auto_LiRPA ")]
-    assert line == "auto_LiRPA   not installed (optional: a second opinion about bounds)"
+    assert line == "auto_LiRPA    not installed (optional: a second opinion about bounds)"

@@ -39,7 +39,7 @@ def solve_leaf(bounding: Bounding, node: Node, case: int) -> Leaf:
     if solved.dual is None:
         return Leaf(None, np.zeros(0), point)
     dual = _stored(query, node, solved.dual)
-    if not safe_dual(query, dual, phases).value < 0:
+    if not safe_dual(query, dual, phases).value < -bounding.least:
         return Leaf(None, np.zeros(0), point)
     free = [np.searchsorted(query.unstable(k), node.free(k)) for k in range(len(node.lower))]
 
