@@ -19,6 +19,7 @@ from verifier.checking import audit
 from verifier.engine import decide as engine
 from verifier.engine.decide import DEFAULT_MEMORY_MB
 from verifier.engine.outcome import Outcome
+from verifier.engine.phases.drive import Moments
 from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
 from verifier.question import Question, Requirement
@@ -112,7 +113,7 @@ def _evidence(
                 _pgd(settings),
                 settings.memory_mb,
                 settings.device,
-                "sdp" in settings.methods,
+                _moments(settings),
             ),
             Path(folder) / (home.name if home else "proof.nncert"),
             versions(),
@@ -145,6 +146,13 @@ def _audited(outcome: Outcome, settings: Settings) -> Outcome:
 
 def _pgd(settings: Settings) -> bool:
     return not settings.methods or "pgd" in settings.methods
+
+
+def _moments(settings: Settings) -> Moments:
+    """Where methods are named Shor's relaxation comes first or not at all."""
+    if not settings.methods:
+        return "later"
+    return "first" if "sdp" in settings.methods else "never"
 
 
 def _moved(outcome: Outcome, home: Path | None) -> Outcome:

@@ -26,7 +26,7 @@ from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import Bounding
-from verifier.engine.phases.drive import Driver
+from verifier.engine.phases.drive import Driver, Moments
 from verifier.engine.phases.group import Group
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.phases.store import Store
@@ -65,7 +65,7 @@ class Options:
     attack: bool = True
     memory_mb: float = DEFAULT_MEMORY_MB
     device: str = "auto"
-    moments: bool = False
+    moments: Moments = "later"
 
 
 @dataclass(frozen=True)

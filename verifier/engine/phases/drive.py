@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, Schedule, timed
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
 from verifier.engine.phases.group import Group
-from verifier.engine.phases.moments import LARGEST, order_of, query_of, try_moments
+from verifier.engine.phases.moments import LARGEST, order_of, query_of, seconds_of, try_moments
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
 from verifier.engine.pool import process_pool
@@ -28,19 +28,21 @@ if TYPE_CHECKING:
 
     Attacked = tuple[list[tuple[int, Attempt]], float]  # what an attack has seen, and its seconds
 
+Moments = Literal["first", "later", "never"]
 WORTH_SHARING = 6  # batches of rows: so many are worth another process
 CHUNKS = 4  # of jobs for each process
 ALONE = 0.5  # seconds one process searches before others are worth starting
 SLICE = 2.0  # seconds of one part
 BEGINNINGS = 16  # relaxed minimisers from which an attack descends
-SHARE_OF_MOMENTS = 0.6  # of the time left, for Shor's relaxation
+SHARE_BEFORE_MOMENTS = 0.3  # of the time, before Shor's relaxation is tried where the tree does not close
+SHARE_OF_MOMENTS = 0.6  # of the time left then
 NUMBERS = 1 << 40  # node numbers of one part
 
 
 class Driver:
     """``found(case, point)`` judges a candidate violation; ``deadline()`` is when the search has to end.
 
-    With ``moments`` Shor's relaxation is tried at the root.
+    ``moments`` says whether Shor's relaxation is tried: before phases are split, after a while, or never.
     """
 
     def __init__(
@@ -52,12 +54,12 @@ class Driver:
         report: Callable[[Progress], None],
         stop: Path,
         attacks: Schedule | None,
-        moments: bool = False,
+        moments: Moments = "never",
     ) -> None:
         self.cases, self.deadline, self.workers, self.found = cases, deadline, workers, found
         self.report, self.stop, self.attacks, self.moments = report, stop, attacks, moments
         self._pool: ProcessPoolExecutor | None = None
-        self._rounds = 0
+        self._rounds = self._parts = 0
 
     def __enter__(self) -> Driver:
         return self
@@ -101,32 +103,51 @@ class Driver:
             return False
         if self._judge(group):
             return True
-        if self.moments and search.open:
+        if self.moments == "first" and search.open:
             self._lift(search)
-        alone = Deadline.after(ALONE)
-        while search.open and not self.deadline().over and not (self.workers > 1 and alone.over):
+        elif self.moments == "later" and search.open and self._affordable(search):
+            if self._search_until(group, Deadline.after(SHARE_BEFORE_MOMENTS * self.deadline().remaining)):
+                return True
+            if search.open:
+                self._lift(search)
+        return self._search_until(group, Deadline(np.inf))
+
+    def _search_until(self, group: Group, until: Deadline) -> bool:
+        """Split in this process for a while, then in all of them; True when a violation was confirmed."""
+        search = group.whole
+        alone = Deadline.after(ALONE if self._pool is None else 0.0)
+        while search.open and not (self.deadline().over or until.over or (self.workers > 1 and alone.over)):
             end = self.deadline()  # asked for once: it adds up what all open nodes hold
-            until = earliest(end, Deadline.after(ALONE / 4))
-            search.run(lambda until=until: until.over, lambda end=end: end.over)  # type: ignore[misc]
+            pause = earliest(end, until, Deadline.after(ALONE / 4))
+            search.run(lambda pause=pause: pause.over, lambda end=end: end.over)  # type: ignore[misc]
             if self._judge(group):
                 return True
             due = self.attacks is not None and self.attacks.due and not self.deadline().over
             if due and self._judge_attack(group, *timed(self._next_attack(group))):
                 return True
-        if search.open and not self.deadline().over:
-            return self._run_parallel(group)
-        return False
+        if search.open and not (self.deadline().over or until.over):
+            return self._run_parallel(group, until)
+        return self._judge(group)
+
+    def _affordable(self, search: PhaseSearch) -> bool:
+        """Whether Shor's relaxation of every open case takes but a share of the time."""
+        [root] = search.open
+        if root.signs or order_of(root) > LARGEST:
+            return False
+        seconds = len(root.pending) * seconds_of(order_of(root)) / self.workers
+        return seconds < SHARE_OF_MOMENTS * self.deadline().remaining
 
     def _lift(self, search: PhaseSearch) -> None:
-        """Prove cases of the root by Shor's relaxation, those first that came closest to a violation.
+        """Prove cases at the root by Shor's relaxation, those first that came closest to a violation.
 
         It ends where one of them has no such proof: the tree has to be searched then, and proves the others on the way.
         """
-        [root] = search.open
+        assert search.root is not None
+        root, _ = search.root
         if order_of(root) > LARGEST or root.signs:
             return
         seen = search.seen.worst
-        pending = sorted(root.pending.tolist(), key=lambda case: seen[case][0] if case in seen else np.inf)
+        pending = sorted(search.cases_left, key=lambda case: seen[case][0] if case in seen else np.inf)
         until = Deadline.after(SHARE_OF_MOMENTS * self.deadline().remaining)
         proved: dict[int, Multipliers] = {}
         hopeless = False
@@ -193,32 +214,31 @@ class Driver:
                 return True
         return False
 
-    def _run_parallel(self, group: Group) -> bool:
+    def _run_parallel(self, group: Group, until: Deadline) -> bool:
         from concurrent.futures import wait
 
-        search, parts, pool = group.whole, 0, self.pool
-        running: set[Future[PhaseSearch]] = set()
+        search, pool = group.whole, self.pool
+        running: dict[Future[PhaseSearch], PhaseSearch] = {}  # and the parts as they were handed over
         attacking: set[Future[Attacked]] = set()
-        while not self.deadline().over:
+        while not (self.deadline().over or until.over):
             while len(running) < self.workers and search.open:
                 share = max(1, len(search.open) // (2 * self.workers))
-                parts += 1
-                part = search.part(search.open[-share:], parts * NUMBERS)
+                self._parts += 1
+                part = search.part(search.open[-share:], self._parts * NUMBERS)
                 slice_ends = Deadline.after(SLICE if len(search.open) else SLICE / 8)
-                running.add(pool.submit(_explore, part, slice_ends, Budget(self.deadline(), 0, self.stop)))
+                running[pool.submit(_explore, part, slice_ends, Budget(self.deadline(), 0, self.stop))] = part
             if not running:
                 return False
             if self._await(group, running, attacking):
                 return True
             for part_done in [future for future in running if future.done()]:
-                running.discard(part_done)
+                del running[part_done]
                 search.merge(part_done.result())
             if self._judge(group):
                 return True
-        wait(running, timeout=SLICE)  # they see the same deadline
-        for part_done in running:
-            if part_done.done():
-                search.merge(part_done.result())
+        wait(running, timeout=max(SLICE, self.deadline().remaining))  # they see the same deadline
+        for future, part in running.items():
+            search.merge(future.result() if future.done() else part)
         return False
 
     def _next_attack(self, group: Group) -> GroupAttack:

@@ -25,6 +25,11 @@ def order_of(node: Node) -> int:
     return 1 + len(node.point) + sum(len(node.free(k)) for k in range(len(node.lower)))
 
 
+def seconds_of(order: int) -> float:
+    """What a proof by moments takes, about: ten steps of as many products of matrices."""
+    return 10.0 * (order / 1000) ** 3
+
+
 def query_of(bounding: Bounding, node: Node, case: int) -> Query:
     """One case on a node's region: its splits as far as they are part of the ranges."""
     first, last = bounding.target.first[case : case + 2]

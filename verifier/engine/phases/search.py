@@ -54,7 +54,7 @@ class PhaseSearch:
     ``original`` is as it was asked, ``bounding`` may have left out neurons that are idle on the whole box.
     ``stuck`` nodes have no neuron left to split and are still not proved. ``count`` are the nodes with bounds of their
     own, ``cuts`` those in zonotopes. ``done`` is the share of the whole tree that is closed here, a node counting half
-    of its parent.
+    of its parent. ``root`` is the deepened root with its columns.
     """
 
     original: Original
@@ -69,6 +69,7 @@ class PhaseSearch:
     done: float = 0.0
     seen: Seen = field(default_factory=Seen)
     experience: Experience = field(default_factory=Experience)
+    root: tuple[Node, np.ndarray] | None = None
 
     @staticmethod
     def over_box(bounding: Bounding) -> PhaseSearch:
@@ -116,22 +117,30 @@ class PhaseSearch:
             self._settle([root], [self.columns.pop(root.number)], FINAL_ROOT_STEPS)
         if self.open:
             self._slim()
+            [root] = self.open
+            self.root = replace(root), self.columns[root.number]
+
+    @property
+    def cases_left(self) -> list[int]:
+        """The positions of the cases that some node has still to prove."""
+        return sorted({case for node in self.unproved for case in node.pending.tolist()})
 
     def lifted(self, found: dict[int, Multipliers]) -> None:
-        """Take over proofs of cases at the root, by their positions, and go on with what is left of it."""
-        [root] = self.open
-        columns = self.columns[root.number]
+        """Take over proofs of cases at the root, by their positions: no node below it has to prove them any more."""
+        assert self.root is not None
+        root, columns = self.root
         for case, dual in found.items():
             self.tree.multiplied(root, case, dual, np.zeros(0), columns)
-        left = np.flatnonzero(~np.isin(root.pending, list(found)))
-        root.final, root.pending = root.final[left], root.pending[left]
-        if len(left):
-            [proofs] = self.bounding.conclude([root], 0)  # what it shows now
-            self._record(root, proofs, columns)
-        if not len(root.pending):
-            self.open = []
-            self._close(root)
-            del self.columns[root.number]
+        for node in self.unproved:
+            left = np.flatnonzero(~np.isin(node.pending, list(found)))
+            node.final, node.pending = node.final[left], node.pending[left]
+            if not len(left):
+                self._close(node)
+                del self.columns[node.number]
+            elif node.worst not in node.pending:
+                node.worst = int(node.pending[0])
+        self.open = [node for node in self.open if len(node.pending)]
+        self.stuck = [node for node in self.stuck if len(node.pending)]
 
     def _slim(self) -> None:
         """Go on without the neurons that the bounds of the open root show to be idle."""
