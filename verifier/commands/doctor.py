@@ -24,6 +24,7 @@ PACKAGES = {
     "ruamel.yaml": "spec.yaml",
     "jax": "compiled ascents in long searches",
     "torch": "optional: modules in memory",
+    "matplotlib": "optional: the plot of certify frontier",
 }
 SELF_TEST = "from verifier.checker.selftest import self_test; self_test()"
 TRY_COMPILER = "from verifier.engine.phases.compiler import try_out; try_out()"

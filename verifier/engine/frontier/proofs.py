@@ -1,0 +1,117 @@
+"""From the duals of a relaxation to the words of a certificate, for those kinds of duals that one has a rule for.
+
+    ibp                   a leaf of the box: the checker bounds it by itself (rule R0)
+    crown, alpha-crown    slopes of the lower lines (PROOF, rule R1)
+    lp, sdp               multipliers of the root's neurons (MULTIPLIERS, rule R4)
+    milp                  a tree over phases with multipliers at its leaves
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from relaxations.bounds.relaxed import Slopes
+from relaxations.lifting import Lifting
+from relaxations.milp.tree import PhaseLeaf
+from relaxations.milp.tree import PhaseTree as Leaves
+from relaxations.multipliers import Multipliers
+from verifier.certificate.write import Chunk
+from verifier.engine.frontier.roots import Root
+from verifier.engine.phases.moments import stored
+from verifier.engine.phases.node import FINE, FinalDuals, Node
+
+Trees = list[tuple[tuple[int, ...], Chunk]]  # for each the cases it proves; a leaf proves the other ones
+Numbers = Callable[[Sequence[int]], list[int]]  # the checker's numbers of cases
+
+
+def trees_of(name: str, roots: Sequence[Root], duals: Sequence[Sequence[Any]], numbers: Numbers) -> Trees | None:
+    """What proves all cases, from a dual for each case of each root; None where there is no way to write it."""
+    if name == "ibp":
+        return []
+    if name == "milp":
+        return [_branched(root.alone(k), dual, numbers) for root, own in zip(roots, duals) for k, dual in enumerate(own)]
+    if name not in RECORDED:
+        return None
+    found: Trees = []
+    for root, own in zip(roots, duals):
+        tree, columns = root.tree()
+        for place, dual in enumerate(own):
+            if not RECORDED[name](tree, root, place, dual, columns):
+                return None
+        tree.close(root.node)
+        found.append((root.cases, tree.words(numbers(root.cases))))
+    return found
+
+
+def _slopes(tree: Any, root: Root, place: int, dual: Slopes, columns: np.ndarray) -> bool:
+    query, first = root.queries[place], int(root.bounding.target.first[place])
+    steps = []
+    for k, (l, _) in enumerate(query.ranges):
+        layer = np.zeros(len(l), dtype=np.uint8)
+        layer[query.unstable(k)] = np.rint(FINE * np.clip(dual.slopes[k], 0, 1))
+        steps.append(layer)
+    weights = np.zeros(root.bounding.target.first[-1])
+    weights[first : first + len(dual.weights)] = dual.weights
+    tree.proof(root.node, place, FinalDuals(tuple(steps), np.zeros(0), weights), first, columns)
+    return True
+
+
+def _linear(tree: Any, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
+    tree.multiplied(root.node, place, dual, np.zeros(0), columns)
+    return True
+
+
+def _moments(tree: Any, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
+    kept = stored(Lifting.of(root.queries[place]), dual) if dual.squares is not None else dual
+    if kept is not None:
+        tree.multiplied(root.node, place, kept, np.zeros(0), columns)
+    return kept is not None
+
+
+RECORDED: dict[str, Callable[[Any, Root, int, Any, np.ndarray], bool]] = {
+    "crown": _slopes,
+    "alpha-crown": _slopes,
+    "lp": _linear,
+    "sdp": _moments,
+}
+
+
+def _branched(root: Root, dual: Leaves, numbers: Numbers) -> tuple[tuple[int, ...], Chunk]:
+    """The tree of one case over phases. Of a neuron that was split only the multiplier of its sign is kept."""
+    tree, columns = root.tree()
+    [query] = root.queries
+    unstable = [query.unstable(k) for k in range(len(query.ranges))]
+    last = 0
+
+    def below(node: Node, leaves: Sequence[PhaseLeaf]) -> None:
+        nonlocal last
+        depth = len(node.splits)
+        if len(leaves[0].splits) == depth:
+            [leaf] = leaves
+            tree.multiplied(node, 0, _left(leaf, node, unstable), np.array(leaf.signs(query)), columns)
+            tree.close(node)
+            return
+        layer, neuron, _ = leaves[0].splits[depth]
+        first, last = last + 1, last + 2
+        tree.branch(node, (layer, neuron), first)
+        for number, sign in ((first, -1), (first + 1, 1)):
+            side = [leaf for leaf in leaves if leaf.splits[depth][2] == sign]
+            below(node.child(number, [(layer, neuron, sign)]), side)
+
+    below(root.node, dual.leaves)
+    return root.cases, tree.words(numbers(root.cases))
+
+
+def _left(leaf: PhaseLeaf, node: Node, unstable: Sequence[np.ndarray]) -> Multipliers:
+    """The leaf's multipliers of the neurons that its splits have left."""
+    kept = [np.isin(free, node.free(k)) for k, free in enumerate(unstable)]
+
+    def of(parts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        return tuple(part[keep] for part, keep in zip(parts, kept))
+
+    dual = leaf.dual
+    return replace(dual, positive=of(dual.positive), above=of(dual.above), chord=of(dual.chord))
