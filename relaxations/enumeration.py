@@ -116,8 +116,15 @@ class Enumeration(Relaxation[np.ndarray, np.ndarray]):
         """The largest negated value of the rows named; raises ValueError if the list leaves points out."""
         if len(dual) != len(self.points):
             raise ValueError(f"the list has {len(dual)} rows for {len(self.points)} points")
-        named = (np.take_along_axis(self.query.margins(self.points[p]), dual[p][:, None], axis=1) for p in self._parts())
+        named = (
+            np.take_along_axis(self.query.margins(self.points[p]), dual[p][:, None], axis=1) for p in self._parts()
+        )
         return max(float(_numbers(-values).max()) for values in named)
+
+    def named(self, dual: np.ndarray, part: slice = slice(None)) -> np.ndarray:
+        """The values (p,) of the rows that a dual names, at some of the points."""
+        margins = self.query.margins(self.points[part])
+        return np.take_along_axis(margins, dual[part][:, None], axis=1)[:, 0]
 
     def some_dual(self, rng: np.random.Generator) -> np.ndarray:
         return rng.integers(len(self.query.rows.constant), size=len(self.points))

@@ -12,9 +12,19 @@ from typing import Any
 
 from verifier.engine.frontier.rows import Frontier, Row
 
-HEADER = ("relaxation", "value", "gap", "bytes", "solve s", "check s", "attack s", "exploited")
+HEADER = ("relaxation", "value", "gap", "proof bytes", "solve s", "check s", "attack s", "exploited")
 COLUMNS = (
-    *("requirement", "relaxation", "value", "gap", "bytes", "solve_seconds", "check_seconds", "checked_by"),
+    *(
+        "requirement",
+        "relaxation",
+        "value",
+        "gap",
+        "bytes",
+        "proof_bytes",
+        "solve_seconds",
+        "check_seconds",
+        "checked_by",
+    ),
     *("attack_seconds", "attack", "best_attack", "best_attack_by", "exploited", "unstable", "cases", "file", "note"),
 )
 
@@ -22,10 +32,10 @@ COLUMNS = (
 def text(found: Frontier) -> str:
     """A table under a few lines on the question, without a final line break."""
     cases = f"{found.cases} case{'s' * (found.cases != 1)}"
-    about = f"{found.inputs} inputs, {found.neurons} neurons, at most {found.unstable} unstable, {cases}"
+    sizes = f"{found.inputs} inputs, {found.neurons} neurons, at most {found.unstable} unstable, {cases}"
     lines = [
         f"{found.id}: {found.claim}",
-        f"  {about}; ranges in {found.ranges_seconds:.2f} s",
+        f"  {found.domain}; {sizes}; ranges in {found.ranges_seconds:.2f} s",
         f"  {_attack(found)}",
     ]
     return "\n".join([*lines, "", *_table(found)])
@@ -40,7 +50,16 @@ def csv_text(frontiers: Sequence[Frontier]) -> str:
         best = found.attack
         for row in found.rows:
             gap = found.gap(row)
-            cells = [found.id, row.relaxation, row.value, gap, row.bytes, row.seconds, row.check_seconds]
+            cells = [
+                found.id,
+                row.relaxation,
+                row.value,
+                gap,
+                row.bytes,
+                row.proof_bytes,
+                row.seconds,
+                row.check_seconds,
+            ]
             cells += [row.checked_by, row.attack_seconds, row.attack, best.score, best.by, row.exploited]
             cells += [found.unstable, found.cases, row.file, row.note]
             writer.writerow(["" if _missing(cell) else cell for cell in cells])
@@ -58,8 +77,8 @@ def _attack(found: Frontier) -> str:
     if not math.isfinite(best.score):
         return "no attack was tried"
     said = "no input found breaks the property" if best.score < 0 else "the property fails there"
-    by = f"found by {best.by}, over {found.domain}"
-    return f"best attack {best.score:.6g} ({by}), the float64 score of a real input: {said}"
+    descent = f"gradients reach {found.descent:.6g} in {found.descent_seconds:.2f} s"
+    return f"best attack {best.score:.6g}, the float64 score of a real input, by {best.by} ({descent}): {said}"
 
 
 def _table(found: Frontier) -> list[str]:
@@ -78,7 +97,7 @@ def _cells(found: Frontier, row: Row) -> tuple[str, ...]:
         row.relaxation,
         _number(row.value, ".6g"),
         _number(found.gap(row), ".3g"),
-        _number(row.bytes, "d"),
+        _number(row.proof_bytes, "d"),
         *(_number(seconds, ".2g" if seconds and seconds < 0.1 else ".2f") for seconds in _seconds(row)),
         _number(row.exploited, "d"),
     )

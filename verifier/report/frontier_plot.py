@@ -22,7 +22,7 @@ def plot(found: Frontier, path: Path) -> None:
     figure = Figure(figsize=(9, 4), layout="constrained")
     panels: list[tuple[str, Callable[[Row], float | None]]] = [
         ("seconds to solve", lambda row: row.seconds),
-        ("bytes of the certificate", lambda row: row.bytes),
+        ("bytes of the proof", lambda row: row.proof_bytes),
     ]
     for axes, (label, cost_of) in zip(figure.subplots(1, 2), panels):
         points = [(cost, max(found.gap(row), FLOOR), row.relaxation) for row, cost in _costs(found, cost_of)]
@@ -32,6 +32,7 @@ def plot(found: Frontier, path: Path) -> None:
         best = front([(cost, gap) for cost, gap, _ in points])
         axes.step([cost for cost, _ in best], [gap for _, gap in best], where="post", color="tab:blue")
         if points:
+            axes.margins(0.15)  # for the names
             axes.set_xscale("log")
             axes.set_yscale("log")
         axes.set_xlabel(label)

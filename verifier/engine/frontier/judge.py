@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,19 @@ from verifier.certificate.write import Chunk, Draft, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.frontier.proofs import Trees
 
+TREES = "trees.bin"
+
 
 @dataclass(frozen=True)
 class Judged:
-    """``bytes`` is the size of the file, ``seconds`` what the checker took; ``refused`` is empty if it accepts."""
+    """``bytes`` is the size of the file, ``proof_bytes`` that of its trees, ``seconds`` what the checker took.
+
+    ``refused`` is empty if it accepts.
+    """
 
     path: Path
     bytes: int
+    proof_bytes: int
     seconds: float
     refused: str = ""
 
@@ -54,14 +61,14 @@ class Judge:
             for number in self.numbers(cases):
                 roots[number] = np.array([PHASES, place >> 16, place & 0xFFFF])
             chunks.append(chunk)
-        draft = Draft(
-            self.sources.model, self.sources.query, self._count, [*roots, *chunks], self.claim, self.producer
-        )
+        draft = Draft(self.sources.model, self.sources.query, self._count, [*roots, *chunks], self.claim, self.producer)
         size = save(draft, path)
+        with zipfile.ZipFile(path) as archive:
+            proof = archive.getinfo(TREES).file_size
         answer = self.checker.check(path, deadline)
         if answer is not None and answer.get("accepted"):
-            return Judged(path, size, float(answer["seconds"]))
+            return Judged(path, size, proof, float(answer["seconds"]))
         path.unlink()
-        if answer is None:
-            return Judged(path, size, 0.0, "the time was over before the checker had an answer")
-        return Judged(path, size, 0.0, str(answer.get("error") or answer["reason"]))
+        late = "the time was over before the checker had an answer"
+        refused = late if answer is None else str(answer.get("error") or answer["reason"])
+        return Judged(path, size, proof, 0.0, refused)

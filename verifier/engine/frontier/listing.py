@@ -28,8 +28,8 @@ class Listing:
             size = self.parts[0][0].points.shape[1]
             writer.writerow(["case", "row", "value", *(f"x{i}" for i in range(size))])
             for case, (relaxation, dual) in enumerate(self.parts):
-                values = np.take_along_axis(relaxation.query.margins(relaxation.points), dual[:, None], axis=1)[:, 0]
-                for row, value, x in zip(dual.tolist(), values.tolist(), relaxation.points.tolist()):
+                values = relaxation.named(dual).tolist()
+                for row, value, x in zip(dual.tolist(), values, relaxation.points.tolist()):
                     writer.writerow([case, row, repr(value), *map(repr, x)])
 
     def read(self, path: Path) -> float:

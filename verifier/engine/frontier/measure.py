@@ -36,6 +36,7 @@ STARTS = 400  # of the descents on one case
 ROUNDED = 16  # inputs tried for each relaxed action
 PROVED_SHARE = 0.5  # of a margin is what a search over phases has to prove
 ATTACK = "pgd"
+TOLERANCE = 1e-4  # of a value; the coarsest of the solvers'
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def measure(
         rows = tuple(Row(name, note="the time was over before the ranges of the neurons were known") for name in names)
         sizes = (network.input_size, sum(network.widths[1:]), 0, len(asked.problem.cases))
         spent = time.monotonic() - started
-        return Frontier(asked.id, asked.claim, "", *sizes, spent, Attacked(), 0.0, rows)
+        return Frontier(asked.id, asked.claim, "", *sizes, spent, Attacked(), -math.inf, 0.0, rows)
     bound_to = sources(asked.problem, asked.model, asked.query, folder)
     with CheckerProcess.start(bound_to.model_file, bound_to.query_file, 1) as checker:
         run.go(names, Judge(checker, bound_to, asked.claim, producer))
@@ -99,7 +100,7 @@ class _Run:
         self.numbers = [k for root in roots for k in root.cases]
         self.grids = [Grid(q.lower, q.upper, asked.grid) if asked.grid else None for q in self.queries]
         self.ranges_seconds = ranges_seconds
-        self.attack, self.attack_seconds = Attacked(), 0.0
+        self.attack, self.descent, self.descent_seconds = Attacked(), -math.inf, 0.0
         self.rows: list[Row] = []
 
     def go(self, names: Sequence[str], judge: Judge) -> None:
@@ -135,9 +136,15 @@ class _Run:
             len(self.queries),
             self.ranges_seconds,
             self.attack,
-            self.attack_seconds,
-            tuple(sorted(self.rows, key=lambda row: -row.value if row.measured else math.inf)),
+            self.descent,
+            self.descent_seconds,
+            tuple(sorted(map(self._doubted, self.rows), key=lambda row: -row.value if row.measured else math.inf)),
         )
+
+    def _doubted(self, row: Row) -> Row:
+        """With a note where an input scores more than a row's value, by more than a solver's tolerance."""
+        exceeded = row.measured and self.attack.score > row.value + TOLERANCE * (1 + abs(row.value))
+        return replace(row, note=_joined(row.note, "CONTRADICTED: an input scores more")) if exceeded else row
 
     def _row(self, name: str, until: Deadline, judge: Judge | None) -> Row:
         if until.over:
@@ -202,7 +209,7 @@ class _Run:
     ) -> Row:
         """The row with its certificate."""
         started = time.monotonic()
-        duals = []
+        proved = []
         for relaxation, solution in solved:
             dual = solution.dual
             if isinstance(relaxation, BigM):  # its solver's word is no proof
@@ -213,10 +220,10 @@ class _Run:
                 dual = found.dual
             if dual is None:
                 return replace(row, note=_joined(row.note, "without a dual"))
-            duals.append(dual)
+            proved.append((relaxation, dual))
         by_root, at = [], 0
         for root in self.roots:
-            by_root.append(duals[at : at + len(root.cases)])
+            by_root.append(proved[at : at + len(root.cases)])
             at += len(root.cases)
         trees = trees_of(row.relaxation, self.roots, by_root, judge.numbers)
         row = replace(row, seconds=(row.seconds or 0.0) + time.monotonic() - started)
@@ -227,7 +234,12 @@ class _Run:
         if judged.refused:
             return replace(row, note=_joined(row.note, f"no certificate: {judged.refused}"))
         return replace(
-            row, bytes=judged.bytes, check_seconds=judged.seconds, checked_by="checker", file=judged.path
+            row,
+            bytes=judged.bytes,
+            proof_bytes=judged.proof_bytes,
+            check_seconds=judged.seconds,
+            checked_by="checker",
+            file=judged.path,
         )
 
     def _listed(self, row: Row, solved: Sequence[tuple[Relaxation[Any, Any], Solution[Any, Any]]]) -> Row:
@@ -243,6 +255,7 @@ class _Run:
             row,
             value=again,
             bytes=path.stat().st_size,
+            proof_bytes=path.stat().st_size,
             check_seconds=spent,
             checked_by="evaluation",
             file=path,
@@ -256,7 +269,7 @@ class _Run:
             targets = Targets.of([query.rows], [query.lower], [query.upper])
             found = GroupAttack(query.network, targets, STARTS, self.seed, np.array([-np.inf]), share).run()
             self._seen(ATTACK, place, np.stack([attempt.point for _, attempt in found]) if found else query.lower[None])
-        self.attack_seconds = time.monotonic() - started
+        self.descent, self.descent_seconds = self.attack.score, time.monotonic() - started
 
     def _rounded(self, name: str, relaxation: Relaxation[Any, Any], action: Any, place: int) -> float:
         rng = np.random.default_rng(self.seed)

@@ -1,9 +1,9 @@
 """From the duals of a relaxation to the words of a certificate, for those kinds of duals that one has a rule for.
 
-    ibp                   a leaf of the box: the checker bounds it by itself (rule R0)
-    crown, alpha-crown    slopes of the lower lines (PROOF, rule R1)
-    lp, sdp               multipliers of the root's neurons (MULTIPLIERS, rule R4)
-    milp                  a tree over phases with multipliers at its leaves
+ibp                   a leaf of the box: the checker bounds it by itself (rule R0)
+crown, alpha-crown    slopes of the lower lines (PROOF, rule R1)
+lp, sdp               multipliers of the root's neurons (MULTIPLIERS, rule R4)
+milp                  a tree over phases with multipliers at its leaves
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from relaxations.base import Relaxation
 from relaxations.bounds.relaxed import Slopes
 from relaxations.lifting import Lifting
 from relaxations.milp.tree import PhaseLeaf
@@ -23,31 +24,47 @@ from verifier.certificate.write import Chunk
 from verifier.engine.frontier.roots import Root
 from verifier.engine.phases.moments import stored
 from verifier.engine.phases.node import FINE, FinalDuals, Node
+from verifier.engine.phases.tree import PhaseTree
 
 Trees = list[tuple[tuple[int, ...], Chunk]]  # for each the cases it proves; a leaf proves the other ones
 Numbers = Callable[[Sequence[int]], list[int]]  # the checker's numbers of cases
+Record = Callable[[PhaseTree, Root, int, Any, np.ndarray], bool]  # whether a dual could be recorded for a case
+Found = Sequence[tuple[Relaxation[Any, Any], Any]]  # a relaxation of each case, and a dual that proves it
 
 
-def trees_of(name: str, roots: Sequence[Root], duals: Sequence[Sequence[Any]], numbers: Numbers) -> Trees | None:
-    """What proves all cases, from a dual for each case of each root; None where there is no way to write it."""
+def trees_of(name: str, roots: Sequence[Root], found: Sequence[Found], numbers: Numbers) -> Trees | None:
+    """What proves all cases of the roots; None where there is no way to write it."""
     if name == "ibp":
         return []
     if name == "milp":
-        return [_branched(root.alone(k), dual, numbers) for root, own in zip(roots, duals) for k, dual in enumerate(own)]
-    if name not in RECORDED:
-        return None
-    found: Trees = []
+        pairs = [(root.only([p]), dual) for root, own in zip(roots, found) for p, (_, dual) in enumerate(own)]
+        return [_branched(root, dual, numbers) for root, dual in pairs]
+    if name in ("crown", "alpha-crown"):
+        return _sloped(roots, found, numbers)
+    if name in RECORDED:
+        return _recorded(RECORDED[name], roots, [[dual for _, dual in own] for own in found], numbers)
+    return None
+
+
+def _recorded(record: Record, roots: Sequence[Root], duals: Sequence[Sequence[Any]], numbers: Numbers) -> Trees | None:
+    trees: Trees = []
     for root, own in zip(roots, duals):
         tree, columns = root.tree()
-        for place, dual in enumerate(own):
-            if not RECORDED[name](tree, root, place, dual, columns):
-                return None
+        if not all(record(tree, root, place, dual, columns) for place, dual in enumerate(own)):
+            return None
         tree.close(root.node)
-        found.append((root.cases, tree.words(numbers(root.cases))))
-    return found
+        trees.append((root.cases, tree.words(numbers(root.cases))))
+    return trees
 
 
-def _slopes(tree: Any, root: Root, place: int, dual: Slopes, columns: np.ndarray) -> bool:
+def _sloped(roots: Sequence[Root], found: Sequence[Found], numbers: Numbers) -> Trees | None:
+    """Slopes for what lines prove; what intervals prove is left to the leaf."""
+    kept = [[p for p, (relaxation, dual) in enumerate(own) if relaxation.substituted(dual) < 0] for own in found]
+    some = [(root.only(places), [own[p][1] for p in places]) for root, own, places in zip(roots, found, kept) if places]
+    return _recorded(_slopes, [root for root, _ in some], [duals for _, duals in some], numbers)
+
+
+def _slopes(tree: PhaseTree, root: Root, place: int, dual: Slopes, columns: np.ndarray) -> bool:
     query, first = root.queries[place], int(root.bounding.target.first[place])
     steps = []
     for k, (l, _) in enumerate(query.ranges):
@@ -60,24 +77,19 @@ def _slopes(tree: Any, root: Root, place: int, dual: Slopes, columns: np.ndarray
     return True
 
 
-def _linear(tree: Any, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
+def _linear(tree: PhaseTree, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
     tree.multiplied(root.node, place, dual, np.zeros(0), columns)
     return True
 
 
-def _moments(tree: Any, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
+def _moments(tree: PhaseTree, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
     kept = stored(Lifting.of(root.queries[place]), dual) if dual.squares is not None else dual
     if kept is not None:
         tree.multiplied(root.node, place, kept, np.zeros(0), columns)
     return kept is not None
 
 
-RECORDED: dict[str, Callable[[Any, Root, int, Any, np.ndarray], bool]] = {
-    "crown": _slopes,
-    "alpha-crown": _slopes,
-    "lp": _linear,
-    "sdp": _moments,
-}
+RECORDED: dict[str, Record] = {"lp": _linear, "sdp": _moments}
 
 
 def _branched(root: Root, dual: Leaves, numbers: Numbers) -> tuple[tuple[int, ...], Chunk]:

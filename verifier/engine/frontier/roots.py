@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from relaxations.base import Query
 from relaxations.bounds.boxes import Rows
-from relaxations.network import ReluNetwork
+from relaxations.network import Layer, ReluNetwork, rows_of
 from specs.errors import CertifyError
 from specs.problem import Problem
 from verifier.engine.decide import float_rows
-from verifier.engine.phases.bounding import Bounding
+from verifier.engine.phases.bounding import Bounding, Target
 from verifier.engine.phases.moments import query_of
 from verifier.engine.phases.node import Node
 from verifier.engine.phases.search import target_of
@@ -39,14 +39,16 @@ class Root:
         tree = PhaseTree(np.diff(self.bounding.target.first), names)
         return tree, tree.frame(self.node, np.zeros((0, 2), dtype=np.int64))
 
-    def alone(self, place: int) -> Root:
-        """The same with one of its cases only."""
-        first, last = self.bounding.target.first[place : place + 2]
-        query = self.queries[place]
-        target = target_of(query.network, query.rows, np.array([0, last - first]))
-        old = self.bounding
-        bounding = Bounding(old.exact, target, old.lower, old.upper)
-        return Root((self.cases[place],), bounding, self.node, (query,))
+    def only(self, places: Sequence[int]) -> Root:
+        """The same with some of its cases, by their places among them."""
+        first = self.bounding.target.first
+        kept = np.concatenate([np.arange(first[p], first[p + 1]) for p in places])
+        whole = self.bounding.target.layer
+        layer = Layer(tuple((source, rows_of(weight, kept)) for source, weight in whole.terms), whole.bias[kept])
+        target = Target(layer, np.cumsum([0, *(first[p + 1] - first[p] for p in places)]))
+        bounding = Bounding(self.bounding.exact, target, self.bounding.lower, self.bounding.upper)
+        cases, queries = (tuple(part[p] for p in places) for part in (self.cases, self.queries))
+        return Root(cases, bounding, self.node, queries)
 
 
 def roots_of(problem: Problem, network: ReluNetwork, over: Callable[[], bool]) -> tuple[Root, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 class Attacked:
     """The best score of a real input, computed by the network in float64, and what found it.
 
-    ``point`` is the input of case ``case``; -inf and empty where none was tried.
+    ``point`` is the input, and ``case`` the case; -inf and empty where none was tried.
     """
 
     score: float = -math.inf
@@ -28,7 +28,8 @@ class Row:
     ``seconds`` solved all cases, ``attack_seconds`` turned their best actions into real inputs, of which the best has
     the score ``attack``. ``exploited`` counts the relaxed constraints that the best action of the worst case breaks.
     ``bytes``, ``check_seconds`` and ``file`` are those of a certificate for all cases that ``checked_by`` accepts: the
-    independent checker, or "evaluation" for a list of all inputs, which is read and evaluated again.
+    independent checker, or "evaluation" for a list of all inputs, which is read and evaluated again. ``proof_bytes``
+    of the file are the proof itself, without model, query and manifest.
     ``values`` are those of the cases.
     """
 
@@ -39,6 +40,7 @@ class Row:
     attack_seconds: float | None = None
     exploited: int | None = None
     bytes: int | None = None
+    proof_bytes: int | None = None
     check_seconds: float | None = None
     checked_by: str = ""
     file: Path | None = None
@@ -55,7 +57,7 @@ class Frontier:
     """All rows about requirement ``id``, loosest relaxation first and those without a value last.
 
     ``domain`` says in words which inputs the attack and the list of all inputs may take. ``ranges_seconds`` found the
-    pre-activation ranges that all relaxations start from.
+    pre-activation ranges that all relaxations start from; ``descent`` is what gradients alone have reached.
     """
 
     id: str
@@ -67,7 +69,8 @@ class Frontier:
     cases: int
     ranges_seconds: float
     attack: Attacked
-    attack_seconds: float
+    descent: float
+    descent_seconds: float
     rows: tuple[Row, ...] = field(default=())
 
     def gap(self, row: Row) -> float:
