@@ -195,7 +195,7 @@ class _Run:
         values = tuple(solution.value for _, solution in solved)
         row = Row(name, max(values), seconds, attack, attack_seconds, values=values)
         if np.isnan(values).any() or row.value == math.inf:
-            return replace(row, value=math.nan, note="no bound in its share of the time")
+            return replace(row, value=math.nan, note="its solver has found no bound in its share of the time")
         relaxation, worst = solved[int(np.argmax(values))]
         exploited = None if worst.action is None else len(relaxation.tighten(worst.action))
         late = "" if all(solution.finished for _, solution in solved) else "out of time: the best bound so far"
