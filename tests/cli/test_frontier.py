@@ -17,6 +17,7 @@ from tests.cli.conftest import write_network, write_query
 from tests.strategies import question
 from verifier.checking import run_checker
 from verifier.cli import main
+from verifier.interruption import Stopped
 
 WIDENED = 1e-4  # of values of order one: ranges are up to 3e-5 of themselves wider than CROWN's
 SOLVER = 1e-4  # of a value: the tolerance of the semidefinite program, the coarsest of the solvers
@@ -260,3 +261,53 @@ def test_the_front_is_what_nothing_beats():
         assert all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(kept))
     assert front([]) == []
     assert not math.isnan(front([(1.0, 2.0)])[0][1])
+
+
+SEVERAL = """\
+certify: "1.0"
+name: distances
+models:
+  target: {path: absolute.onnx}
+inputs:
+  x: {shape: [1], box: {lo: [-1], hi: [1]}}
+let:
+  y: target(x)
+require:
+  - {id: below-two, severity: malign, assert: "y[0] < 2"}
+  - {id: below-three, severity: malign, assert: "y[0] < 3"}
+"""
+
+
+def test_each_requirement_has_a_table_of_its_own(absolute, tmp_path, capsys):
+    spec = tmp_path / "several.yaml"
+    spec.write_text(SEVERAL)
+    assert main(["frontier", str(spec), "--methods", "lp", "--json", str(tmp_path / "f.json")]) == 0
+    two, three = json.loads((tmp_path / "f.json").read_text())["frontiers"]
+    assert (two["id"], three["id"]) == ("below-two", "below-three")
+    assert two["rows"][0]["value"] == pytest.approx(-1, abs=WIDENED)
+    assert three["rows"][0]["value"] == pytest.approx(-2, abs=WIDENED)
+    assert capsys.readouterr().out.count("relaxation ") == 2
+    found, _ = measured(spec, "--methods", "lp", "--requirement", "below-three", folder=tmp_path)
+    assert found["id"] == "below-three"
+
+
+def test_a_stop_ends_all_requirements(absolute, tmp_path, monkeypatch, capsys):
+    spec = tmp_path / "several.yaml"
+    spec.write_text(SEVERAL)
+
+    def interrupted(self, seconds):
+        raise Stopped("interrupted")
+
+    monkeypatch.setattr("relaxations.lp.triangle.Triangle.solve", interrupted)
+    out = tmp_path / "o"
+    assert main(["frontier", str(spec), "--methods", "crown,lp,milp", "--out", str(out)]) == 0
+    printed = capsys.readouterr()
+    assert "interrupted: nothing was measured of below-three" in printed.err
+    assert [words[-1] for words in table(printed.out)][1:] == ["interrupted", "interrupted"]
+    assert {file.name for file in out.iterdir()} - {"frontier.svg"} == {"frontier.csv", "below-two.crown.nncert"}
+
+
+def test_an_input_that_breaks_a_proof_is_a_contradiction(absolute, holds, monkeypatch, capsys):
+    monkeypatch.setattr("verifier.engine.frontier.measure._score", lambda query, points: np.full(len(points), 0.5))
+    assert main(["frontier", str(absolute), str(holds), "--methods", "lp"]) == 70
+    assert "CONTRADICTION: requirement holds: proved by lp, but an input of score 0.5" in capsys.readouterr().err

@@ -75,6 +75,10 @@ def _measured(
         share = (deadline - time.monotonic()) / (len(chosen) - number)
         asked = Asked(one.stated.problem, question.model, question.query, one.id, one.claim, options.grid)
         found.append(measure(asked, methods, Deadline.after(share), folder, versions(), options.seed))
+        if found[-1].stopped and number + 1 < len(chosen):
+            left = ", ".join(one.id for one in chosen[number + 1 :])
+            print(f"certify frontier: {found[-1].stopped}: nothing was measured of {left}", file=sys.stderr)
+            break
     return found
 
 

@@ -35,10 +35,16 @@ class Judged:
 
 
 class Judge:
-    """One checker process for all certificates about the same files; its start is not counted."""
+    """One checker process for all certificates about the same files; its start is not counted.
 
-    def __init__(self, checker: CheckerProcess, bound_to: Sources, claim: str, producer: dict[str, str]) -> None:
+    Files are in ``scratch``, on the same file system as where they go, until they are accepted.
+    """
+
+    def __init__(
+        self, checker: CheckerProcess, bound_to: Sources, claim: str, producer: dict[str, str], scratch: Path
+    ) -> None:
         self.checker, self.sources, self.claim, self.producer = checker, bound_to, claim, producer
+        self.scratch = scratch
         self._numbers: list[int] = []
         self._count = 0
 
@@ -53,7 +59,7 @@ class Judge:
         return [self._numbers[k] for k in cases]
 
     def judged(self, trees: Trees, path: Path, deadline: Deadline) -> Judged:
-        """The certificate at ``path``; it goes away again unless it was accepted."""
+        """The certificate, at ``path`` if it is accepted."""
         roots = [np.zeros(1, dtype=np.int64)] * self._count  # a leaf: the checker's own bounds, or an empty case
         chunks: list[Chunk] = []
         for cases, chunk in trees:
@@ -62,13 +68,13 @@ class Judge:
                 roots[number] = np.array([PHASES, place >> 16, place & 0xFFFF])
             chunks.append(chunk)
         draft = Draft(self.sources.model, self.sources.query, self._count, [*roots, *chunks], self.claim, self.producer)
-        size = save(draft, path)
-        with zipfile.ZipFile(path) as archive:
+        written = self.scratch / path.name
+        size = save(draft, written)
+        with zipfile.ZipFile(written) as archive:
             proof = archive.getinfo(TREES).file_size
-        answer = self.checker.check(path, deadline)
+        answer = self.checker.check(written, deadline)
         if answer is not None and answer.get("accepted"):
-            return Judged(path, size, proof, float(answer["seconds"]))
-        path.unlink()
+            return Judged(written.replace(path), size, proof, float(answer["seconds"]))
         late = "the time was over before the checker had an answer"
         refused = late if answer is None else str(answer.get("error") or answer["reason"])
         return Judged(path, size, proof, 0.0, refused)

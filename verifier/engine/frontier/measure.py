@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from relaxations.milp.big_m import BigM
 from relaxations.registry import relaxations
 from specs.errors import CertificateError, CertifyError, ModelError
 from specs.problem import Problem
+from verifier import soundness
 from verifier.attack.group import GroupAttack
 from verifier.attack.targets import Targets
 from verifier.certificate.checking import CheckerProcess
@@ -31,6 +33,7 @@ from verifier.engine.frontier.rows import Attacked, Frontier, Row
 from verifier.engine.phases.rows import OutOfTime
 from verifier.interruption import Stopped
 from verifier.places import SUFFIX
+from verifier.soundness import SoundnessError
 
 STARTS = 400  # of the descents on one case
 ROUNDED = 16  # inputs tried for each relaxed action
@@ -60,7 +63,7 @@ def measure(
     """The frontier of one requirement by the relaxations named; certificates stay in ``folder``.
 
     What the time or an interruption does not allow is a note in its row. Raises ``CertifyError`` for a model that
-    cannot be lowered.
+    cannot be lowered, ``SoundnessError`` where an attack breaks what was proved.
     """
     try:
         network = lower(asked.problem.graph)
@@ -70,16 +73,16 @@ def measure(
     try:
         roots = roots_of(asked.problem, network, lambda: deadline.over)
         run = _Run(asked, roots, deadline, folder, seed, time.monotonic() - started)
-    except (OutOfTime, Stopped):
+    except (OutOfTime, Stopped) as stop:
         rows = tuple(Row(name, note="the time was over before the ranges of the neurons were known") for name in names)
         sizes = (network.input_size, sum(network.widths[1:]), 0, len(asked.problem.cases))
         spent = time.monotonic() - started
-        return Frontier(asked.id, asked.claim, "", *sizes, spent, Attacked(), -math.inf, 0.0, rows)
-    bound_to = sources(asked.problem, asked.model, asked.query, folder)
-    with CheckerProcess.start(bound_to.model_file, bound_to.query_file, 1) as checker:
-        run.go(names, Judge(checker, bound_to, asked.claim, producer))
-    for file in {bound_to.model_file, bound_to.query_file} - {asked.model, asked.query}:
-        file.unlink()
+        reason = stop.reason if isinstance(stop, Stopped) else ""
+        return Frontier(asked.id, asked.claim, "", *sizes, spent, Attacked(), -math.inf, 0.0, rows, reason)
+    with tempfile.TemporaryDirectory(prefix=".certify-", dir=folder) as scratch:
+        bound_to = sources(asked.problem, asked.model, asked.query, Path(scratch))
+        with CheckerProcess.start(bound_to.model_file, bound_to.query_file, 1) as checker:
+            run.go(names, Judge(checker, bound_to, asked.claim, producer, Path(scratch)))
     return run.frontier()
 
 
@@ -102,27 +105,31 @@ class _Run:
         self.ranges_seconds = ranges_seconds
         self.attack, self.descent, self.descent_seconds = Attacked(), -math.inf, 0.0
         self.rows: list[Row] = []
+        self.stopped = ""
 
     def go(self, names: Sequence[str], judge: Judge) -> None:
         """The attack and then one relaxation after the other; a checker that is of no use is told in every row."""
-        left = list(names)
         try:
-            self._descend(Deadline.after(self.deadline.remaining / (len(left) + 1)))
+            self._descend(Deadline.after(self.deadline.remaining / (len(names) + 1)))
             unusable = ""
             try:
-                judge.ready(len(self.queries), self.deadline)
+                judge.ready(len(self.queries), Deadline.after(self.deadline.remaining / 2))
             except CertificateError as error:
                 unusable = str(error)
-            while left:
-                until = Deadline.after(self.deadline.remaining / len(left))
-                self.rows.append(self._row(left[0], until, None if unusable else judge))
-                if unusable:
-                    self.rows[-1] = replace(self.rows[-1], note=_joined(self.rows[-1].note, unusable))
-                del left[0]
+            for number, name in enumerate(names):
+                until = Deadline.after(self.deadline.remaining / (len(names) - number))
+                row = self._row(name, until, None if unusable else judge)
+                self.rows.append(replace(row, note=_joined(row.note, unusable)) if row.measured else row)
         except Stopped as stop:
-            self.rows += [Row(name, note=stop.reason) for name in left]
+            self.stopped = stop.reason
+            self.rows += [Row(name, note=stop.reason) for name in names[len(self.rows) :]]
 
     def frontier(self) -> Frontier:
+        """All of it. Raises ``SoundnessError`` where an input breaks what the checker has accepted a proof of."""
+        proved = [row for row in self.rows if row.checked_by == "checker"]
+        if proved and self.attack.score > soundness.TOLERANCE * (1 + abs(proved[0].value)):
+            found = f"an input of score {self.attack.score!r} was found by {self.attack.by}"
+            raise SoundnessError(f"requirement {self.asked.id}: proved by {proved[0].relaxation}, but {found}")
         query = self.queries[0]
         steps = self.asked.grid
         domain = f"the grid of {steps} values of every input that varies" if steps else "all inputs of the set"
@@ -139,6 +146,7 @@ class _Run:
             self.descent,
             self.descent_seconds,
             tuple(sorted(map(self._doubted, self.rows), key=lambda row: -row.value if row.measured else math.inf)),
+            self.stopped,
         )
 
     def _doubted(self, row: Row) -> Row:

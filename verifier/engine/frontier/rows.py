@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -58,6 +58,7 @@ class Frontier:
 
     ``domain`` says in words which inputs the attack and the list of all inputs may take. ``ranges_seconds`` found the
     pre-activation ranges that all relaxations start from; ``descent`` is what gradients alone have reached.
+    ``stopped`` says why everything was told to end, if it was.
     """
 
     id: str
@@ -71,7 +72,8 @@ class Frontier:
     attack: Attacked
     descent: float
     descent_seconds: float
-    rows: tuple[Row, ...] = field(default=())
+    rows: tuple[Row, ...]
+    stopped: str = ""
 
     def gap(self, row: Row) -> float:
         """How far a relaxation's value is above the best attack; NaN where either is missing."""
