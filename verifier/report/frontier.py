@@ -12,7 +12,7 @@ from typing import Any
 
 from verifier.engine.frontier.rows import Frontier, Row
 
-HEADER = ("relaxation", "value", "gap", "proof bytes", "solve s", "check s", "attack s", "exploited")
+HEADER = ("relaxation", "value", "gap", "proof bytes", "solve s", "check s", "attack", "attack s", "exploited")
 COLUMNS = (
     *(
         "requirement",
@@ -98,13 +98,16 @@ def _cells(found: Frontier, row: Row) -> tuple[str, ...]:
         _number(row.value, ".6g"),
         _number(found.gap(row), ".3g"),
         _number(row.proof_bytes, "d"),
-        *(_number(seconds, ".2g" if seconds and seconds < 0.1 else ".2f") for seconds in _seconds(row)),
+        _seconds(row.seconds),
+        _seconds(row.check_seconds),
+        _number(row.attack, ".6g"),
+        _seconds(row.attack_seconds),
         _number(row.exploited, "d"),
     )
 
 
-def _seconds(row: Row) -> tuple[float | None, ...]:
-    return row.seconds, row.check_seconds, row.attack_seconds
+def _seconds(seconds: float | None) -> str:
+    return _number(seconds, ".2g" if seconds is not None and seconds < 0.1 else ".2f")
 
 
 def _number(value: float | None, form: str) -> str:

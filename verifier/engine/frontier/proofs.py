@@ -26,7 +26,7 @@ from verifier.engine.phases.moments import stored
 from verifier.engine.phases.node import FINE, FinalDuals, Node
 from verifier.engine.phases.tree import PhaseTree
 
-Trees = list[tuple[tuple[int, ...], Chunk]]  # for each the cases it proves; a leaf proves the other ones
+Trees = list[tuple[tuple[int, ...], Chunk]]  # for each the cases it proves
 Numbers = Callable[[Sequence[int]], list[int]]  # the checker's numbers of cases
 Record = Callable[[PhaseTree, Root, int, Any, np.ndarray], bool]  # whether a dual could be recorded for a case
 Found = Sequence[tuple[Relaxation[Any, Any], Any]]  # a relaxation of each case, and a dual that proves it
@@ -35,7 +35,7 @@ Found = Sequence[tuple[Relaxation[Any, Any], Any]]  # a relaxation of each case,
 def trees_of(name: str, roots: Sequence[Root], found: Sequence[Found], numbers: Numbers) -> Trees | None:
     """What proves all cases of the roots; None where there is no way to write it."""
     if name == "ibp":
-        return []
+        return _by_intervals(roots, found, numbers)
     if name == "milp":
         pairs = [(root.only([p]), dual) for root, own in zip(roots, found) for p, (_, dual) in enumerate(own)]
         return [_branched(root, dual, numbers) for root, dual in pairs]
@@ -58,10 +58,36 @@ def _recorded(record: Record, roots: Sequence[Root], duals: Sequence[Sequence[An
 
 
 def _sloped(roots: Sequence[Root], found: Sequence[Found], numbers: Numbers) -> Trees | None:
-    """Slopes for what lines prove; what intervals prove is left to the leaf."""
-    kept = [[p for p, (relaxation, dual) in enumerate(own) if relaxation.substituted(dual) < 0] for own in found]
-    some = [(root.only(places), [own[p][1] for p in places]) for root, own, places in zip(roots, found, kept) if places]
-    return _recorded(_slopes, [root for root, _ in some], [duals for _, duals in some], numbers)
+    """Slopes for what lines prove, plain intervals for the rest."""
+    trees: Trees = []
+    for root, own in zip(roots, found):
+        by_lines = [relaxation.substituted(dual) < 0 for relaxation, dual in own]
+        for proved in (True, False):
+            places = [place for place, lines in enumerate(by_lines) if lines == proved]
+            if not places:
+                continue
+            part, pairs = root.only(places), [own[place] for place in places]
+            if proved:
+                more = _recorded(_slopes, [part], [[dual for _, dual in pairs]], numbers)
+            else:
+                more = _by_intervals([part], [[(r.interval, dual.weights) for r, dual in pairs]], numbers)
+            trees += more or []
+    return trees
+
+
+def _by_intervals(roots: Sequence[Root], found: Sequence[Found], numbers: Numbers) -> Trees | None:
+    plain = []
+    for root, own in zip(roots, found):
+        low, up = map(list, zip(*own[0][0].intervals)) if root.node.lower else ([], [])
+        plain.append(replace(root, node=replace(root.node, lower=low, upper=up, rows={}, refreshed={})))
+    return _recorded(_weights, plain, [[weights for _, weights in own] for own in found], numbers)
+
+
+def _weights(tree: PhaseTree, root: Root, place: int, weights: np.ndarray, columns: np.ndarray) -> bool:
+    """No relation of an output to its argument is used: what is left is at its least over the outputs' intervals."""
+    zero = tuple(np.zeros(len(root.node.free(k))) for k in range(len(root.node.lower)))
+    tree.multiplied(root.node, place, Multipliers(weights, zero, zero, zero), np.zeros(0), columns)
+    return True
 
 
 def _slopes(tree: PhaseTree, root: Root, place: int, dual: Slopes, columns: np.ndarray) -> bool:
