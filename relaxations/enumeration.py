@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -36,6 +37,7 @@ class Grid:
         """How many points there are; an integer of any size."""
         return self.steps ** int((self.upper > self.lower).sum())
 
+    @cached_property
     def points(self) -> np.ndarray:
         """All of them (count, n), the last input that varies changing fastest."""
         live = np.flatnonzero(self.upper > self.lower)

@@ -322,3 +322,20 @@ def test_an_input_that_breaks_a_proof_is_a_contradiction(absolute, holds, monkey
     monkeypatch.setattr("verifier.engine.frontier.measure._score", lambda query, points: np.full(len(points), 0.5))
     assert main(["frontier", str(absolute), str(holds), "--methods", "lp"]) == 70
     assert "CONTRADICTION: requirement holds: proved by lp, but an input of score 0.5" in capsys.readouterr().err
+
+
+def test_signs_are_for_the_list_alone(tmp_path):
+    """sign(x - 0.5) + sign(x + 0.5) on -1, 0, 1 is -2, 0, 2."""
+    onnx = pytest.importorskip("onnx")
+    model = write_network(tmp_path / "s.onnx", ([[1, 1]], [-0.5, 0.5]), ([[1], [1]], [0]))
+    graph = onnx.load(model)
+    for node in graph.graph.node:
+        node.op_type = "Sign" if node.op_type == "Relu" else node.op_type
+    onnx.save(graph, model)
+    query = write_query(tmp_path / "s.vnnlib", 1, "(>= Y_0 3)")
+    found, rows = measured(model, query, "--grid", 3, folder=tmp_path)
+    assert rows["enumerate"]["value"] == found["attack"]["score"] == -1.0
+    assert "3 inputs listed" in rows["enumerate"]["note"]
+    for name in CERTIFIED:
+        assert rows[name]["value"] is None
+        assert rows[name]["note"] == "declines: it is for ReLUs, and the network has signs"

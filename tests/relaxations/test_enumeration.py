@@ -36,7 +36,7 @@ def brute_force(query: Query, points: list[tuple[Fraction, ...]]) -> Fraction:
 @pytest.mark.parametrize("seed", range(3))
 def test_twelve_binary_inputs_are_a_list_of_4096_rows_and_its_value_is_the_truth(seed: int) -> None:
     query = binary(seed)
-    points = Grid(query.lower, query.upper, 2).points()
+    points = Grid(query.lower, query.upper, 2).points
     cube = list(product((Fraction(0), Fraction(1)), repeat=12))
     assert sorted(map(tuple, points.tolist())) == sorted(cube)
     found = Enumeration(query, points).solve()
@@ -51,7 +51,7 @@ def test_twelve_binary_inputs_are_a_list_of_4096_rows_and_its_value_is_the_truth
 @pytest.mark.parametrize("seed", range(3))
 def test_every_relaxation_of_the_cube_is_above_its_list(seed: int) -> None:
     query = binary(seed)
-    listed = Enumeration(query, Grid(query.lower, query.upper, 2).points()).solve().value
+    listed = Enumeration(query, Grid(query.lower, query.upper, 2).points).solve().value
     names = ("ibp", "crown", "alpha-crown", "lp", "milp")
     values = {name: relaxations.get(name)(query).solve(20).value for name in (*names, "sdp")}
     ordered = [*(values[name] for name in names), listed]
@@ -65,7 +65,7 @@ def test_every_relaxation_of_the_cube_is_above_its_list(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_any_list_bounds_the_score_and_one_that_leaves_inputs_out_is_refused(seed: int) -> None:
     query = random_query(seed)
-    points = Grid(query.lower, query.upper, 3).points()
+    points = Grid(query.lower, query.upper, 3).points
     relaxation, rng = Enumeration(query, points), np.random.default_rng(seed)
     truth = float(query.score(points).max())
     assert relaxation.solve().value == pytest.approx(truth, abs=ROUNDING * (1 + abs(truth)))
@@ -78,7 +78,7 @@ def test_any_list_bounds_the_score_and_one_that_leaves_inputs_out_is_refused(see
 @pytest.mark.parametrize("seed", range(20))
 def test_points_are_actions_and_other_inputs_are_not(seed: int) -> None:
     query = random_query(seed)
-    points = Grid(query.lower, query.upper, 3).points()
+    points = Grid(query.lower, query.upper, 3).points
     relaxation = Enumeration(query, points)
     for x in points:
         assert relaxation.outside(relaxation.embed(x)) == 0
@@ -97,7 +97,7 @@ def test_a_grid_has_the_ends_of_the_box_and_knows_its_nearest_points() -> None:
         lower = rng.normal(size=4)
         upper = lower + np.where([True, False, True, True], rng.exponential(size=4), 0.0)
         grid = Grid(lower, upper, steps)
-        points = grid.points()
+        points = grid.points
         assert grid.count == len(points) == len(np.unique(points, axis=0)) == steps**3
         assert (points.min(axis=0) == lower).all()
         assert (points.max(axis=0) == upper).all()
@@ -122,7 +122,7 @@ def test_without_points_it_is_for_boxes_of_one_input() -> None:
 
 def test_there_is_no_list_without_time() -> None:
     query = binary(0)
-    found = Enumeration(query, Grid(query.lower, query.upper, 2).points()).solve(-1.0)
+    found = Enumeration(query, Grid(query.lower, query.upper, 2).points).solve(-1.0)
     assert (found.value, found.dual, found.finished) == (np.inf, None, False)
 
 

@@ -82,7 +82,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix=".certify-", dir=folder) as scratch:
         bound_to = sources(asked.problem, asked.model, asked.query, Path(scratch))
         with CheckerProcess.start(bound_to.model_file, bound_to.query_file, 1) as checker:
-            run.go(names, Judge(checker, bound_to, asked.claim, producer, Path(scratch)))
+            run.go(names, Judge(checker, bound_to, asked.claim, producer, Path(scratch)), Path(scratch))
     return run.frontier()
 
 
@@ -98,17 +98,24 @@ class _Run:
         seed: int,
         ranges_seconds: float,
     ) -> None:
-        self.asked, self.roots, self.deadline, self.folder, self.seed = asked, roots, deadline, folder, seed
+        self.asked, self.roots, self.deadline, self.seed = asked, roots, deadline, seed
+        self.folder = self.scratch = folder
         self.queries = tuple(queries_of(roots))
         self.numbers = [k for root in roots for k in root.cases]
-        self.grids = [Grid(q.lower, q.upper, asked.grid) if asked.grid else None for q in self.queries]
+        boxes = [(root.bounding.lower, root.bounding.upper) for root in roots for _ in root.cases]
+        grids = {(l.tobytes(), u.tobytes()): Grid(l, u, asked.grid) for l, u in boxes} if asked.grid else {}
+        self.grids = [grids.get((l.tobytes(), u.tobytes())) for l, u in boxes]
         self.ranges_seconds = ranges_seconds
         self.attack, self.descent, self.descent_seconds = Attacked(), -math.inf, 0.0
         self.rows: list[Row] = []
         self.stopped = ""
 
-    def go(self, names: Sequence[str], judge: Judge) -> None:
-        """The attack and then one relaxation after the other; a checker that is of no use is told in every row."""
+    def go(self, names: Sequence[str], judge: Judge, scratch: Path) -> None:
+        """The attack and then one relaxation after the other; a checker that is of no use is told in every row.
+
+        Files are in ``scratch`` until they are judged.
+        """
+        self.scratch = scratch
         try:
             self._descend(Deadline.after(self.deadline.remaining / (len(names) + 1)))
             unusable = ""
@@ -181,7 +188,7 @@ class _Run:
     def _made(self, kind: type[Relaxation[Any, Any]], place: int) -> Relaxation[Any, Any]:
         grid = self.grids[place]
         if grid is not None and issubclass(kind, Enumeration):
-            return kind(self.queries[place], grid.points())
+            return kind(self.queries[place], grid.points)
         return kind(self.queries[place])
 
     def _measured(self, name: str, kind: type[Relaxation[Any, Any]], until: Deadline, judge: Judge | None) -> Row:
@@ -252,7 +259,8 @@ class _Run:
 
     def _listed(self, row: Row, solved: Sequence[tuple[Relaxation[Any, Any], Solution[Any, Any]]]) -> Row:
         """The row with the list of all inputs, read and evaluated again."""
-        path = self.folder / f"{self.asked.id}.{row.relaxation}.csv"
+        name = f"{self.asked.id}.{row.relaxation}.csv"
+        path = self.scratch / name
         listing = Listing([(r, s.dual) for r, s in solved if isinstance(r, Enumeration)])
         listing.write(path)
         started = time.monotonic()
@@ -266,7 +274,7 @@ class _Run:
             proof_bytes=path.stat().st_size,
             check_seconds=spent,
             checked_by="evaluation",
-            file=path,
+            file=path.replace(self.folder / name),
             note=note,
         )
 
