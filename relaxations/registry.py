@@ -27,6 +27,7 @@ OWN = {
     "sos": "relaxations.sos.relaxed:Lasserre",
     "milp": "relaxations.milp.big_m:BigM",
     "smt": "relaxations.smt.relaxed:Models",
+    "enumerate": "relaxations.enumeration:Enumeration",
 }
 
 

@@ -185,6 +185,8 @@ class Crown(Relaxation[Point, Slopes]):
 
     def tighten(self, action: Point) -> list[Branch]:
         """Neurons by how far their output is from the ReLU, times what it counts for in the action's worst row."""
+        if self.intervals_are_better:
+            return self.interval.tighten(action)
         row = np.eye(len(self.query.rows.constant))[int(np.argmax(action.margins(self.query)))]
         duals = self._duals(Slopes(self._chosen(self.default), row))
         _, _, chosen = backward(self.query.network, self.target, self.frame, self.lines, duals, np)

@@ -111,7 +111,9 @@ class Solver:
         rows = np.array(found.row_dual) if found.dual_valid else None
         objective = float(info.objective_function_value) if values is not None else np.inf
         if self._is_mip:
-            return Answer(finished, False, values, None, objective, float(info.mip_dual_bound))
+            searched = finished or said == status.kTimeLimit  # after an error of the solver its bound says 0
+            bound = float(info.mip_dual_bound) if searched else -np.inf
+            return Answer(finished, False, values, None, objective, bound)
         return Answer(finished, False, values, rows, objective, objective if finished else -np.inf)
 
     def _model(self, program: Program) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -38,6 +39,8 @@ PLANS = {
 def test_the_contract_is_kept(name: str, record_property: Any) -> None:
     plan = PLANS.get(name, Plan())
     queries = random_queries(plan.count, **plan.sizes)
+    if name == "enumerate":  # of one point: a list of all inputs of a larger box has no end
+        queries = (replace(query, upper=query.lower) for query in queries)
     seen = check_relaxation(_known(name), queries, CASES // plan.count, 10, plan.tolerance)
     assert seen.embedded >= CASES
     assert seen.bounded >= CASES

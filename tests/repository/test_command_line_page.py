@@ -22,7 +22,10 @@ def options(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z]+", text)) - {"--help"}
 
 
-@pytest.mark.parametrize(("title", "arguments"), [("certify MODEL SPEC", []), ("certify check", ["check"])])
+@pytest.mark.parametrize(
+    ("title", "arguments"),
+    [("certify MODEL SPEC", []), ("certify check", ["check"]), ("certify frontier MODEL SPEC", ["frontier"])],
+)
 def test_options_are_the_ones_of_the_program(title: str, arguments: list[str]) -> None:
     section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
     shown = options(help_text(*arguments)) - {"--query"}  # another name of --spec

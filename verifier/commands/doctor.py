@@ -30,6 +30,7 @@ PACKAGES = {
     "z3-solver": "overseers known by axioms; second opinions of the relaxation smt",
     "cvc5": "optional: a second SMT solver, Alethe proofs",
     "torch": "optional: modules in memory",
+    "matplotlib": "optional: the plot of certify frontier",
 }
 SELF_TEST = "from verifier.checker.selftest import self_test; self_test()"
 TRY_COMPILER = "from verifier.engine.phases.compiler import try_out; try_out()"

@@ -39,6 +39,7 @@ EPILOG = """\
 other commands:
   certify check CERTIFICATE   check a proof or a counterexample without the search
   certify lint SPEC [MODEL]   say in words what a specification means
+  certify frontier MODEL SPEC compare all relaxations on one question
   certify schema              print the JSON Schema of spec.yaml
   certify doctor              say what works on this machine
   certify bench FOLDER        run a folder of benchmark instances"""
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _answer(options: argparse.Namespace, started: float) -> tuple[Report, Path]:
     """The report and the folder of its files."""
-    model, spec = _files(options.files)
+    model, spec = model_and_spec(options.files)
     if options.certificate:
         check_writable(options.certificate, "certificate")
     deadline = started + options.timeout
@@ -129,16 +130,16 @@ def _certify(
         line.clear()
 
 
-def _files(files: list[Path]) -> tuple[Path | None, Path]:
+def model_and_spec(files: list[Path], command: str = "certify") -> tuple[Path | None, Path]:
     """MODEL and SPEC; MODEL may be absent. Raises ``CertifyError`` naming every file that is not there."""
     if not files:
-        raise CertifyError("say which model and which specification: certify MODEL SPEC (see certify --help)")
+        raise CertifyError(f"say which model and which specification: {command} MODEL SPEC (see {command} --help)")
     if len(files) > 2:
         raise CertifyError(f"expected MODEL SPEC, found {len(files)} files: {', '.join(map(str, files))}")
     if len(files) == 1 and is_model(files[0]):
-        raise CertifyError(f"there is no specification for {files[0]}: say certify MODEL SPEC")
+        raise CertifyError(f"there is no specification for {files[0]}: say {command} MODEL SPEC")
     if len(files) == 2 and is_model(files[1]) and (is_yaml(files[0]) or is_vnnlib(files[0])):
-        raise CertifyError(f"model and specification are swapped: say certify {files[1]} {files[0]}")
+        raise CertifyError(f"model and specification are swapped: say {command} {files[1]} {files[0]}")
     absent = [str(file) for file in files if not file.exists()]
     if absent:
         raise CertifyError(f"there is no file {' and no file '.join(absent)}")

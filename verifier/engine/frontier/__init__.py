@@ -1,0 +1,1 @@
+"""The frontier of proof systems: every relaxation measured on one question."""
