@@ -78,7 +78,7 @@ def push(weight: Matrix, value: Array) -> Array:
     elif is_sparse(weight):
         out = np.ascontiguousarray((weight @ flat.T).T)
     else:
-        out = flat @ weight.T
+        out = _product(flat, weight.T)
     return out.reshape(*value.shape[:-1], weight.shape[0])
 
 
@@ -86,7 +86,13 @@ def pull(weight: Matrix, coefs: Array) -> Array:
     """``a @ weight`` for rows of coefficients (N, out) to (N, in)."""
     if isinstance(weight, LinearMap):
         return weight.pull(coefs)
-    return np.ascontiguousarray((weight.T @ coefs.T).T) if is_sparse(weight) else coefs @ weight
+    return np.ascontiguousarray((weight.T @ coefs.T).T) if is_sparse(weight) else _product(coefs, weight)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """``a @ b``. BLAS raises the flag of an invalid operation for lanes that it then throws away, now and then."""
+    with np.errstate(invalid="ignore"):
+        return a @ b
 
 
 def rows_of(weight: Matrix, index: np.ndarray) -> np.ndarray:
