@@ -35,7 +35,7 @@ ALONE = 0.5  # seconds one process searches before others are worth starting
 SLICE = 2.0  # seconds of one part
 BEGINNINGS = 16  # relaxed minimisers from which an attack descends
 SHARE_BEFORE_MOMENTS = 0.3  # of the time, before Shor's relaxation is tried where the tree does not close
-SHARE_OF_MOMENTS = 0.6  # of the time left then
+SHARE_OF_MOMENTS = 0.8  # of the time left then
 NUMBERS = 1 << 40  # node numbers of one part
 
 

@@ -27,7 +27,7 @@ def order_of(node: Node) -> int:
 
 def seconds_of(order: int) -> float:
     """What a proof by moments takes, about: ten steps of as many products of matrices."""
-    return 10.0 * (order / 1000) ** 3
+    return 6.0 * (order / 1000) ** 3
 
 
 def query_of(bounding: Bounding, node: Node, case: int) -> Query:
