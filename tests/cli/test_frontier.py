@@ -61,6 +61,9 @@ def test_bytes_are_those_of_files_that_the_checker_accepts(absolute, holds, tmp_
     out = tmp_path / "o"
     _, rows = measured(absolute, holds, "--out", out, folder=tmp_path)
     proved = {name for name, row in rows.items() if row["value"] is not None and row["value"] < -WIDENED}
+    without_rule = {"sos", "smt"}  # there is no way to write their duals yet
+    assert all(rows[name]["bytes"] is None for name in without_rule)
+    proved -= without_rule
     assert proved == {"crown", "alpha-crown", "lp", "sdp", "milp"}
     for name in proved:
         file = Path(rows[name]["file"])
