@@ -17,28 +17,28 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from relaxations.lifting import Lifting
 from relaxations.multipliers import Multipliers
-from relaxations.sdp.linear_start import Start, begin_linear
+from relaxations.sdp.linear_start import begin_linear
 from relaxations.sdp.products import maps_of, neurons, places
 
-STEPS, BETWEEN, REFINING = 1500, 25, 40  # in all, between two looks at the clock, and of the block alone at the end
+STEPS, BETWEEN, REFINING = 1000, 25, 300  # of a round, between two looks at the clock, and of the block alone at the end
 BLOCK = 12  # vectors; the space they are refined in is three times as large
-RATE, LAST_RATE = 0.1, 0.0005  # of the steps, from the first to the last
-SMOOTH, LAST_SMOOTH = 0.02, 0.0003  # mu
+RATES, FALLS = (0.1, 0.05), 0.005  # of the first step of each round, and by what it falls to the last
+SMOOTH, LAST_SMOOTH = 0.02, 0.0001  # mu
 FLOOR = 1.0  # of the mean: the least d
 UNIT = 4.0  # times its symbol's d: the unit of a neuron's multipliers
 UNSEEN = 0.02  # of the rows' weights, so that none begins at 0
-LEAST_SHIFT, LARGER = 3e-6, 4.0  # of the diagonal, and by what it grows until there is a Cholesky factor
+LEAST_SHIFT, LARGER = 3e-6, 1.5  # of the diagonal, and by what it grows until there is a Cholesky factor
 LARGEST = 6000  # rows of a matrix that is factored
 COMPILING = 3.0  # seconds that are not worth beginning with less
 LINEAR_SHARE = 0.2  # of the time, at most, for the linear dual
 ROUNDING = 2.0**-53
-FACTORS = 8  # of Cholesky, about, until one is found
+FACTORS = 12  # of Cholesky, about, until one is found
 
 
 @dataclass(frozen=True)
@@ -60,29 +60,49 @@ class Outcome:
 def solve(
     lifting: Lifting, seconds: float = np.inf, enough: float = np.inf, least: float = -np.inf, steps: int = STEPS
 ) -> Outcome:
-    """The best dual found in the time; ends early once more than ``enough`` is proved.
+    """The best dual found in the time, or in so many steps of each round; ends early once more than ``enough`` is proved.
 
     No proof is tried of ``least`` or less: what Ritz values do not promise does not hold either. Where there is next
     to no time, or a matrix is too large, it is the linear dual.
     """
     until = time.monotonic() + seconds
     start = begin_linear(lifting, seconds * LINEAR_SHARE)
-    as_begun = Outcome(start.dual, start.proved, start.proved, start.proved, 0, finished=False)
+    best = Outcome(start.dual, start.proved, start.proved, start.proved, 0, finished=False)
     if start.proved > enough:
-        return replace(as_begun, finished=True)
+        return replace(best, finished=True)
     until -= _proving_seconds(lifting)
-    if not 3 <= lifting.size <= LARGEST or until - time.monotonic() < COMPILING or not start.diagonal.any():
-        return as_begun
-    ascent = _Ascent.of(lifting, start)
-    return as_begun if ascent is None else ascent.run(until, enough, least, steps)
+    possible = 3 <= lifting.size <= LARGEST and start.diagonal.any()
+    if not possible or until - time.monotonic() < COMPILING:
+        return best
+    dual, diagonal = start.dual, start.diagonal
+    for number, rate in enumerate(RATES):
+        ascent = _Ascent.of(lifting, dual, diagonal)
+        if ascent is None:
+            return best
+        now = time.monotonic()
+        best = ascent.run(best, Plan(steps, rate, now + (until - now) / (len(RATES) - number)), enough, least)
+        if best.proved > enough or time.monotonic() > until:
+            return best
+        dual = ascent.dual()
+        diagonal = np.abs(lifting.of_symbols(np.asarray(dual.squares)))
+        diagonal[0] = diagonal[1:].sum()
+    return best
+
+
+class Plan(NamedTuple):
+    """Of one round: at most so many steps, the rate of the first, and when the last has to be done."""
+
+    steps: int
+    rate: float
+    until: float
 
 
 @dataclass
 class _Ascent:
-    """The steps, between JAX's arrays in scaled units and multipliers."""
+    """The steps of one round, between JAX's arrays in scaled units and multipliers."""
 
     lifting: Lifting
-    start: Start
+    like: Multipliers
     diagonal: np.ndarray  # d (1 + N,), of sum 1
     total: float  # what margins are divided by
     problem: Any
@@ -91,8 +111,11 @@ class _Ascent:
     estimate: float = -np.inf
 
     @staticmethod
-    def of(lifting: Lifting, start: Start) -> _Ascent | None:
-        """None where a weight is too large for the products."""
+    def of(lifting: Lifting, dual: Multipliers, diagonal: np.ndarray) -> _Ascent | None:
+        """From a dual without linear multipliers, the scales in proportion to a diagonal (1 + N,) or to its mean.
+
+        None where a weight is too large for the products.
+        """
         import jax.numpy as xp
 
         from relaxations.sdp.block_steps import Problem, Variables, begin
@@ -100,46 +123,44 @@ class _Ascent:
         maps = maps_of(lifting)
         if maps is None:
             return None
-        total = float(start.diagonal.sum())
-        diagonal = np.maximum(start.diagonal / total, FLOOR / lifting.size)
-        diagonal /= diagonal.sum()
+        total = float(diagonal.sum())
+        d = np.maximum(diagonal / total, FLOOR / lifting.size)
+        d /= d.sum()
         at, own = places(lifting), neurons(lifting)
         everywhere = np.ones(len(maps.symbols))
-        everywhere[at] = diagonal
+        everywhere[at] = d
         scale = np.zeros(len(maps.half))
-        scale[own] = UNIT * diagonal[lifting.symbols]
+        scale[own] = UNIT * d[lifting.symbols]
         product, back, squares = np.zeros(len(scale)), np.zeros(len(scale)), np.zeros(len(everywhere))
-        product[own] = _joined(start.dual.product) * lifting.up * lifting.low / (total * scale[own])
-        back[own] = _joined(start.dual.back) * lifting.low**2 / (total * scale[own])
-        squares[at] = lifting.of_symbols(np.asarray(start.dual.squares)) / (total * diagonal)
-        weights = (1 - UNSEEN) * start.dual.weights + UNSEEN / len(start.dual.weights)
-        rows = (part / total for part in (maps.of_inputs, maps.of_outputs, maps.constant))
-        problem = Problem(
-            maps._replace(**dict(zip(("of_inputs", "of_outputs", "constant"), rows))),
-            xp.asarray(everywhere, xp.float32),
-            xp.asarray(scale, xp.float32),
+        product[own] = _joined(dual.product) * lifting.up * lifting.low / (total * scale[own])
+        back[own] = _joined(dual.back) * lifting.low**2 / (total * scale[own])
+        squares[at] = lifting.of_symbols(np.asarray(dual.squares)) / (total * d)
+        weights = (1 - UNSEEN) * dual.weights + UNSEEN / len(dual.weights)
+        maps = maps._replace(
+            of_inputs=maps.of_inputs / total, of_outputs=maps.of_outputs / total, constant=maps.constant / total
         )
-        block = max(1, min(BLOCK, lifting.size // 3))
-        state = begin(problem, Variables(product, back, squares, weights), block)
-        return _Ascent(lifting, start, diagonal, total, problem, state)
+        problem = Problem(maps, xp.asarray(everywhere, xp.float32), xp.asarray(scale, xp.float32))
+        state = begin(problem, Variables(product, back, squares, weights), max(1, min(BLOCK, lifting.size // 3)))
+        return _Ascent(lifting, dual, d, total, problem, state)
 
-    def run(self, until: float, enough: float, least: float, steps: int) -> Outcome:
-        """Steps of falling rate until ``until`` (of ``time.monotonic``), then the proof."""
-        began, wanted, way = time.monotonic(), enough, 0.0
-        best = Outcome(self.start.dual, self.start.proved, self.start.proved, -np.inf, 0, finished=False)
+    def run(self, best: Outcome, plan: Plan, enough: float, least: float) -> Outcome:
+        """Steps of falling rate, then the proof; ``best`` with the steps added where that proves no more."""
+        before, began, wanted, way = best.steps, time.monotonic(), enough, 0.0
         while way < 1:
-            self._steps(BETWEEN, RATE * (LAST_RATE / RATE) ** way, SMOOTH * (LAST_SMOOTH / SMOOTH) ** way)
+            self._steps(BETWEEN, plan.rate * (FALLS ** way), SMOOTH * (LAST_SMOOTH / SMOOTH) ** way)
             if self.estimate > wanted:
                 best = self._proved(best)
                 if best.proved > enough:
-                    return replace(best, finished=True)
+                    return replace(best, steps=before + self.done, finished=True)
                 wanted += 2 * (self.estimate - wanted)
-            way = max(self.done / steps, (time.monotonic() - began) / (until - began))
-        self._steps(REFINING, 0.0, LAST_SMOOTH)
-        finished = self.done >= steps
-        if self.estimate <= max(least, best.proved):
-            return replace(best, estimate=self.estimate, steps=self.done, finished=finished)
-        return replace(self._proved(best), finished=finished)
+            way = max(self.done / plan.steps, (time.monotonic() - began) / max(plan.until - began, 1e-9))
+        finished = self.done >= plan.steps
+        for _ in range(REFINING // BETWEEN):
+            if time.monotonic() < plan.until or np.isinf(plan.until):
+                self._steps(BETWEEN, 0.0, LAST_SMOOTH)
+        if self.estimate > max(least, best.proved):
+            best = self._proved(best)
+        return replace(best, estimate=self.estimate, steps=before + self.done, finished=finished)
 
     def _steps(self, count: int, rate: float, mu: float) -> None:
         import jax
@@ -155,16 +176,16 @@ class _Ascent:
 
     def _proved(self, best: Outcome) -> Outcome:
         """The present variables, proved, where that is better than ``best``."""
-        found = proved(self.lifting, self._dual(), self.diagonal * self.total, best.proved)
-        dual, margin = (best.dual, best.proved) if found is None else found
-        return Outcome(dual, margin, self.start.proved, self.estimate, self.done, finished=False)
+        found = proved(self.lifting, self.dual(), self.diagonal * self.total, best.proved)
+        return best if found is None else replace(best, dual=found[0], proved=found[1], estimate=self.estimate)
 
-    def _dual(self) -> Multipliers:
+    def dual(self) -> Multipliers:
+        """The present variables."""
         lifting, now = self.lifting, [np.asarray(part, dtype=float) for part in self.state.now]
         at, own = places(lifting), neurons(lifting)
         unit = UNIT * self.diagonal[lifting.symbols] * self.total
         return replace(
-            self.start.dual,
+            self.like,
             weights=now[3] / now[3].sum(),
             product=lifting.split(now[0][own] * unit / (lifting.up * lifting.low)),
             back=lifting.split(now[1][own] * unit / lifting.low**2),
