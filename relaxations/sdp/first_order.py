@@ -26,9 +26,11 @@ from relaxations.multipliers import Multipliers
 from relaxations.sdp.linear_start import begin_linear
 from relaxations.sdp.products import maps_of, neurons, places
 
-STEPS, BETWEEN, REFINING = 1000, 25, 300  # of a round, between two looks at the clock, and of the block alone at the end
+STEPS, MORE_STEPS = 1000, 3000  # of a round: as many as the matrix has rows, within these
+BETWEEN, REFINING = 25, 300  # steps between two looks at the clock, and of the block alone at the end
 BLOCK = 12  # vectors; the space they are refined in is three times as large
 RATES, FALLS = (0.1, 0.05), 0.005  # of the first step of each round, and by what it falls to the last
+LARGE = 650  # rows from which on rates fall with the size, as otherwise the eigenvalues are lost sight of
 SMOOTH, LAST_SMOOTH = 0.02, 0.0001  # mu
 FLOOR = 1.0  # of the mean: the least d
 UNIT = 4.0  # times its symbol's d: the unit of a neuron's multipliers
@@ -58,9 +60,10 @@ class Outcome:
 
 
 def solve(
-    lifting: Lifting, seconds: float = np.inf, enough: float = np.inf, least: float = -np.inf, steps: int = STEPS
+    lifting: Lifting, seconds: float = np.inf, enough: float = np.inf, least: float = -np.inf, steps: int = 0
 ) -> Outcome:
-    """The best dual found in the time, or in so many steps of each round; ends early once more than ``enough`` is proved.
+    """The best dual found in the time, or in so many ``steps`` of each round (0: as many
+    as are worth while); ends early once more than ``enough`` is proved.
 
     No proof is tried of ``least`` or less: what Ritz values do not promise does not hold either. Where there is next
     to no time, or a matrix is too large, it is the linear dual.
@@ -75,12 +78,14 @@ def solve(
     if not possible or until - time.monotonic() < COMPILING:
         return best
     dual, diagonal = start.dual, start.diagonal
+    steps = steps or int(np.clip(lifting.size, STEPS, MORE_STEPS))
+    slower = min(1.0, LARGE / lifting.size)
     for number, rate in enumerate(RATES):
         ascent = _Ascent.of(lifting, dual, diagonal)
         if ascent is None:
             return best
         now = time.monotonic()
-        best = ascent.run(best, Plan(steps, rate, now + (until - now) / (len(RATES) - number)), enough, least)
+        best = ascent.run(best, Plan(steps, rate * slower, now + (until - now) / (len(RATES) - number)), enough, least)
         if best.proved > enough or time.monotonic() > until:
             return best
         dual = ascent.dual()
