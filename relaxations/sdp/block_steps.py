@@ -1,8 +1,9 @@
-"""One step of the first-order method of ``first_order``, for JAX to compile: a block of vectors refined, variables moved.
+"""One step of the first-order method of ``first_order``, for JAX to compile: vectors refined, variables moved.
 
-The block holds Ritz pairs of the scaled matrix, kept from step to step and refined once in each, as LOBPCG does (Knyazev
-2001, doi:10.1137/S1064827500366124). Weighted by ``exp(-lambda / mu)`` they give a gradient that does not jump (Nesterov
-2007, doi:10.1007/s10107-006-0034-8), along which Adam steps (Kingma and Ba 2015, arXiv:1412.6980), projected.
+The block of vectors holds Ritz pairs of the scaled matrix, kept from step to step and refined once in each, as LOBPCG
+does (Knyazev 2001, doi:10.1137/S1064827500366124). Weighted by ``exp(-lambda / mu)`` they give a gradient that does not
+jump (Nesterov 2007, doi:10.1007/s10107-006-0001-8), along which Adam steps (Kingma and Ba 2015, arXiv:1412.6980),
+projected.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ STEPS, MORE_STEPS = 1000, 3000  # of a round: as many as the matrix has rows, wi
 BETWEEN, REFINING = 25, 300  # steps between two looks at the clock, and of the block alone at the end
 BLOCK = 12  # vectors; the space they are refined in is three times as large
 RATES, FALLS = (0.1, 0.05), 0.005  # of the first step of each round, and by what it falls to the last
+ONE_ROUND = 1600  # rows from which on one round takes all the time
 LARGE = 650  # rows from which on rates fall with the size, as otherwise the eigenvalues are lost sight of
 SMOOTH, LAST_SMOOTH = 0.02, 0.0001  # mu
 FLOOR = 1.0  # of the mean: the least d
@@ -80,12 +81,13 @@ def solve(
     dual, diagonal = start.dual, start.diagonal
     steps = steps or int(np.clip(lifting.size, STEPS, MORE_STEPS))
     slower = min(1.0, LARGE / lifting.size)
-    for number, rate in enumerate(RATES):
+    rates = RATES if lifting.size <= ONE_ROUND else RATES[:1]
+    for number, rate in enumerate(rates):
         ascent = _Ascent.of(lifting, dual, diagonal)
         if ascent is None:
             return best
         now = time.monotonic()
-        best = ascent.run(best, Plan(steps, rate * slower, now + (until - now) / (len(RATES) - number)), enough, least)
+        best = ascent.run(best, Plan(steps, rate * slower, now + (until - now) / (len(rates) - number)), enough, least)
         if best.proved > enough or time.monotonic() > until:
             return best
         dual = ascent.dual()
@@ -152,7 +154,7 @@ class _Ascent:
         """Steps of falling rate, then the proof; ``best`` with the steps added where that proves no more."""
         before, began, wanted, way = best.steps, time.monotonic(), enough, 0.0
         while way < 1:
-            self._steps(BETWEEN, plan.rate * (FALLS ** way), SMOOTH * (LAST_SMOOTH / SMOOTH) ** way)
+            self._steps(BETWEEN, plan.rate * (FALLS**way), SMOOTH * (LAST_SMOOTH / SMOOTH) ** way)
             if self.estimate > wanted:
                 best = self._proved(best)
                 if best.proved > enough:

@@ -1,4 +1,4 @@
-"""The bound of Raghunathan, Steinhardt and Liang (2018a) for networks of one hidden layer on a ball of the maximum norm.
+"""The bound of Raghunathan, Steinhardt and Liang (2018a): one hidden layer, on a ball of the maximum norm.
 
 Let ``f(x) = v' max(W x + b, 0) + linear part`` be what is to be bounded on ``|x - c| <= eps``. On the way from c to x
 its gradient is ``W' (v * s) + w`` with s in [0, 1]^m the active neurons, so that for t = (x - c) / eps in [-1, 1]^n

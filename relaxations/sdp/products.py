@@ -86,16 +86,15 @@ def maps_of(lifting: Lifting) -> Maps | None:
     if network is None:
         return None
     none = np.zeros(0)
-    low, up = (np.concatenate([none, *(side for side in sides)]) for sides in zip(*query.ranges)) if query.ranges else (
-        none, none)  # fmt: skip
+    low, up = (np.concatenate([none, *(pair[side] for pair in query.ranges)]) for side in (0, 1))
     free = (low < 0) & (up > 0)
+    half, scale = np.where(free, up / 2, 0.0), np.zeros(len(free))
+    scale[free] = -1 / low[free]
     symbols = np.zeros(1 + len(query.lower) + len(free))
     symbols[places(lifting)] = 1
-    arrays = (
-        query.rows.x, query.rows.y, query.rows.constant, (query.lower + query.upper) / 2,
-        (query.upper - query.lower) / 2, low >= 0, np.where(free, up / 2, 0), np.where(free, -1 / np.minimum(low, -1e-300), 0),
-        symbols,
-    )  # fmt: skip
+    middle, radius = (query.lower + query.upper) / 2, (query.upper - query.lower) / 2
+    rows = query.rows.x, query.rows.y, query.rows.constant
+    arrays = (*rows, middle, radius, low >= 0, half, scale, symbols)
     return Maps(network, *(xp.asarray(array, xp.float32) for array in arrays))
 
 

@@ -18,7 +18,7 @@ from relaxations.multipliers import Multipliers
 from relaxations.sdp import first_order, interior_point
 
 LARGEST = first_order.LARGEST
-FIRST_ORDER = 1600  # rows from which on an interior point takes minutes: a step costs about ten products of such matrices
+FIRST_ORDER = 1600  # rows from which on an interior point takes minutes: a step costs about ten matrix products
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -151,7 +150,7 @@ def test_squares_that_are_wrong_are_made_good(seed: int) -> None:
         np.linalg.cholesky(lifting.quadratic_form(dual))
 
 
-class Optimist(first_order._Ascent):  # noqa: SLF001 - stands in for it
+class Optimist(first_order._Ascent):
     """Believes in eigenvalues that are larger than they are."""
 
     def _steps(self, count: int, rate: float, mu: float) -> None:
@@ -172,11 +171,11 @@ def test_a_wrong_eigenvalue_proves_nothing_false(seed: int, monkeypatch: pytest.
 
 
 @pytest.fixture(scope="module")
-def warm() -> Iterator[Lifting]:
+def warm() -> Lifting:
     """A lifting whose program has been compiled."""
     lifting = Lifting.of(one_row(16, 40, 0))
     solve(lifting, steps=25)
-    yield lifting
+    return lifting
 
 
 def test_a_limit_of_time_is_obeyed(warm: Lifting) -> None:

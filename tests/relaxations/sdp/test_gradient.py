@@ -28,9 +28,7 @@ def two_layers(seed: int) -> tuple[Query, TwoLayers]:
 def by_hand(weight: list[list[float]], outer: list[float], bias: list[float]) -> TwoLayers:
     """``outer' max(W x + b, 0)`` on the ball of radius 1 around 0."""
     inputs = len(weight[0])
-    return TwoLayers(
-        np.array(weight), np.array(bias), np.array(outer), np.zeros(inputs), 0.0, np.zeros(inputs), 1.0
-    )
+    return TwoLayers(np.array(weight), np.array(bias), np.array(outer), np.zeros(inputs), 0.0, np.zeros(inputs), 1.0)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
