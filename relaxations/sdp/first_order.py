@@ -31,7 +31,7 @@ BETWEEN, REFINING = 25, 300  # steps between two looks at the clock, and of the 
 BLOCK = 12  # vectors; the space they are refined in is three times as large
 RATES, FALLS = (0.1, 0.05), 0.005  # of the first step of each round, and by what it falls to the last
 ONE_ROUND = 1600  # rows from which on one round takes all the time
-LARGE = 650  # rows from which on rates fall with the size, as otherwise the eigenvalues are lost sight of
+LARGE, POWER = 650, 1.3  # rows from which on rates and units fall with the size, or eigenvalues are lost sight of
 SMOOTH, LAST_SMOOTH = 0.02, 0.0001  # mu
 FLOOR = 1.0  # of the mean: the least d
 UNIT = 4.0  # times its symbol's d: the unit of a neuron's multipliers
@@ -80,7 +80,7 @@ def solve(
         return best
     dual, diagonal = start.dual, start.diagonal
     steps = steps or int(np.clip(lifting.size, STEPS, MORE_STEPS))
-    slower = min(1.0, LARGE / lifting.size)
+    slower = _slower(lifting)
     rates = RATES if lifting.size <= ONE_ROUND else RATES[:1]
     for number, rate in enumerate(rates):
         ascent = _Ascent.of(lifting, dual, diagonal)
@@ -137,7 +137,7 @@ class _Ascent:
         everywhere = np.ones(len(maps.symbols))
         everywhere[at] = d
         scale = np.zeros(len(maps.half))
-        scale[own] = UNIT * d[lifting.symbols]
+        scale[own] = UNIT * _slower(lifting) * d[lifting.symbols]
         product, back, squares = np.zeros(len(scale)), np.zeros(len(scale)), np.zeros(len(everywhere))
         product[own] = _joined(dual.product) * lifting.up * lifting.low / (total * scale[own])
         back[own] = _joined(dual.back) * lifting.low**2 / (total * scale[own])
@@ -190,7 +190,7 @@ class _Ascent:
         """The present variables."""
         lifting, now = self.lifting, [np.asarray(part, dtype=float) for part in self.state.now]
         at, own = places(lifting), neurons(lifting)
-        unit = UNIT * self.diagonal[lifting.symbols] * self.total
+        unit = UNIT * _slower(lifting) * self.diagonal[lifting.symbols] * self.total
         return replace(
             self.like,
             weights=now[3] / now[3].sum(),
@@ -228,6 +228,11 @@ def proved(
             shift *= LARGER
             continue
         return replace(dual, squares=lifting.of_inputs(squares + more)), margin
+
+
+def _slower(lifting: Lifting) -> float:
+    """What rates and units are multiplied by."""
+    return min(1.0, LARGE / lifting.size) ** POWER
 
 
 def _proving_seconds(lifting: Lifting) -> float:
