@@ -1,4 +1,4 @@
-"""Cases of a root proved by Shor's relaxation: what closes is true, and checked in float64 and in rational arithmetic."""
+"""Cases of a root proved by Shor's relaxation: what closes is true, and checked in float64 and in rationals."""
 
 from __future__ import annotations
 
