@@ -177,6 +177,11 @@ class Crown(Relaxation[Point, Slopes]):
         low, _, _ = backward(self.query.network, self.target, self.frame, self.lines, self._duals(dual), np)
         return -float(low[0])
 
+    def substitution(self, dual: Slopes) -> list[tuple[np.ndarray, np.ndarray]]:
+        """By layer, the coefficients (n_k,) of the outputs, and the slopes of the lines these are replaced by."""
+        _, _, chosen = backward(self.query.network, self.target, self.frame, self.lines, self._duals(dual), np)
+        return [(a[0], slope[0]) for a, slope, _ in chosen]
+
     def some_dual(self, rng: np.random.Generator) -> Slopes:
         return Slopes(self._chosen(self.default), self.interval.some_dual(rng))
 

@@ -15,9 +15,10 @@ import numpy as np
 from relaxations.base import Branch, Query, Relaxation, Solution
 from relaxations.lifting import Lifting
 from relaxations.multipliers import Multipliers
-from relaxations.sdp.interior_point import solve
+from relaxations.sdp import first_order, interior_point
 
-LARGEST = 3000  # of the lifted matrix: a step costs about ten products of such matrices
+LARGEST = first_order.LARGEST
+FIRST_ORDER = 1600  # rows from which on an interior point takes minutes: a step costs about ten matrix products
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,13 @@ class Shor(Relaxation[Moments, Multipliers]):
         return float((-(self.lifting.rows @ action.matrix[0])).min())
 
     def solve(self, seconds: float = np.inf) -> Solution[Moments, Multipliers]:
+        """By the interior point method, or where the matrix is large by first-order steps, which yield no action."""
         started = time.monotonic()
-        found = solve(self.lifting, over=lambda: time.monotonic() - started > seconds)
+        if self.lifting.size > FIRST_ORDER:
+            steps = first_order.solve(self.lifting, seconds)
+            value, used = self.bound(steps.dual), time.monotonic() - started
+            return Solution(value, steps.dual, None, finished=steps.finished, seconds=used)
+        found = interior_point.solve(self.lifting, over=lambda: time.monotonic() - started > seconds)
         action = Moments(found.moments)
         return Solution(
             self.bound(found.dual), found.dual, action, self.score(action), found.finished, time.monotonic() - started

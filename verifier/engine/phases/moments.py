@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import sys
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -14,8 +18,12 @@ from relaxations.network import Layer, ReluNetwork, rows_of
 from verifier.engine.deadline import Deadline
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.node import Node
+from verifier.engine.phases.surroundings import environment
 
-LARGEST = 3000  # of the matrix; a step takes ten products of such matrices
+LARGEST = 4000  # of the matrix; the checker's limit is hardly more
+QUICK = 600  # from here on first-order steps are tried before an interior point
+INTERIOR = 1600  # and from here on nothing else, as one of its steps takes ten products of such matrices
+QUICK_SHARE = 0.5  # of the time that is left, at most
 ENOUGH = 1e-3  # of a row's size: a margin that rounding does not use up
 SPREAD = 0.5  # of the margin is spent on the squares, so that a little is left of every eigenvalue
 
@@ -26,8 +34,8 @@ def order_of(node: Node) -> int:
 
 
 def seconds_of(order: int) -> float:
-    """What a proof by moments takes, about: ten steps of as many products of matrices."""
-    return 6.0 * (order / 1000) ** 3
+    """What a proof by moments takes, about, where there is one."""
+    return 6.0 * (order / 1000) ** 2
 
 
 def query_of(bounding: Bounding, node: Node, case: int) -> Query:
@@ -54,21 +62,48 @@ class Tried:
 
 
 def try_moments(query: Query, until: Deadline) -> Tried:
-    """Whether Shor's relaxation proves the query's rows."""
-    from relaxations.sdp.interior_point import FEASIBLE, solve
+    """Whether Shor's relaxation proves the query's rows.
+
+    First-order steps come first where the matrix is not small: they show most of what holds in a fraction of the time.
+    """
+    from relaxations.sdp import first_order, interior_point
 
     with np.errstate(all="ignore"):
         lifting = Lifting.of(query)
-        size = float(np.abs(lifting.rows).sum(axis=1).max())
-        found = solve(lifting, lambda: until.over, enough=ENOUGH * size, hopeless=0.0)
+        wanted = ENOUGH * float(np.abs(lifting.rows).sum(axis=1).max())
+        if lifting.size > QUICK and _may_use_jax(os.getpid()):
+            share = QUICK_SHARE if lifting.size <= INTERIOR else 1.0
+            quick = first_order.solve(lifting, share * max(until.remaining, 0.0), enough=wanted, least=0.0)
+            kept = stored(lifting, quick.dual) if quick.proved > 0 else None
+            if kept is not None:
+                return Tried(kept)
+        if lifting.size > INTERIOR or until.over:
+            return Tried(None)
+        found = interior_point.solve(lifting, lambda: until.over, enough=wanted, hopeless=0.0)
         if found.proved > 0:
             return Tried(stored(lifting, found.dual))
-        return Tried(None, hopeless=found.residual < FEASIBLE and found.primal < 0)
+        return Tried(None, hopeless=found.residual < interior_point.FEASIBLE and found.primal < 0)
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
     """The nearest float32 numbers."""
     return values.astype(np.float32).astype(float)
+
+
+@cache
+def _may_use_jax(process: int) -> bool:
+    """Whether this process may: JAX starts threads, so that one forked from a process with JAX in it must not use it.
+
+    Processes of our own find the programs that earlier ones have compiled.
+    """
+    assert process == os.getpid()
+    if multiprocessing.parent_process() is None:
+        return True
+    if "jax" in sys.modules:
+        return False
+    for name, value in environment("cpu").items():
+        os.environ.setdefault(name, value)
+    return True
 
 
 def stored(lifting: Lifting, dual: Multipliers) -> Multipliers | None:

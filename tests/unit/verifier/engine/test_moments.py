@@ -15,6 +15,7 @@ from tests.oracle import Row
 from tests.unit.verifier.engine.made_phases import Asked, asked, started
 from tests.unit.verifier.engine.test_phases import judge
 from verifier.engine.deadline import Deadline
+from verifier.engine.phases import moments
 from verifier.engine.phases.moments import query_of, try_moments
 from verifier.engine.phases.search import PhaseSearch
 
@@ -45,6 +46,23 @@ def test_what_moments_prove_is_true_and_the_checker_accepts_it(tmp_path: Path) -
         seen[judge(one, search)] += 1
     assert seen["proved"] >= 3
     assert seen["open, false"] >= 3
+
+
+def test_what_first_order_steps_prove_is_true_and_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax")
+    monkeypatch.setattr(moments, "QUICK", 2)
+    monkeypatch.setattr(moments, "INTERIOR", 2)
+    seen: Counter[str] = Counter()
+    for seed in SEEDS[:20]:
+        one = asked(seed, tmp_path, placement="far", cases=3)
+        search = started(one)
+        if not search.open:
+            continue
+        proved, optima = lifted(search), one.optima()
+        assert all(optima[case] > 0 for case in proved)
+        seen["proved"] += len(proved)
+        seen[judge(one, search)] += 1
+    assert seen["proved"] >= 1
 
 
 def moved(one: Asked, by: Fraction) -> Asked:
