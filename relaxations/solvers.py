@@ -12,9 +12,9 @@ class MissingSolver(CertifyError):
     """A solver that is asked for is not installed."""
 
 
-def required(module: str, package: str = "") -> Any:
-    """The module; raises ``MissingSolver`` naming the package to install where there is none."""
+def required(module: str, need: str, packages: str = "") -> Any:
+    """The module; raises ``MissingSolver`` saying what needs it and what to install where there is none."""
     try:
         return import_module(module)
     except ImportError as error:
-        raise MissingSolver(f"{module} is not installed: pip install {package or module}") from error
+        raise MissingSolver(f"{need}: pip install {packages or module}") from error

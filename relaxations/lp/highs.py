@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from specs.errors import CertifyError
+from relaxations.solvers import required
 
 IPM_NONZEROS = 10_000  # a first solve with more coefficients goes to the interior-point method, twice as fast there
 
@@ -145,8 +145,4 @@ def _quiet(highspy: ModuleType) -> Any:
 
 
 def _highspy() -> ModuleType:
-    try:
-        import highspy
-    except ImportError:
-        raise CertifyError("linear programs need HiGHS; install it with: pip install highspy") from None
-    return highspy
+    return required("highspy", "linear programs need HiGHS")

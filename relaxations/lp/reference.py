@@ -14,7 +14,7 @@ from relaxations.actions import Point
 from relaxations.base import Query
 from relaxations.lp.safe_dual import Phases, phases_of
 from relaxations.maps.linear import dense
-from specs.errors import CertifyError
+from relaxations.solvers import required
 
 
 def triangle_by_cvxpy(
@@ -57,8 +57,4 @@ def _neuron(z: Any, a: Any, l: float, u: float, sign: int) -> list[Any]:
 
 
 def _cvxpy() -> Any:
-    try:
-        import cvxpy
-    except ImportError:
-        raise CertifyError("the reference formulation needs cvxpy; install it with: pip install cvxpy") from None
-    return cvxpy
+    return required("cvxpy", "the reference formulation needs cvxpy")

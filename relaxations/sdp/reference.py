@@ -24,7 +24,7 @@ def value(query: Query, solver: str = "CLARABEL") -> float:
 
     Raises ``MissingSolver`` where cvxpy or the solver is not installed.
     """
-    cvxpy = required("cvxpy")
+    cvxpy = required("cvxpy", "the reference formulation needs cvxpy")
     network = query.network
     first = np.cumsum([1, *network.widths])
     moments = cvxpy.Variable((first[-1], first[-1]), PSD=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from relaxations.smt.answers import Satisfied, Unanswered
 from relaxations.smt.formula import All, Assertions, Formula, Some, names
-from specs.errors import CertifyError
+from relaxations.solvers import required
 
 
 @dataclass(frozen=True)
@@ -89,11 +89,7 @@ class _Builder:
 
 
 def _cvc5() -> Any:
-    try:
-        import cvc5
-    except ImportError as error:
-        raise CertifyError("a second SMT solver and Alethe proofs need cvc5: pip install cvc5") from error
-    return cvc5
+    return required("cvc5", "a second SMT solver and Alethe proofs need cvc5")
 
 
 def _text(proof: Any) -> str:

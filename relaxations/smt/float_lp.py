@@ -16,7 +16,7 @@ from relaxations.smt.encode import Neuron, Phases, Question, exact, vector
 from relaxations.smt.limits import Deadline
 from relaxations.smt.node import Node
 from relaxations.smt.tree import Leaf, Path
-from specs.errors import CertifyError
+from relaxations.solvers import required
 
 TINY = 1e-12  # multipliers below it say nothing about the slope
 
@@ -48,10 +48,7 @@ class FloatLp:
     """The relaxations of all nodes below one root."""
 
     def __init__(self, question: Question, root: Ranges) -> None:
-        try:
-            import highspy
-        except ImportError as error:
-            raise CertifyError("the search over ReLU phases needs HiGHS: pip install highspy") from error
+        highspy = required("highspy", "the search over ReLU phases needs HiGHS")
         self.question, self.node = question, Node.of(question, root, {})
         self.root = root
         self.phases: dict[Neuron, int] = {}

@@ -12,7 +12,7 @@ from relaxations.smt.answers import Contradicted, Satisfied, Unanswered
 from relaxations.smt.farkas import Constraint
 from relaxations.smt.formula import All, Assertions, Formula, Some, Values, names
 from relaxations.smt.limits import Deadline
-from specs.errors import CertifyError
+from relaxations.solvers import required
 
 
 def solve(assertions: Assertions, seconds: float = np.inf) -> Satisfied | Contradicted | Unanswered:
@@ -67,11 +67,7 @@ def minimal(assertions: Assertions, core: Iterable[str], seconds: float = np.inf
 
 
 def _z3() -> Any:
-    try:
-        import z3
-    except ImportError as error:
-        raise CertifyError("SMT solving needs z3: pip install z3-solver") from error
-    return z3
+    return required("z3", "SMT solving needs z3", "z3-solver")
 
 
 def _limit(solver: Any, seconds: float) -> None:

@@ -42,6 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
+from verifier.checker.words import Reader, high_halves
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,7 +56,6 @@ MOST_SPLITS = 2000  # on one path
 MOST_NODES = 1 << 21  # of one tree, together with their items; bounds memory
 MOST_CUTS = 1 << 23  # nodes of its trees in zonotopes
 MOST_STEPS = 1 << 21  # splits above open leaves of these, added up
-LARGEST_MULTIPLIER = 1e30
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Refined:
     @cached_property
     def multipliers(self) -> Floats:
         """(hint rows, splits), each >= 0."""
-        return _high_halves(self.packed_multipliers).reshape(self.hint_rows, len(self.splits))
+        return high_halves(self.packed_multipliers).reshape(self.hint_rows, len(self.splits))
 
 
 @dataclass(frozen=True)
@@ -202,48 +202,6 @@ class PhaseTree:
         return last_end - first_end + int(sum(mine)) - len(mine)
 
 
-class _Reader:
-    """Takes words off the chunk, one after another."""
-
-    def __init__(self, words: Words) -> None:
-        self.words, self.at = words, 0
-
-    def take(self, count: int) -> Words:
-        if self.at + count > len(self.words):
-            raise CheckError("a phase tree ends too early")
-        self.at += count
-        return self.words[self.at - count : self.at]
-
-    def one(self) -> int:
-        return int(self.take(1)[0])
-
-    def next_is(self, word: int) -> bool:
-        """Take the next word if it is this one."""
-        found = bool((self.words[self.at : self.at + 1] == word).any())
-        self.at += found
-        return found
-
-    def floats(self, count: int) -> Floats:
-        return _not_negative(self.signed(count))
-
-    def signed(self, count: int) -> Floats:
-        values = np.ascontiguousarray(self.take(2 * count)).view("<f4").astype(np.float64)
-        if not (np.abs(values) < LARGEST_MULTIPLIER).all():
-            raise CheckError("a multiplier is not finite or absurdly large")
-        return values
-
-
-def _not_negative(values: Floats) -> Floats:
-    if not ((values >= 0) & (values < LARGEST_MULTIPLIER)).all():
-        raise CheckError("a multiplier is negative, not finite or absurdly large")
-    return values
-
-
-def _high_halves(words: Words) -> Floats:
-    """Multipliers whose words are the upper halves of float32 numbers."""
-    return _not_negative((words.astype("<u4") << 16).view("<f4").astype(np.float64))
-
-
 def read_phase_tree(
     words: Words, inputs: int, widths: list[int], rows: list[int], signs: frozenset[int] = frozenset()
 ) -> PhaseTree:
@@ -253,7 +211,7 @@ def read_phase_tree(
     ReLUs and have neither slopes nor phases; ``rows`` is the number of rows of every case of the query.
     """
     phased = [0 if layer in signs else width for layer, width in enumerate(widths)]
-    reader = _Reader(words)
+    reader = Reader(words)
     cases = tuple(reader.take(reader.one()).tolist())
     if not cases or len(set(cases)) != len(cases) or max(cases) >= len(rows):
         raise CheckError("a phase tree is about no case, one that does not exist, or one twice")
@@ -323,7 +281,7 @@ def _check_size(held: int) -> None:
         raise CheckError(f"a phase tree has more than {MOST_NODES} nodes and items")
 
 
-def _frame(reader: _Reader, widths: list[int], phased: list[int], splits: list[Split]) -> Frame:
+def _frame(reader: Reader, widths: list[int], phased: list[int], splits: list[Split]) -> Frame:
     columns = reader.take(2 * reader.one()).reshape(-1, 2).astype(np.int64)
     _check(columns, phased)
     if len(np.unique(columns, axis=0)) != len(columns):
@@ -345,14 +303,14 @@ def _frame(reader: _Reader, widths: list[int], phased: list[int], splits: list[S
     return Frame(columns, tuple(refined))
 
 
-def _case(reader: _Reader, cases: tuple[int, ...]) -> int:
+def _case(reader: Reader, cases: tuple[int, ...]) -> int:
     position, case = reader.at - 1, reader.one()
     if case >= len(cases):
         raise CheckError(f"word {position} proves case {case} of {len(cases)} in a phase tree")
     return case
 
 
-def _proof(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int) -> Proof:
+def _proof(reader: Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int) -> Proof:
     position, case = reader.at - 1, _case(reader, cases)
     weights = reader.floats(rows[cases[case]])
     packed = reader.take((columns + 1) // 2)
@@ -361,7 +319,7 @@ def _proof(reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: in
 
 
 def _multiplied(
-    reader: _Reader, cases: tuple[int, ...], rows: list[int], inputs: int, columns: int, splits: int
+    reader: Reader, cases: tuple[int, ...], rows: list[int], inputs: int, columns: int, splits: int
 ) -> Multiplied:
     position, case = reader.at - 1, _case(reader, cases)
     weights, multipliers = reader.floats(rows[cases[case]]), reader.floats(splits)
@@ -384,7 +342,7 @@ def _multiplied(
 
 
 def _cuts(
-    reader: _Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int, number: int, most: int
+    reader: Reader, cases: tuple[int, ...], rows: list[int], columns: int, splits: int, number: int, most: int
 ) -> Cuts:
     position, case = reader.at - 1, _case(reader, cases)
     weights = reader.floats(rows[cases[case]])
@@ -396,7 +354,7 @@ def _cuts(
     column[column == CUT_OPEN - 1] = OPEN
     inner = np.flatnonzero(column >= 0)
     hints = np.zeros((count, 2))
-    hints[inner] = _high_halves(reader.take(2 * len(inner))).reshape(-1, 2)
+    hints[inner] = high_halves(reader.take(2 * len(inner))).reshape(-1, 2)
     if column.max(initial=-1) >= columns:
         raise CheckError(f"word {position} splits a column that the frame does not have")
     return Cuts(

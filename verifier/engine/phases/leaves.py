@@ -10,6 +10,7 @@ import numpy as np
 from relaxations.base import Query
 from relaxations.bounds.interval import interval_bounds
 from relaxations.multipliers import Multipliers
+from relaxations.solvers import MissingSolver
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.moments import query_of, rounded
 from verifier.engine.phases.node import Node
@@ -34,7 +35,10 @@ def solve_leaf(bounding: Bounding, node: Node, case: int) -> Leaf:
     query = _with_splits(query_of(bounding, node, case), node)
     phases = phases_of(query, node.splits)
     until = time.monotonic() + SECONDS
-    solved = PhaseProgram(query).solve(phases, until - time.monotonic())
+    try:
+        solved = PhaseProgram(query).solve(phases, until - time.monotonic())
+    except MissingSolver:
+        return Leaf(None, np.zeros(0), None)
     point = None if solved.action is None else solved.action.x
     if solved.dual is None:
         return Leaf(None, np.zeros(0), point)

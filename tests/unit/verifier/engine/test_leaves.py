@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +54,9 @@ def test_without_programs_some_stay_stuck(tmp_path: Path, monkeypatch: pytest.Mo
     stuck = [end for end in ends if end.stuck and not end.open]
     unseen = [end for end in stuck if min(value for value, _ in end.seen.worst.values()) > 0]
     assert unseen
+
+
+def test_without_the_solver_nodes_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "highspy", None)
+    found = [searched(asked(seed, tmp_path, placement="near")) for seed in SEEDS]
+    assert any(search.stuck for search in found)
