@@ -37,7 +37,7 @@ def in_checker(p: Stated) -> Polynomial:
 
 
 def out_of_checker(p: Polynomial) -> dict:
-    return {tuple(exponents(m)): c for m, c in p.coefficients().items()}
+    return {tuple(exponents(m, Work())): c for m, c in p.coefficients().items()}
 
 
 @given(POLYNOMIALS, POLYNOMIALS)
