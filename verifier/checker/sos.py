@@ -34,9 +34,9 @@ from verifier.checker.sos_polynomial import (
 )
 
 
-def verdict_on_polynomials(evidence: Evidence) -> Verdict:
+def verdict_on_polynomials(evidence: Evidence, work: Work | None = None) -> Verdict:
     """Accepted only if every case is refuted, or if a witness's point is in its case. Exact arithmetic throughout."""
-    problem, work = evidence.problem, Work()
+    problem, work = evidence.problem, Work() if work is None else work
     if evidence.proofs is None:
         return _witness(problem, evidence, work)
     for number, (case, proof) in enumerate(zip(problem.cases, evidence.proofs, strict=True)):
