@@ -75,8 +75,11 @@ class PolynomialAnswer:
             )
         if self.verdict == "violated":
             broken = claim_of(self.requirement, self.refuted)
+            where = "it fails at the input given"
+            if (unknown := self.requirement.unknown) is not None:
+                where += f", there for every {unknown.name} in [{exact(unknown.lower)}, {exact(unknown.upper)}]"
             return (
-                f"NOT {broken}, {severity}, CLASS exact (rational arithmetic): it fails at the input given. {rests}. "
+                f"NOT {broken}, {severity}, CLASS exact (rational arithmetic): {where}. {rests}. "
                 "DOES NOT SAY: whether other inputs fail."
             )
         kind = self.reason.partition(":")[0]

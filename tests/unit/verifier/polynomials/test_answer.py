@@ -58,6 +58,7 @@ def test_a_parameter_is_refuted_only_if_every_value_is(tmp_path):
     found = answered(written(tmp_path, solving("x[0]**2 - 1 >= c")))
     assert found.verdict == "violated", "at x = 0 it fails for every c in [0, 1]"
     x = found.attack.point[0]
+    assert "it fails at the input given, there for every c in [0, 1]" in found.sentence
     assert all(x**2 - 1 < c for c in (Fraction(0), found.refuted, Fraction(1)))
 
 
