@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from specs.language.decimals import show
+from specs.language.decimals import exact
 from specs.language.dnf import Atom
 
 _ONE = Fraction(1)
@@ -75,12 +75,12 @@ class InputSet:
         )
 
     def describe(self) -> str:
-        """The box and the conditions in words, element by element when there are few."""
+        """The box, its ends exact, and the conditions in words, element by element when there are few."""
         if self.size > 16 or None in self.lower or None in self.upper:
             return f"{self.name}: {self.size} values, {self.words}"
         parts = []
         for i, (low, up) in enumerate(zip(self.lower, self.upper)):
             if low is not None and up is not None:
                 unit = f" {self.units[i]}" if self.units and self.units[i] else ""
-                parts.append(f"{self.element(i)} in [{show(low)}, {show(up)}]{unit}")
-        return " and ".join([", ".join(parts), *self.linear])
+                parts.append(f"{self.element(i)} in [{exact(low)}, {exact(up)}]{unit}")
+        return " and ".join([", ".join(parts), *(f"({condition})" for condition in self.linear)])

@@ -24,7 +24,8 @@ class CheckResult:
 
     ``model`` and ``query`` say what the checker read: ``taken`` is ``given``, ``embedded``, ``recorded`` (at the path
     in the file that was checked) or ``translated`` (from the given file once more), with ``path`` and ``sha256``.
-    A file about polynomials has no model; there ``model`` is empty.
+    A file about polynomials has no model; there ``model`` is empty. ``kind`` is ``proof`` or ``witness``: whether
+    accepted means that the claim is proved, or that it is refuted.
     """
 
     accepted: bool
@@ -33,6 +34,7 @@ class CheckResult:
     margin: float | None
     seconds: float
     exact: bool
+    kind: str
     claim: str
     model: Mapping[str, str]
     query: Mapping[str, str]
@@ -72,9 +74,8 @@ def run_checker(
 
     Raises ``CertificateError`` with the checker's own words when it cannot read something.
     """
-    polynomial = _polynomial_question(certificate)
-    if polynomial is not None:
-        return _run_polynomial(certificate, model, spec, parameters, *polynomial)
+    if _is_about_polynomials(certificate):
+        return _run_polynomial(certificate, model, spec, parameters)
     with TemporaryDirectory(prefix="certify-") as folder:
         files = _canonical(certificate, model, spec, parameters, Path(folder))
         answer = _asked(checker_command(certificate, *files, exact))
@@ -100,45 +101,38 @@ def _asked(command: list[str]) -> dict[str, Any]:
     return answer
 
 
-def _polynomial_question(certificate: Path) -> tuple[str, dict[str, str], str] | None:
-    """Of a file about polynomials: the requirement and the parameters it names, and its problem's hash."""
-    from verifier.checker.errors import CheckError
-    from verifier.checker.sos_format import is_about_polynomials, read_evidence
+def _is_about_polynomials(certificate: Path) -> bool:
+    from verifier.checker.sos_format import is_about_polynomials
 
-    if not is_about_polynomials(certificate):
-        return None
-    try:
-        evidence = read_evidence(certificate.read_bytes())
-    except OSError as error:
-        raise CertificateError(f"{certificate}: {error.strerror}") from None
-    except CheckError as error:
-        raise CertificateError(f"{certificate}: {error}") from None
-    return (*evidence.question, evidence.problem_hash)
+    return is_about_polynomials(certificate)
 
 
 def _run_polynomial(
-    certificate: Path,
-    model: Path | None,
-    spec: Path | None,
-    parameters: Mapping[str, str],
-    requirement: str,
-    values: Mapping[str, str],
-    problem_hash: str,
+    certificate: Path, model: Path | None, spec: Path | None, parameters: Mapping[str, str]
 ) -> CheckResult:
-    """The checker's answer; with a specification, its translation also has to be the problem in the file."""
+    """The checker's answer; with a specification, its translation also has to be the problem in the file.
+
+    Only the checker's process reads the file, once: what it says of the question is what it judged.
+    """
     if model is not None:
         raise CertificateError(f"{certificate}: a file about polynomials is about no model; leave {model} out")
     answer = _asked(checker_command(certificate, None, None, exact=True))
     if "error" in answer:
         raise CertificateError(f"{certificate}: {answer['error']}")
+    if "question" not in answer:
+        raise CertificateError(f"{certificate}: the file has changed while it was checked")
     if spec is not None:
-        from verifier.polynomials.recompile import translated_hash
+        from verifier.polynomials.recompile import translated
 
-        if translated_hash(spec, parameters, requirement, values) != problem_hash:
+        requirement, values = answer["question"]["requirement"], answer["question"]["parameters"]
+        translation = translated(spec, parameters, requirement, values)
+        if translation.sha256 != answer["query"]["sha256"]:
             raise CertificateError(f"{spec}: this is not the specification the certificate is about")
         told = "".join(f" with {name} = {value}" for name, value in values.items())
         answer["query"] |= {"taken": "translated", "path": str(spec)}
         answer["reason"] += f": requirement {requirement}{told}"
+        if translation.gates:
+            answer["reason"] += " (its gates are not checked)"
     return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
 
 

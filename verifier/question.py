@@ -89,6 +89,6 @@ def _of_query(spec: Spec, stated: Stated) -> Requirement:
 def _of_yaml(spec: Spec, stated: Stated) -> Requirement:
     assert spec.input_set is not None  # every spec.yaml has one
     described = spec.input_set.describe().removeprefix(f"{spec.input_set.name}: ")
-    region = "{" + " and ".join([described, *stated.where]) + "}"
+    region = "{" + " and ".join([described, *(f"({condition})" for condition in stated.where)]) + "}"
     promise = f"{stated.text}, by at least {stated.slack}" if stated.slack else stated.text
     return Requirement(stated, region, promise, spec.does_not_say, spec.input_set, spec.output_names, stated.id)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from specs.language.expression import Expression, ExpressionFault
-from specs.language.polynomial_formula import All, Any, Condition, Kind, PolynomialFormula, negated
+from specs.language.polynomial_formula import All, Any, Condition, Kind, PolynomialFormula, negated, size_of
 from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor
 from specs.polynomial import Polynomial
@@ -16,6 +16,8 @@ PolynomialValue = Polynomial | Tensor | Condition | All | Any
 """What a part of an expression can be: a polynomial, an array of them, or a condition."""
 
 MOST_TERMS, HIGHEST_DEGREE = 20_000, 40
+LARGEST_CONDITION = 10_000  # conditions after implies and iff are written out
+WIDEST_NUMBER = 1 << 15  # bits of a coefficient on the way
 FUNCTIONS = ("implies", "iff", "sum")
 
 
@@ -116,6 +118,8 @@ class _Compiler:
                 f"{self._text(node)} has a degree above {HIGHEST_DEGREE} or more than {MOST_TERMS:,} terms",
                 node.col_offset,
             )
+        if _bits(left) + _bits(right) > WIDEST_NUMBER:
+            raise ExpressionFault(f"{self._text(node)} has coefficients of too many digits", node.col_offset)
         return left * right
 
     def _power(self, base: Polynomial, exponent: int, node: ast.expr) -> Polynomial:
@@ -152,6 +156,8 @@ class _Compiler:
         if name == "sum":
             return Polynomial.total(self._tensor(node.args[0]).flat())
         a, b = (self.formula(part) for part in node.args)
+        if size_of(a) + size_of(b) > LARGEST_CONDITION:
+            raise ExpressionFault(f"{self._text(node)} is too large when it is written out", node.col_offset)
         if name == "implies":
             return Any((negated(a), b))
         return All((Any((negated(a), b)), Any((a, negated(b)))))
@@ -159,6 +165,11 @@ class _Compiler:
     def _text(self, node: ast.expr) -> str:
         text = self.expression.text[node.col_offset : node.end_col_offset]
         return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _bits(p: Polynomial) -> int:
+    """Of the longest numerator or denominator."""
+    return max((max(abs(c.numerator), c.denominator).bit_length() for c in p.terms.values()), default=0)
 
 
 def _difference(kind: Kind, sign: int) -> Callable[[Polynomial, Polynomial], PolynomialFormula]:

@@ -48,6 +48,15 @@ def format_decimal(value: Fraction) -> str | None:
     return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
 
 
+def exact(value: Fraction) -> str:
+    """``value`` without rounding: short where 12 digits are all of it, else a decimal, else a quotient."""
+    shown = show(value)
+    if Fraction(shown) == value:
+        return shown
+    short = value.denominator.bit_length() <= 1100  # as that of every float; Python refuses to write endless ones
+    return (format_decimal(value) if short else None) or str(value)
+
+
 def show(value: Fraction) -> str:
     """``value`` for people: up to 12 significant digits."""
     try:

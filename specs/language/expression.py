@@ -38,7 +38,10 @@ class Expression:
     def number(self, node: ast.Constant) -> Fraction:
         """The exact value of a number in the text: ``0.1`` is 1/10."""
         literal = self.text[node.col_offset : node.end_col_offset]
-        value = parse_decimal(literal) if not isinstance(node.value, (bool, str, bytes)) else None
+        try:
+            value = parse_decimal(literal) if not isinstance(node.value, (bool, str, bytes)) else None
+        except OverflowError as error:
+            raise ExpressionFault(str(error), node.col_offset) from None
         if value is None:
             raise ExpressionFault(f"{literal[:40]} is not a decimal number", node.col_offset)
         return value

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from specs.language.dataset import read_row
-from specs.language.decimals import show
+from specs.language.decimals import exact, show
 from specs.language.faults import Faults
 from specs.language.schema import Ball, BoxSet, DatasetRow, Input
 from specs.language.yaml_tree import Document, YamlPath
@@ -139,12 +139,12 @@ class _Builder:
         box, ball = self.given.box, self.given.ball
         if box is not None:
             same = not isinstance(box.lo, tuple) and not isinstance(box.hi, tuple)
-            words.append(f"each in [{show(box.lo)}, {show(box.hi)}]" if same else "each in its own interval")
+            words.append(f"each in [{exact(box.lo)}, {exact(box.hi)}]" if same else "each in its own interval")
         if ball is not None:
             row = ball.center if isinstance(ball.center, DatasetRow) else None
             center = f"example {row.index} of {row.dataset}" if row else "the given point"
-            words.append(f"each within {show(ball.eps)} of {center}")
-        return " and ".join([*words, *self.given.linear]) or "unbounded"
+            words.append(f"each within {exact(ball.eps)} of {center}")
+        return " and ".join([*words, *(f"({condition})" for condition in self.given.linear)]) or "unbounded"
 
 
 def _flatten(value: Any) -> list[Fraction]:

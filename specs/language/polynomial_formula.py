@@ -37,6 +37,11 @@ class Any:
 PolynomialFormula = Condition | All | Any
 
 
+def size_of(formula: PolynomialFormula) -> int:
+    """How many conditions are written in it."""
+    return 1 if isinstance(formula, Condition) else 1 + sum(size_of(part) for part in formula.parts)
+
+
 def negated(formula: PolynomialFormula) -> PolynomialFormula:
     """What holds exactly where ``formula`` does not."""
     if isinstance(formula, All):
@@ -64,7 +69,8 @@ def _expanded(formula: PolynomialFormula) -> list[tuple[Condition, ...]]:
     else:
         found = [()]
         for part in formula.parts:
-            found = [(*left, *right) for left in found for right in _expanded(part)]
+            alternatives = _expanded(part)
+            found = [(*left, *right) for left in found for right in alternatives]
             if len(found) > MOST_CASES:
                 break
     if len(found) > MOST_CASES:

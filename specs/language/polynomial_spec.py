@@ -56,7 +56,10 @@ class Unknown:
 
 @dataclass(frozen=True)
 class PolynomialQuestion:
-    """One requirement. ``unsafe`` has the parameter, if there is one, as the variable after the inputs."""
+    """One requirement. ``unsafe`` has the parameter, if there is one, as the variable after the inputs.
+
+    ``parameters`` are the values put in place of the file's ``$name``: it is a question about them.
+    """
 
     id: str
     severity: Severity
@@ -66,6 +69,7 @@ class PolynomialQuestion:
     inputs: InputSet
     unsafe: PolynomialFormula
     unknown: Unknown | None
+    parameters: tuple[tuple[str, str], ...] = ()
 
     def problem(self, value: Fraction | None = None) -> PolynomialProblem:
         """The question as sets that have to be empty; ``value`` is the parameter's, if there is one."""
@@ -80,7 +84,7 @@ class PolynomialQuestion:
     def region(self) -> str:
         """The set of inputs in words."""
         described = self.inputs.describe().removeprefix(f"{self.inputs.name}: ")
-        return "{" + " and ".join([described, *self.where]) + "}"
+        return "{" + " and ".join([described, *(f"({condition})" for condition in self.where)]) + "}"
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,8 @@ def read_polynomial_spec(path: Path, parameters: Mapping[str, str]) -> Polynomia
     document = read_yaml(text, path, parameters)
     faults = Faults(path)
     section = _validated(document, faults)
-    return _Reader(path, Source(text.split("\n"), document, faults), section).spec()
+    given = tuple(sorted((name, value) for name, value in parameters.items() if name != "MODEL"))
+    return _Reader(path, Source(text.split("\n"), document, faults), section, given).spec()
 
 
 def _validated(document: Document, faults: Faults) -> PolynomialFile:
@@ -157,8 +162,10 @@ def _validated(document: Document, faults: Faults) -> PolynomialFile:
 
 
 class _Reader:
-    def __init__(self, path: Path, source: Source, section: PolynomialFile) -> None:
-        self.path, self.source, self.section = path, source, section
+    def __init__(
+        self, path: Path, source: Source, section: PolynomialFile, parameters: tuple[tuple[str, str], ...]
+    ) -> None:
+        self.path, self.source, self.section, self.parameters = path, source, section, parameters
 
     def spec(self) -> PolynomialSpec:
         section, source = self.section, self.source
@@ -170,6 +177,9 @@ class _Reader:
             source.fault("there is no model that would consume normalised values", "inputs", name, "normalize")
         if None in inputs.lower or None in inputs.upper:
             source.fault("every variable of a polynomial needs a lower and an upper bound", "inputs", name)
+        if not all(_is_handy(end) for end in (*inputs.lower, *inputs.upper) if end is not None):
+            source.fault(f"has bounds {_UNWIELDY}", "inputs", name)
+        source.check_names(("inputs", name), *(("let", let) for let in section.let))
         source.faults.raise_if_any()
         linear = source.parse_all(given.linear, "inputs", name, "linear")
         questions = [self._question(i, one, inputs, linear) for i, one in enumerate(section.require)]
@@ -203,6 +213,11 @@ class _Reader:
         source, path = self.source, ("require", i, "assert")
         before = len(source.faults.found)
         unknown = self._unknown(i, one.solve_for)
+        if unknown is not None:
+            lets = [("let", let) for let in self.section.let]
+            source.check_names(("inputs", inputs.name), *lets, ("require", i, "solve_for", unknown.name))
+            if len(source.faults.found) > before:
+                return None
         names = self._names(inputs, unknown)
         where = source.parse_all(one.where, "require", i, "where")
         domain = [self._condition(part, names, *own) for part, own in (*linear, *where)]
@@ -213,13 +228,18 @@ class _Reader:
         parts = [part for part in domain if part is not None]
         unsafe = All((*parts, negated(condition)))
         try:
-            cases_of(unsafe)
+            cases = cases_of(unsafe)
         except OverflowError as error:
             source.fault(str(error), *path)
             return None
+        if not all(_is_handy(value) for case in cases for p in case.all for value in p.terms.values()):
+            source.fault(f"comes to coefficients {_UNWIELDY}", *path)
+            return None
         line = source.document.position(path)[0]
         texts = tuple(part.text for part, _ in where)
-        return PolynomialQuestion(one.id, one.severity, expression.text, texts, line, inputs, unsafe, unknown)
+        return PolynomialQuestion(
+            one.id, one.severity, expression.text, texts, line, inputs, unsafe, unknown, self.parameters
+        )
 
     def _names(self, inputs: InputSet, unknown: Unknown | None) -> dict[str, PolynomialValue]:
         """The inputs, the parameter, and every ``let``; faults are noted."""
@@ -228,9 +248,6 @@ class _Reader:
         if unknown is not None:
             names[unknown.name] = Polynomial.variable(inputs.size)
         for name, text in self.section.let.items():
-            if name in names:
-                self.source.fault(f"{name!r} is defined already", "let", name)
-                continue
             expression = self.source.parse(text, "let", name)
             names[name] = Polynomial.constant(0)
             if expression is not None:
@@ -256,6 +273,8 @@ class _Reader:
             if wanted.maximize == wanted.minimize:
                 self.source.fault("say either maximize: true or minimize: true", "require", i, "solve_for", name)
             low, high = wanted.range
+            if not (_is_handy(low) and _is_handy(high)):
+                self.source.fault(f"has ends {_UNWIELDY}", "require", i, "solve_for", name, "range")
             return Unknown(name, wanted.maximize, low, high, wanted.resolution)
         return None
 
@@ -270,6 +289,14 @@ class _Reader:
                 names = ", ".join(".".join(one) for one in known) or "none: nothing is solved for"
                 self.source.fault(f"{text!r} is not solved for ({names})", "gate", key)
         return found
+
+
+_UNWIELDY = "beyond 1e300 or of more than 1000 digits: no evidence would hold them"
+
+
+def _is_handy(value: Fraction) -> bool:
+    """Whether a number is a float's size, and short enough for files of evidence."""
+    return abs(value) <= 10**300 and value.denominator < 10**1000 and abs(value.numerator) < 10**1000
 
 
 def _with(formula: PolynomialFormula, variable: int, value: Fraction) -> PolynomialFormula:

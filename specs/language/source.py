@@ -61,12 +61,11 @@ class Source:
             self.faults.raise_if_any()
         return next(iter(sections.items()))
 
-    def check_names(self, model: str, given: str, lets: Iterable[str]) -> None:
-        """Names have to be distinct and none of the language's own words."""
+    def check_names(self, *named: tuple[str | int, ...]) -> None:
+        """Names, the last parts of these paths, have to be distinct and none of the language's own words."""
         taken: dict[str, str] = {}
-        named = [("models", model), ("inputs", given), *(("let", let) for let in lets)]
         for path in named:
-            name = path[1]
+            name = str(path[-1])
             if name in _WORDS or name in FUNCTIONS:
                 self.fault(f"{name!r} is a word of the expression language; choose another name", *path)
             elif name in taken:

@@ -42,7 +42,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
     source = Source(text.split("\n"), document, faults)
     model_name, model_section = source.only("models", section.models)
     input_name, input_section = source.only("inputs", section.inputs)
-    source.check_names(model_name, input_name, section.let)
+    source.check_names(("models", model_name), ("inputs", input_name), *(("let", let) for let in section.let))
     input_set = build_input_set(input_name, input_section, document, faults, path.parent)
     expressions = _parse(source, section, input_name, input_section)
     faults.raise_if_any()

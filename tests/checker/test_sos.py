@@ -37,7 +37,7 @@ def in_checker(p: Stated) -> Polynomial:
 
 
 def out_of_checker(p: Polynomial) -> dict:
-    return {tuple(exponents(m)): c for m, c in p.coefficients().items()}
+    return {tuple(exponents(m, Work())): c for m, c in p.coefficients().items()}
 
 
 @given(POLYNOMIALS, POLYNOMIALS)
@@ -172,3 +172,20 @@ def test_points_that_are_none_are_refused(point):
         read_evidence(witness(point))
     with pytest.raises(CheckError):
         read_evidence(witness(["1", "0"], case=1))
+
+
+def test_a_product_of_too_many_terms_is_refused_and_every_term_of_a_rest_is_charged():
+    left = Polynomial({(i << BITS) | j: 1 for i in range(30) for j in range(30)}, 1, 58)
+    right = Polynomial({((i << BITS) | j) << (2 * BITS): 1 for i in range(30) for j in range(30)}, 1, 58)
+    with pytest.raises(CheckError, match="500000 terms"):
+        product(left, right, Work())
+    x = [["1", [[0, e]]] for e in range(1, 60)]
+    problem = {"variables": ["x"], "box": [["-1", "1"]], "cases": [{"strict": [x], "weak": [], "zero": []}]}
+    proof = {"centre": ["0"], "scale": ["1"], "positive": [["1", []]], "squares": [], "multipliers": []}
+    used = []
+    for chosen in ([], [0]):
+        work = Work()
+        proof["positive"] = [["1", chosen]]
+        assert not verdict_on_polynomials(read_evidence(archive(problem, {"cases": [proof]})), work).accepted
+        used.append(work.left)
+    assert used[0] - used[1] > 59 * 10, "what is summed up term by term costs at least ten operations each"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
+import struct
 import time
+import tracemalloc
 import zipfile
 from typing import Any
 
 import pytest
 
 from tests.checker.sos_files import archive, below_zero, packed, square_proof
+from verifier.checker.container import read_evidence as read_network_evidence
 from verifier.checker.errors import CheckError
 from verifier.checker.sos import verdict_on_polynomials
 from verifier.checker.sos_format import is_about_polynomials, read_evidence
@@ -221,3 +225,161 @@ def test_a_huge_rest_is_told_without_overflow():
     assert not verdict.accepted
     assert "1e300" in verdict.reason
     assert json.dumps(verdict.reason)
+
+
+def many_terms(count: int, variables: tuple[int, int, int]) -> list[Any]:
+    """So many different monomials with the coefficient 1."""
+    powers = ((i, j, d - i - j) for d in range(61) for i in range(d + 1) for j in range(d - i + 1))
+    return [["1", [[v, e] for v, e in zip(variables, p) if e]] for p, _ in zip(powers, range(count))]
+
+
+def judged_quickly(cases: list[Any], changes: dict[str, Any], size: int = 3) -> str:
+    """What is said of a proof with ``changes`` on the unit cube, within 20 s."""
+    problem = {"variables": ["x"] * size, "box": [["0", "1"]] * size, "cases": cases}
+    proof = {"centre": ["0"] * size, "scale": ["1"] * size, "positive": [["1", []]], "squares": [], "multipliers": []}
+    data = archive(problem, {"cases": [{**proof, **changes}] * len(cases)})
+    started = time.process_time()
+    try:
+        return verdict_on_polynomials(read_evidence(data)).reason
+    except CheckError as error:
+        return str(error)
+    finally:
+        assert time.process_time() - started < 20
+
+
+def only(**conditions: list[Any]) -> dict[str, Any]:
+    return {"strict": [], "weak": [], "zero": [], **conditions}
+
+
+def test_multiplying_by_nothing_is_work_too():
+    case = only(zero=[many_terms(30_000, (0, 1, 2))])
+    assert "rest" in judged_quickly([case], {"multipliers": [[0, []]] * 5})
+    assert "arithmetic" in judged_quickly([case], {"multipliers": [[0, []]] * 20_000})
+
+
+def test_products_are_added_up_as_they_come_and_the_sum_is_capped():
+    case = only(zero=[many_terms(1400, (506, 507, 508))])
+    multiplier = many_terms(1400, (509, 510, 511))
+    assert "500000 terms" in judged_quickly([case], {"multipliers": [[0, multiplier]] * 4}, size=512)
+    small = {"zero": [many_terms(200, (506, 507, 508))]}
+    tracemalloc.start()
+    judged_quickly([only(**small)], {"multipliers": [[0, multiplier[:200]]] * 40}, size=512)
+    assert tracemalloc.get_traced_memory()[1] < 100e6, "40,000 terms of one sum, not 1.6 million of 40 products"
+    tracemalloc.stop()
+
+
+def test_conditions_that_grow_when_they_are_moved_are_capped_together():
+    power = [["1", [[0, 20], [1, 20], [2, 20]]]]
+    assert "500000 terms" in judged_quickly([only(weak=[power] * 60)], {"centre": ["1"] * 3})
+
+
+def test_finding_the_exponents_among_many_variables_is_work_too():
+    terms = [["1", [[i, e], [j, 1]]] for i in range(480, 511) for j in range(i + 1, 512) for e in range(1, 60)]
+    found = judged_quickly([only(strict=[terms[:5000]])] * 20, {}, size=512)
+    assert "rest" in found or "arithmetic" in found
+
+
+def test_coefficients_over_a_wide_denominator_are_not_reduced_for_free():
+    wide = [f"1/{3**2500 + 2 * k}" for k in range(2)]
+    case = only(weak=[[[wide[0], []], [wide[1], [[0, 1]]]]], zero=[many_terms(20_000, (0, 1, 2))])
+    square = {"factors": [["weak", 0]] * 3, "basis": [[]], "gram": [[1]], "denominator": 1}
+    assert "arithmetic" in judged_quickly([case], {"multipliers": [[0, [["1", []]]]], "squares": [square]})
+
+
+def test_thousands_of_empty_squares_are_work_too():
+    square = {"factors": [["lower", 0]] * 16, "basis": [], "gram": [], "denominator": 1}
+    found = judged_quickly([only()], {"squares": [square] * 10_000})
+    assert "rest" in found or "arithmetic" in found
+
+
+SERIES = {
+    "products": lambda k: (
+        {"multipliers": [[0, many_terms(50, (0, 1, 2))]] * k},
+        {"zero": [many_terms(1500, (0, 1, 2))]},
+    ),
+    "moved": lambda k: ({"centre": ["1/7"] * 3, "scale": ["1/3"] * 3}, {"strict": [many_terms(100, (0, 1, 2))] * k}),
+    "reach": lambda k: ({"scale": ["1/3"] * 3, "positive": [["1", [0]]] * k}, {"strict": [many_terms(500, (0, 1, 2))]}),
+    "elimination": lambda k: ({"squares": [square_of(10 * k)]}, {}),
+}
+
+
+def square_of(size: int) -> dict[str, Any]:
+    gram = [[1000 if i == j else (i * j) % 7 for j in range(i + 1)] for i in range(size)]
+    return {"factors": [], "basis": [[[0, 1]]] * size, "gram": gram, "denominator": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("series", SERIES.values(), ids=SERIES.keys())
+def test_a_file_that_just_fits_takes_less_than_20_seconds(series):
+    """Doubled until it is refused, or the file is full: the last one that is judged has more than half of the work."""
+    k, found = 1, "rest"
+    while "rest" in found:
+        changes, conditions = series(k)
+        found = judged_quickly([only(**conditions)], changes)
+        k *= 2
+    assert "arithmetic" in found or "MiB" in found or "not a list" in found or "terms" in found, found
+
+
+def test_members_and_numbers_of_entries_are_capped():
+    with pytest.raises(CheckError, match="4 MiB"):
+        read_evidence(packed({"manifest.json": b" " * (1 << 22) + b" ", "problem.json": b"{}", "proof.json": b"{}"}))
+
+
+def at_offset(data: bytes, offset: int) -> bytes:
+    """The archive whose first entry is said to start there (ZIP64)."""
+    end = data.rfind(b"PK\x05\x06")
+    start = int.from_bytes(data[end + 16 : end + 20], "little")
+    directory, last = data[start:end], bytearray(data[end:])
+    name = int.from_bytes(directory[28:30], "little")
+    extra = struct.pack("<HHQ", 1, 8, offset)
+    changed = bytearray(directory[: 46 + name] + extra + directory[46 + name :])
+    changed[30:32] = struct.pack("<H", len(extra))
+    changed[42:46] = b"\xff" * 4
+    last[12:16] = struct.pack("<L", len(changed))
+    return data[:start] + bytes(changed) + bytes(last)
+
+
+@pytest.mark.parametrize("offset", [2**62, 2**63 - 1, 2**63, 2**64 - 1])
+def test_entries_that_start_beyond_any_file(offset):
+    data = at_offset(archive(below_zero(), square_proof()), offset)
+    is_about_polynomials(data)
+    with pytest.raises(CheckError):
+        read_evidence(data)
+    other = at_offset(packed({"manifest.json": b"{}"}), offset)
+    with pytest.raises(CheckError):
+        read_network_evidence(other)
+
+
+@pytest.mark.parametrize(
+    ("member", "old", "new"),
+    [
+        ("manifest.json", b'"version": 1', b'"version": 1, "version": 1'),
+        ("manifest.json", b'"requirement": "r"', b'"requirement": "s", "requirement": "r"'),
+        ("manifest.json", b'"producer": {}', b'"producer": {"a": "b", "a": "c"}'),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(member, old, new):
+    with zipfile.ZipFile(io.BytesIO(archive(below_zero(), square_proof()))) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    assert old in members[member]
+    with pytest.raises(CheckError, match="twice"):
+        read_evidence(packed({**members, member: members[member].replace(old, new)}))
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"claim": 7},
+        {"claim": ["a"]},
+        {"claim": "a" * 100_001},
+        {"producer": "me"},
+        {"producer": {"certify": 1}},
+        {"producer": {"certify": "a" * 5000}},
+        {"producer": {str(k): "" for k in range(100)}},
+        {"question": {"requirement": "r" * 5000, "parameters": {}}},
+        {"question": {"requirement": "r", "parameters": {str(k): "" for k in range(100)}}},
+    ],
+)
+def test_words_in_the_manifest_are_texts_and_not_too_long(manifest):
+    with pytest.raises(CheckError, match="text"):
+        read_evidence(archive(below_zero(), square_proof(), manifest))

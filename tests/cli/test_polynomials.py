@@ -108,6 +108,21 @@ def test_a_missed_gate_is_exit_code_4(cli, tmp_path):
     assert "gate" in done.stdout
 
 
+def test_a_missed_gate_from_above_is_exit_code_4(cli, tmp_path):
+    text = simple("x[0]**2 <= c").replace('"}\n', '", solve_for: {c: {minimize: true, range: [0, 16]}}}\n', 1)
+    assert cli(write(tmp_path, text + "gate: {max: {r.c: 9.1}}\n")).returncode == 0, "the largest value is 9"
+    done = cli(write(tmp_path, text + "gate: {max: {r.c: 8.9}}\n"))
+    assert done.returncode == 4, done.stdout + done.stderr
+
+
+def test_a_refutation_at_the_far_end_alone_is_exit_code_3(cli, tmp_path):
+    text = CUBIC.replace("gate: {min: {roa.rho: GATE}}\n", "").replace(
+        "[sample, {sos: {degree: 4, multiplier: origin-vanishing}}]", "[sample]"
+    )
+    done = cli(write(tmp_path, text))
+    assert done.returncode == 3, done.stdout + done.stderr
+
+
 def test_certified_violated_and_unknown(cli, tmp_path):
     assert cli(write(tmp_path, simple("motzkin >= -1", 6))).returncode == 0
     violated = cli(write(tmp_path, simple("motzkin > 0", 6)), "--json", "v.json")

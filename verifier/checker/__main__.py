@@ -73,7 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     seconds = time.perf_counter() - started
     if options.json:
-        about = {"seconds": round(seconds, 4), "exact": options.exact, "claim": evidence.claim}
+        kind = "witness" if isinstance(evidence, Witness) else "proof"
+        about = {"seconds": round(seconds, 4), "exact": options.exact, "kind": kind, "claim": evidence.claim}
         print(json.dumps({**_answer(verdict), **about, **{what: vars(origin) for what, origin in origins.items()}}))
     else:
         arithmetic = "rational arithmetic" if options.exact else "outward-rounded float64"
@@ -94,7 +95,10 @@ def check_polynomials(data: bytes, options: argparse.Namespace, started: float) 
     seconds = time.perf_counter() - started
     problem = Origin("embedded", "", evidence.problem_hash)
     if options.json:
-        about = {"seconds": round(seconds, 4), "exact": True, "claim": evidence.claim}
+        kind = "witness" if evidence.proofs is None else "proof"
+        about = {"seconds": round(seconds, 4), "exact": True, "kind": kind, "claim": evidence.claim}
+        requirement, parameters = evidence.question
+        about["question"] = {"requirement": requirement, "parameters": parameters}
         print(json.dumps({**_answer(verdict), **about, "model": {}, "query": vars(problem)}))
     else:
         word = "accepted" if verdict.accepted else "REJECTED"

@@ -91,7 +91,7 @@ def _members(data: bytes) -> dict[str, bytes]:
             if any(i.file_size > LARGEST_MEMBER or i.compress_type != zipfile.ZIP_STORED for i in infos.values()):
                 raise CheckError("a member is compressed or larger than 1 GiB")
             return {name: archive.read(info) for name, info in infos.items()}
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, EOFError, OSError, OverflowError, RuntimeError, ValueError) as error:
         raise CheckError(f"not a certificate: {error}") from None
 
 

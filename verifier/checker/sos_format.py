@@ -25,7 +25,9 @@ KEYS = {
     PROOF: {"format", "version", "semantics", "problem", "proof", "question", "claim", "producer"},
     WITNESS: {"format", "version", "semantics", "problem", "question", "case", "x", "claim", "producer"},
 }
-LARGEST_MEMBER = 1 << 25
+LARGEST_MEMBER = 1 << 22
+LONGEST_CLAIM = 100_000  # characters
+MOST_NOTES = 64  # of the producer, and parameters
 MOST_VARIABLES, MOST_CASES, MOST_CONDITIONS, MOST_TERMS = 512, 4096, 20_000, 200_000
 MOST_MONOMIALS = 400  # of one Gram matrix
 MOST_FACTORS = 16
@@ -95,7 +97,7 @@ def is_about_polynomials(source: bytes | Path) -> bool:
     try:
         with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
             return PROBLEM in archive.namelist()
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError):
+    except (zipfile.BadZipFile, EOFError, OSError, OverflowError, RuntimeError, ValueError):
         return False
 
 
@@ -115,7 +117,9 @@ def read_evidence(data: bytes) -> Evidence:
     problem_hash = _hashed(members, PROBLEM, manifest["problem"])
     problem = _problem(_json(members, PROBLEM))
     question = _question(manifest["question"])
-    claim = "".join(c if c.isprintable() else "?" for c in str(manifest["claim"]))  # it will meet a terminal
+    claim = _text(manifest["claim"], "claim", LONGEST_CLAIM)
+    claim = "".join(c if c.isprintable() else "?" for c in claim)  # it will meet a terminal
+    _texts(manifest["producer"], "producer")
     if kind == WITNESS:
         case = _natural(manifest["case"], "case", len(problem.cases))
         point = _numbers(manifest["x"], "x", len(problem.lower))
@@ -140,18 +144,34 @@ def _members(data: bytes) -> dict[str, bytes]:
             if any(i.file_size > LARGEST_MEMBER or i.compress_type != zipfile.ZIP_STORED for i in infos.values()):
                 raise CheckError(f"a member is compressed or larger than {LARGEST_MEMBER >> 20} MiB")
             return {name: archive.read(info) for name, info in infos.items()}
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        OSError,
+        NotImplementedError,
+        OverflowError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         raise CheckError(f"not a certificate: {error}") from None
 
 
 def _json(members: dict[str, bytes], name: str) -> dict[str, Any]:
     try:
-        value = json.loads(members[name])
+        value = json.loads(members[name], object_pairs_hook=_once)
     except (ValueError, RecursionError):
         raise CheckError(f"{name} is not JSON, or has a number of too many digits") from None
     if not isinstance(value, dict):
         raise CheckError(f"{name} is not a JSON object")
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A mapping whose every key stands there once: of two, readers differ about which one counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise CheckError("a key stands twice in a JSON object")
+    return found
 
 
 def _hashed(members: dict[str, bytes], name: str, stated: object) -> str:
@@ -199,12 +219,19 @@ def _numbers(value: object, name: str, count: int) -> tuple[Fraction, ...]:
 def _question(value: object) -> tuple[str, dict[str, str]]:
     _keys(value, {"requirement", "parameters"}, "question")
     assert isinstance(value, dict)
-    requirement, parameters = value["requirement"], value["parameters"]
-    if not isinstance(requirement, str) or not isinstance(parameters, dict):
-        raise CheckError("question: not a requirement and its parameters")
-    if not all(isinstance(text, str) and len(text) <= LONGEST_NUMBER for text in (requirement, *parameters.values())):
-        raise CheckError("question: not short texts")
-    return requirement, parameters
+    return _text(value["requirement"], "question", LONGEST_NUMBER), _texts(value["parameters"], "question")
+
+
+def _text(value: object, name: str, most: int) -> str:
+    if not isinstance(value, str) or len(value) > most:
+        raise CheckError(f"{name}: not a text of at most {most} characters")
+    return value
+
+
+def _texts(value: object, name: str) -> dict[str, str]:
+    if not isinstance(value, dict) or len(value) > MOST_NOTES:
+        raise CheckError(f"{name}: not a mapping of at most {MOST_NOTES} texts")
+    return {_text(key, name, LONGEST_NUMBER): _text(text, name, LONGEST_NUMBER) for key, text in value.items()}
 
 
 def _problem(value: dict[str, Any]) -> Problem:

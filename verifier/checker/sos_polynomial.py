@@ -2,23 +2,24 @@
 
 A monomial is one integer that holds eight bits for each variable's exponent, so that a product of monomials is a sum.
 Nothing overflows into the next variable, as no polynomial made here has a degree above ``LARGEST_DEGREE``. All work
-is charged before it is done: what a file asks for is bounded.
+is charged before it is done, and sums are added up as they come: what a file asks for is bounded in time and memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from math import isqrt, lcm
 
 from verifier.checker.errors import CheckError
 
 LARGEST_DEGREE = 255
 BITS = 8  # of one exponent
-WORK = 400_000_000  # about one per elementary operation on machine-sized numbers
+WORK = 20_000_000  # about one per elementary operation on machine-sized numbers, 0.2 microseconds
 CALL = 20  # operations that starting an operation on polynomials is worth
-MOST_PAIRS = 2_000_000  # of terms in one product; bounds memory
+MOST_TERMS = 500_000  # of one polynomial; bounds memory
 WIDEST_DENOMINATOR = 8192  # bits, of a polynomial in a file
 
 
@@ -31,11 +32,16 @@ class Work:
     def charge(self, operations: int, bits: int = 0) -> None:
         """Operations on integers of so many bits; raises CheckError when there have been too many."""
         words = bits // 64
-        self._pay(operations * (1 + words * isqrt(words) // 8))
+        self._pay(operations * (1 + words * isqrt(words) // 4))
 
-    def charge_reduction(self, bits: int) -> None:
-        """One greatest common divisor of integers of so many bits, which takes the square of their length."""
-        self._pay(1 + (bits // 64) ** 2 // 4)
+    def charge_reduction(self, bits: int, operations: int = 1) -> None:
+        """Divisions or greatest common divisors of integers of so many bits, which take the square of their length."""
+        self._pay(operations * (1 + (bits // 64) ** 2 // 16))
+
+    def charge_fraction(self, bits: int) -> None:
+        """One operation that makes a fraction of so many bits in lowest terms."""
+        self.charge(CALL)
+        self.charge_reduction(bits)
 
     def _pay(self, price: int) -> None:
         self.left -= price
@@ -62,10 +68,15 @@ class Polynomial:
             {m: value.numerator * (denominator // value.denominator) for m, value in terms.items()}, denominator, degree
         )
 
-    @property
+    @cached_property
     def bits(self) -> int:
         """Of the largest numerator."""
         return max((abs(value).bit_length() for value in self.numerators.values()), default=0)
+
+    @cached_property
+    def width(self) -> int:
+        """How many operations on a monomial count as: those of many variables are long integers."""
+        return 1 + max(self.numerators, default=0).bit_length() // 1024
 
     def coefficients(self) -> dict[int, Fraction]:
         """Those that are not 0."""
@@ -76,66 +87,83 @@ ONE = Polynomial({0: 1}, 1, 0)
 
 
 def product(a: Polynomial, b: Polynomial, work: Work) -> Polynomial:
-    """Raises CheckError when the degree or the work gets too large."""
+    """Raises CheckError when the degree, the size or the work gets too large."""
     degree = a.degree + b.degree
     if degree > LARGEST_DEGREE:
         raise CheckError(f"a product has a degree above {LARGEST_DEGREE}")
-    if len(a.numerators) * len(b.numerators) > MOST_PAIRS:
-        raise CheckError(f"a product of more than {MOST_PAIRS} pairs of terms")
-    work.charge(CALL + len(a.numerators) * len(b.numerators), a.bits + b.bits)
+    pairs = len(a.numerators) * len(b.numerators)
+    work.charge(CALL + len(a.numerators) + len(b.numerators))  # reading them, also where one of them is empty
+    work.charge(pairs * max(a.width, b.width), a.bits + b.bits)
+    work.charge_reduction(a.denominator.bit_length() + b.denominator.bit_length())
     terms: dict[int, int] = {}
     for m, x in a.numerators.items():
         for k, y in b.numerators.items():
             terms[m + k] = terms.get(m + k, 0) + x * y
+        _cap(terms)
     return Polynomial(terms, a.denominator * b.denominator, degree)
 
 
-def total(parts: Sequence[Polynomial], work: Work) -> Polynomial:
-    """The sum of polynomials."""
-    denominator = 1
+def total(parts: Iterable[Polynomial], work: Work) -> Polynomial:
+    """The sum of polynomials, none of which is kept."""
+    terms: dict[int, int] = {}
+    denominator, degree = 1, 0
     for part in parts:
         work.charge_reduction(denominator.bit_length() + part.denominator.bit_length())
-        denominator = lcm(denominator, part.denominator)
-    terms: dict[int, int] = {}
-    for part in parts:
-        work.charge(CALL + len(part.numerators), part.bits + denominator.bit_length())
-        factor = denominator // part.denominator
+        common = lcm(denominator, part.denominator)
+        bits = max(part.bits, common.bit_length())
+        if common != denominator:
+            factor = common // denominator
+            work.charge(len(terms), bits + factor.bit_length())
+            for m in terms:
+                terms[m] *= factor
+        work.charge(CALL + len(part.numerators) * part.width, bits)
+        factor = common // part.denominator
         for m, value in part.numerators.items():
             terms[m] = terms.get(m, 0) + factor * value
-    return Polynomial(terms, denominator, max((part.degree for part in parts), default=0))
+        _cap(terms)
+        denominator, degree = common, max(degree, part.degree)
+    return Polynomial(terms, denominator, degree)
 
 
-def exponents(monomial: int) -> list[tuple[int, int]]:
+def _cap(terms: dict[int, int]) -> None:
+    if len(terms) > MOST_TERMS:
+        raise CheckError(f"a polynomial of more than {MOST_TERMS} terms")
+
+
+def exponents(monomial: int, work: Work) -> list[tuple[int, int]]:
     """Pairs of a variable and its exponent, at least 1."""
-    found = []
-    variable = 0
-    while monomial:
-        power = monomial & ((1 << BITS) - 1)
-        if power:
-            found.append((variable, power))
-        monomial >>= BITS
-        variable += 1
-    return found
+    size = (monomial.bit_length() + BITS - 1) // BITS
+    work.charge(3 + size // 4)
+    return [(variable, power) for variable, power in enumerate(monomial.to_bytes(size, "little")) if power]
 
 
 def substituted(p: Polynomial, centre: Sequence[Fraction], scale: Sequence[Fraction], work: Work) -> Polynomial:
     """``p`` as a polynomial in t, where ``x = centre + scale t``."""
     powers: dict[tuple[int, int], Polynomial] = {}
-    parts = []
-    for m, value in p.numerators.items():
-        part = Polynomial({0: value}, p.denominator, 0)
-        for variable, power in exponents(m):
-            if (variable, power) not in powers:
-                powers[variable, power] = _power(variable, power, centre[variable], scale[variable], work)
-            part = product(part, powers[variable, power], work)
-        parts.append(part)
-    result = total(parts, work)
+
+    def parts() -> Iterable[Polynomial]:
+        for m, value in p.numerators.items():
+            part = Polynomial({0: value}, p.denominator, 0)
+            for variable, power in exponents(m, work):
+                if (variable, power) not in powers:
+                    powers[variable, power] = _power(variable, power, centre[variable], scale[variable], work)
+                part = product(part, powers[variable, power], work)
+            yield part
+
+    result = total(parts(), work)
     return Polynomial(result.numerators, result.denominator, p.degree)
 
 
+def line(variable: int, constant: Fraction, slope: Fraction, work: Work) -> Polynomial:
+    """``constant + slope t`` for one variable t."""
+    work.charge(CALL)
+    work.charge_reduction(constant.denominator.bit_length() + slope.denominator.bit_length())
+    terms = {0: constant, 1 << (BITS * variable): slope}
+    return Polynomial.of({m: value for m, value in terms.items() if value}, 1)
+
+
 def _power(variable: int, power: int, centre: Fraction, scale: Fraction, work: Work) -> Polynomial:
-    line = {0: centre, 1 << (BITS * variable): scale}
-    base = Polynomial.of({m: value for m, value in line.items() if value}, 1)
+    base = line(variable, centre, scale, work)
     result = ONE
     for _ in range(power):
         result = product(result, base, work)
@@ -144,7 +172,8 @@ def _power(variable: int, power: int, centre: Fraction, scale: Fraction, work: W
 
 def quadratic_form(basis: Sequence[int], rows: Sequence[Sequence[int]], degree: int, work: Work) -> Polynomial:
     """``z^T Q z`` for monomials z of at most this degree and the symmetric Q whose lower triangle is given."""
-    work.charge(len(basis) * (len(basis) + 1) // 2)
+    width = 1 + max(basis, default=0).bit_length() // 1024
+    work.charge(CALL + len(basis) * (len(basis) + 1) // 2 * width)
     terms: dict[int, int] = {}
     for i, row in enumerate(rows):
         for j, value in enumerate(row):
@@ -163,9 +192,9 @@ def is_semidefinite(rows: Sequence[Sequence[int]], work: Work) -> bool:
     """
     size = len(rows)
     bits = max((abs(value).bit_length() for row in rows for value in row), default=0)
-    work.charge(size**3 // 3 + 1, 2 * bits * size)
+    work.charge(CALL + size * size)
     matrix = [list(row) for row in rows]
-    previous = 1
+    previous, pivots = 1, 0
     for k in range(size):
         pivot = matrix[k][k]
         below = [matrix[i][k] for i in range(k + 1, size)]
@@ -173,6 +202,11 @@ def is_semidefinite(rows: Sequence[Sequence[int]], work: Work) -> bool:
             return False
         if pivot == 0:
             continue
+        pivots += 1
+        entries = (size - k) * (size - k - 1) // 2
+        minors = pivots * (bits + pivots.bit_length())  # bits of a minor of so many rows, at most
+        work.charge(CALL + 2 * entries, minors)
+        work.charge_reduction(minors, entries)
         for i in range(k + 1, size):
             row, factor = matrix[i], below[i - k - 1]
             for j in range(k + 1, i + 1):

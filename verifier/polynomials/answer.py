@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from specs.errors import CertifyError
+from specs.language.polynomial_formula import cases_of
 from specs.language.polynomial_schema import Methods, Sample, SumOfSquares
 from specs.language.polynomial_spec import PolynomialQuestion, PolynomialSpec, read_polynomial_spec
 from verifier.answer import versions
@@ -49,7 +50,7 @@ def answer_polynomials(
         share = (deadline - now) / (len(spec.questions) - number)
         until = now + min(share, spec.seconds or math.inf)
         home = place(question.id) if place is not None else None
-        answers.append(_answer(question, spec, until, seed or spec.seed or 0, home, spec_hash))
+        answers.append(_answer(question, spec, until, seed if seed is not None else spec.seed or 0, home, spec_hash))
     seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
     return Report(tuple(answers), "", seconds, versions(), {"spec": spec_hash}, missed=tuple(_missed(spec, answers)))
 
@@ -76,11 +77,11 @@ def _answer(
         proof, attack = evidence.proof(), evidence.attack()
     unknown = question.unknown
     verdict: Verdict = "certified" if proof is not None else "violated" if attack is not None else "unknown"
-    if verdict == "violated" and unknown is not None and not _at_the_good_end(decision, question):
+    if verdict == "violated" and unknown is not None and not _in_all_of_the_range(decision, question):
         verdict = "unknown"  # it fails for some values; whether for all of them is not known
     reason = decision.reason if verdict == "unknown" else ""
     if verdict == "unknown" and not reason:
-        reason = evidence.complaint or "incomplete: no value of the parameter was proved"
+        reason = evidence.complaint or "incomplete: no value of the parameter was proved, and not all are refuted"
     return PolynomialAnswer(
         question,
         verdict,
@@ -97,12 +98,21 @@ def _answer(
     )
 
 
-def _at_the_good_end(decision: Decision, question: PolynomialQuestion) -> bool:
-    """Whether the property fails even for the parameter's easiest value."""
+def _in_all_of_the_range(decision: Decision, question: PolynomialQuestion) -> bool:
+    """Whether the point found breaks the property for every value of the parameter.
+
+    It does if all conditions of a case are affine in the parameter there and hold at both ends of the range.
+    """
     unknown, refuted = question.unknown, decision.refuted
-    assert unknown is not None
-    good = unknown.lower if unknown.maximize else unknown.upper
-    return refuted is not None and question.problem(good).violated(refuted.found.point) is not None
+    if unknown is None or refuted is None:
+        return False
+    variable = question.inputs.size
+    ends = [(*refuted.found.point, end) for end in (unknown.lower, unknown.upper)]
+    return any(
+        all(dict(monomial).get(variable, 0) <= 1 for p in case.all for monomial in p.terms)
+        and all(case.contains(end) for end in ends)
+        for case in cases_of(question.unsafe)
+    )
 
 
 class _Evidence:

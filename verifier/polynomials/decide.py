@@ -87,6 +87,8 @@ def decide(question: PolynomialQuestion, spec: PolynomialSpec, deadline: float, 
             decider.bracket(question.unknown)
     except Stopped as stop:
         reason = stop.reason
+    except OverflowError:
+        reason = "incomplete: it leads to numbers beyond the range of floats"
     found = decider.proved is not None or decider.refuted is not None
     if not found and not reason:
         reason = "timeout" if time.monotonic() > deadline else "incomplete: no proof of this degree, and no violation"

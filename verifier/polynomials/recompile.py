@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from specs.errors import CertificateError
+from specs.language.decimals import exact
 from specs.language.polynomial_spec import read_polynomial_spec
 from specs.language.yaml_tree import parse_number
 from verifier.polynomials.evidence import canonical_problem
 
 
-def translated_hash(spec: Path, parameters: Mapping[str, str], requirement: str, values: Mapping[str, str]) -> str:
-    """SHA-256 of the canonical problem of a requirement, for the value of the parameter it is solved for.
+@dataclass(frozen=True)
+class Translation:
+    """The SHA-256 of the canonical problem of a requirement; ``gates`` whether the file has gates about it."""
 
-    Raises ``CertificateError`` when the specification has no such requirement or parameter.
+    sha256: str
+    gates: bool
+
+
+def translated(spec: Path, parameters: Mapping[str, str], requirement: str, values: Mapping[str, str]) -> Translation:
+    """A requirement's problem, for the value of the parameter it is solved for.
+
+    Raises ``CertificateError`` when the specification has no such requirement or parameter, or looks for the
+    parameter elsewhere.
     """
     read = read_polynomial_spec(spec, parameters)
     try:
@@ -33,4 +44,12 @@ def translated_hash(spec: Path, parameters: Mapping[str, str], requirement: str,
             value = None
         if value is None:
             raise CertificateError("the value of the parameter that the file states is not a number")
-    return hashlib.sha256(canonical_problem(question.problem(value))).hexdigest()
+        unknown = question.unknown
+        if not unknown.lower <= value <= unknown.upper:
+            ends = f"[{exact(unknown.lower)}, {exact(unknown.upper)}]"
+            raise CertificateError(
+                f"{spec}: the file is about {unknown.name} = {exact(value)}, outside the range {ends}"
+            )
+    gates = any(id == requirement for id, _ in (*read.at_least, *read.at_most))
+    digest = hashlib.sha256(canonical_problem(question.problem(value))).hexdigest()
+    return Translation(digest, gates)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from relaxations.sos.moments import Flatness
-from specs.language.decimals import format_decimal
+from specs.language.decimals import exact, format_decimal
 from specs.language.polynomial_spec import PolynomialQuestion
 from verifier.engine.outcome import Proof, Verdict
 from verifier.polynomials.decide import PseudoDistribution
@@ -75,8 +75,11 @@ class PolynomialAnswer:
             )
         if self.verdict == "violated":
             broken = claim_of(self.requirement, self.refuted)
+            where = "it fails at the input given"
+            if (unknown := self.requirement.unknown) is not None:
+                where += f", there for every {unknown.name} in [{exact(unknown.lower)}, {exact(unknown.upper)}]"
             return (
-                f"NOT {broken}, {severity}, CLASS exact (rational arithmetic): it fails at the input given. {rests}. "
+                f"NOT {broken}, {severity}, CLASS exact (rational arithmetic): {where}. {rests}. "
                 "DOES NOT SAY: whether other inputs fail."
             )
         kind = self.reason.partition(":")[0]
@@ -104,7 +107,7 @@ class PolynomialAnswer:
             ]
         if self.attack is not None:
             found += [
-                ("fails at", self._point([float(x) for x in self.attack.point])),
+                ("fails at", self._point([exact(x) for x in self.attack.point])),
                 ("witness", str(self.attack.path or "not kept")),
             ]
         if self.verdict == "unknown":
@@ -122,13 +125,13 @@ class PolynomialAnswer:
         expected += [f"{value:.6g} (a violation has >= 0)" for value in relaxed.weak]
         found.append(("expects", ", ".join(expected[:SHOWN])))
         if relaxed.atoms is not None:
-            points = "; ".join(self._point([float(v) for v in atom]) for atom in relaxed.atoms[:SHOWN])
+            points = "; ".join(self._point([repr(float(v)) for v in atom]) for atom in relaxed.atoms[:SHOWN])
             found.append(("atoms", points))
         return found
 
-    def _point(self, point: Sequence[float]) -> str:
+    def _point(self, point: Sequence[str]) -> str:
         inputs = self.requirement.inputs
-        parts = [f"{inputs.element(i)} = {x!r}" for i, x in enumerate(point[:SHOWN])]
+        parts = [f"{inputs.element(i)} = {x}" for i, x in enumerate(point[:SHOWN])]
         return ", ".join(parts) + (f", ... ({len(point)} values)" if len(point) > SHOWN else "")
 
     def to_json(self) -> dict[str, Any]:
@@ -144,6 +147,7 @@ class PolynomialAnswer:
             "sentence": self.sentence,
             "bracket": [None if end is None else float(end) for end in (self.proved, self.refuted)],
             "parameter": self._parameter(),
+            "parameters": dict(self.requirement.parameters),
             "certificate": None if proof is None else _certificate(proof),
             "attack": self._attack(),
             "relaxed_attack": self._pseudo(),
@@ -195,8 +199,10 @@ ADVICE = {
 
 
 def claim_of(question: PolynomialQuestion, value: Fraction | None) -> str:
-    """The property in words, for a value of the parameter if there is one."""
+    """The property in words, with what ``--set`` gave, for a value of the parameter if there is one."""
     claim = f"FOR ALL x IN {question.region}: {question.text}"
+    if question.parameters:
+        claim += " GIVEN " + ", ".join(f"${name} = {text}" for name, text in question.parameters)
     if question.unknown is None:
         return claim
     return f"{claim} WITH {question.unknown.name} = {exactly(value) if value is not None else '?'}"

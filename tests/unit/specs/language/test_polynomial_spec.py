@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -154,3 +155,107 @@ def test_what_names_a_model_is_no_question_about_polynomials(tmp_path):
     ]:
         file.write_text(text)
         assert is_polynomial_spec(file) == expected, text
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"), [("0 > 0", False), ("0 >= 0", True), ("x[0] - x[0] < 0", False), ("x[0] <= x[0]", True)]
+)
+def test_conditions_on_constants_are_decided(tmp_path, condition, holds):
+    problem = requiring(tmp_path, condition).questions[0].problem()
+    assert (problem.violated((Fraction(0), Fraction(0))) is None) == holds
+
+
+def test_linear_alone(tmp_path):
+    head = HEAD.replace("hi: [1, 3]}", 'hi: [1, 3]}, linear: "x[0] >= 0"')
+    problem = spec(tmp_path, 'require:\n  - {id: r, assert: "x[1] > 0"}\n', head).questions[0].problem()
+    assert problem.violated((Fraction(-1), Fraction(0))) is None
+    assert problem.violated((Fraction(0), Fraction(0))) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('let: {false: "x[0] > -10"}\nrequire: [{id: r, assert: "false"}]\n', "'false' is a word"),
+        ('let: {sum: "x[0]"}\nrequire: [{id: r, assert: "sum > 0"}]\n', "'sum' is a word"),
+        ('let: {x: "1"}\nrequire: [{id: r, assert: "x > 0"}]\n', "'x' already names inputs.x"),
+        (
+            'require: [{id: r, assert: "x > 0", solve_for: {x: {maximize: true, range: [0, 1]}}}]\n',
+            "'x' already names inputs.x",
+        ),
+        (
+            'let: {p: "1"}\nrequire: [{id: r, assert: "p > 0", solve_for: {p: {maximize: true, range: [0, 1]}}}]\n',
+            "'p' already names let.p",
+        ),
+        (
+            'require: [{id: r, assert: "true > 0", solve_for: {true: {maximize: true, range: [0, 1]}}}]\n',
+            "'true' is a word",
+        ),
+    ],
+)
+def test_a_name_has_one_meaning(tmp_path, text, message):
+    with pytest.raises(SpecError) as error:
+        spec(tmp_path, text)
+    assert message in str(error.value)
+
+
+def test_an_input_is_no_word_of_the_language(tmp_path):
+    with pytest.raises(SpecError, match="'implies' is a word"):
+        spec(tmp_path, 'require: [{id: r, assert: "true"}]\n', HEAD.replace("  x:", "  implies:"))
+
+
+@pytest.mark.parametrize("end", ["1.0000000000004", "1/3", "1000000.0000004", "-0.1", "1e-20", "123456789012345678"])
+def test_the_box_in_the_claim_is_the_box(tmp_path, end):
+    head = HEAD.replace("lo: -2, hi: [1, 3]", f"lo: {end}, hi: 1e18")
+    region = spec(tmp_path, 'require:\n  - {id: r, assert: "x[1] > 0"}\n', head).questions[0].region
+    shown = region.partition("[")[2].partition("[")[2].partition(",")[0]
+    assert Fraction(shown) == Fraction(end)
+
+
+def test_conditions_in_the_claim_are_grouped(tmp_path):
+    head = HEAD.replace("hi: [1, 3]}", 'hi: [1, 3]}, linear: "x[0] > 0 or x[1] > 0"')
+    text = 'require:\n  - {id: r, assert: "x[1] > 0", where: ["x[0] > 1", "x[0] > 2 or x[1] > 2"]}\n'
+    region = spec(tmp_path, text, head).questions[0].region
+    assert region.endswith("and (x[0] > 0 or x[1] > 0) and (x[0] > 1) and (x[0] > 2 or x[1] > 2)}")
+
+
+def test_values_given_for_parameters_are_part_of_the_question(tmp_path):
+    file = tmp_path / "spec.yaml"
+    file.write_text(HEAD + 'let: {p: "x[0] - $c"}\nrequire:\n  - {id: r, assert: "p <= 0"}\n')
+    (question,) = read_polynomial_spec(file, {"c": "3"}).questions
+    assert question.parameters == (("c", "3"),)
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "x[0] < 1e9999",
+        "x[0] < (1e2000)**3",
+        "1e400*x[0] < 1",
+        "x[0] < ((1e2000)**40)**40",
+        "x[0] < 1e-2000",
+        "(1e300*x[0])**2 > 1",
+    ],
+)
+def test_numbers_that_no_evidence_could_hold_are_one_fault(tmp_path, condition):
+    with pytest.raises(SpecError) as error:
+        requiring(tmp_path, condition)
+    assert "digits" in str(error.value)
+    assert f"{tmp_path / 'spec.yaml'}:9" in str(error.value)
+
+
+def test_boxes_and_ranges_that_no_float_reaches_are_faults(tmp_path):
+    text = 'require: [{id: r, assert: "x[0] > c", solve_for: {c: {maximize: true, range: [0, 1e301]}}}]\n'
+    for head, wrong in ((HEAD.replace("lo: -2, hi: [1, 3]", "lo: 1e400, hi: 1e401"), "inputs.x"), (HEAD, "range")):
+        with pytest.raises(SpecError, match="digits") as error:
+            spec(tmp_path, text, head)
+        assert wrong in str(error.value)
+
+
+@pytest.mark.parametrize("depth", [18, 40])
+def test_nested_conditions_take_no_exponential_time(tmp_path, depth):
+    either = "(x[0] > 0 or x[1] > 0)"
+    started = time.monotonic()
+    requiring(tmp_path, "not (" + f"({either} and " * depth + "(1 < 0)" + ")" * depth + ")")
+    with pytest.raises(SpecError, match="too large"):
+        requiring(tmp_path, "iff(true, " * depth + "x[0] > 0" + ")" * depth)
+    assert time.monotonic() - started < 10
