@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,10 +34,11 @@ def lifted(search: PhaseSearch) -> list[int]:
     return sorted(proved)
 
 
-def test_what_moments_prove_is_true_and_the_checker_accepts_it(tmp_path: Path) -> None:
+def outcomes(seeds: Sequence[int], folder: Path) -> Counter[str]:
+    """What moments prove of random questions, each proof held against the exact answer and against the checker."""
     seen: Counter[str] = Counter()
-    for seed in SEEDS:
-        one = asked(seed, tmp_path, placement="far", cases=3)
+    for seed in seeds:
+        one = asked(seed, folder, placement="far", cases=3)
         search = started(one)
         if not search.open:
             continue
@@ -44,6 +46,11 @@ def test_what_moments_prove_is_true_and_the_checker_accepts_it(tmp_path: Path) -
         assert all(optima[case] > 0 for case in proved)
         seen["proved"] += len(proved)
         seen[judge(one, search)] += 1
+    return seen
+
+
+def test_what_moments_prove_is_true_and_the_checker_accepts_it(tmp_path: Path) -> None:
+    seen = outcomes(SEEDS, tmp_path)
     assert seen["proved"] >= 3
     assert seen["open, false"] >= 3
 
@@ -52,17 +59,7 @@ def test_what_first_order_steps_prove_is_true_and_accepted(tmp_path: Path, monke
     pytest.importorskip("jax")
     monkeypatch.setattr(moments, "QUICK", 2)
     monkeypatch.setattr(moments, "INTERIOR", 2)
-    seen: Counter[str] = Counter()
-    for seed in SEEDS[:20]:
-        one = asked(seed, tmp_path, placement="far", cases=3)
-        search = started(one)
-        if not search.open:
-            continue
-        proved, optima = lifted(search), one.optima()
-        assert all(optima[case] > 0 for case in proved)
-        seen["proved"] += len(proved)
-        seen[judge(one, search)] += 1
-    assert seen["proved"] >= 1
+    assert outcomes(SEEDS[:20], tmp_path)["proved"] >= 1
 
 
 def moved(one: Asked, by: Fraction) -> Asked:
