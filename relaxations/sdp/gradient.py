@@ -191,7 +191,7 @@ class _Block(_All):
 
 def optimum(layers: TwoLayers, solver: str = "CLARABEL") -> float:
     """The relaxation's value by cvxpy: no bound, and for small networks. Raises ``MissingSolver`` without it."""
-    cvxpy = required("cvxpy")
+    cvxpy = required("cvxpy", "the reference formulation needs cvxpy")
     matrix = layers.form
     moments = cvxpy.Variable(matrix.shape, PSD=True)
     problem = cvxpy.Problem(cvxpy.Maximize(cvxpy.trace(matrix @ moments)), [cvxpy.diag(moments) <= 1])

@@ -16,7 +16,7 @@ def plot(found: Frontier, path: Path) -> None:
 
     A line joins what nothing else beats in both: the Pareto front.
     """
-    required("matplotlib")
+    required("matplotlib", "matplotlib is not installed")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
