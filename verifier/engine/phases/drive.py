@@ -130,9 +130,12 @@ class Driver:
         return self._judge(group)
 
     def _affordable(self, search: PhaseSearch) -> bool:
-        """Whether Shor's relaxation of every open case takes but a share of the time."""
+        """Whether Shor's relaxation of every open case takes but a share of the time.
+
+        Not where zonotopes are cut in parts: what is left of one has to be proved by itself, whatever the root shows.
+        """
         [root] = search.open
-        if root.signs or order_of(root) > LARGEST:
+        if not search.bounding.dense or root.signs or order_of(root) > LARGEST:
             return False
         seconds = len(root.pending) * seconds_of(order_of(root)) / self.workers
         return seconds < SHARE_OF_MOMENTS * self.deadline().remaining
