@@ -66,7 +66,7 @@ class Solver:
     def __init__(self, program: Program) -> None:
         self._highs = _highspy()
         self.program = program
-        self._solver = _quiet(self._highs)
+        self._solver = quiet(self._highs)
         for option, value in OPTIONS.items():
             self._solver.setOptionValue(option, value)
         self._solver.passModel(self._model(program))
@@ -131,7 +131,7 @@ class Solver:
         return model
 
 
-def _quiet(highspy: ModuleType) -> Any:
+def quiet(highspy: ModuleType) -> Any:
     """A solver that prints nothing, its banner neither: the first thing that could print is switching callbacks on."""
 
     class Quiet(highspy.Highs):  # type: ignore[misc, name-defined]

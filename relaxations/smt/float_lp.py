@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from relaxations.lp.highs import quiet
 from relaxations.smt.bounds import Ranges
 from relaxations.smt.encode import Neuron, Phases, Question, exact, vector
 from relaxations.smt.limits import Deadline
@@ -118,16 +119,7 @@ class FloatLp:
 
     def _build(self) -> Any:
         highs = self._highspy
-
-        class Silent(highs.Highs):
-            """Prints nothing: the first thing that would print, its banner, is switching callbacks on."""
-
-            def enableCallbacks(self) -> None:
-                self.setOptionValue("output_flag", False)
-                super().enableCallbacks()
-
-        solver = Silent()
-        solver.setOptionValue("output_flag", False)
+        solver = quiet(highs)
         solver.setOptionValue("threads", 1)
         infinity, count = self._infinity, len(self.node.free)
         upper = [float(self.root[k][1][i]) for k, i in self.node.free]

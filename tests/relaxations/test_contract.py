@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 
-from relaxations.base import Relaxation
 from relaxations.bounds.relaxed import Interval
 from relaxations.registry import OWN, Registry, relaxations
 from tests.relaxations.contract import check_relaxation
@@ -41,7 +39,7 @@ def test_the_contract_is_kept(name: str, record_property: Any) -> None:
     queries = random_queries(plan.count, **plan.sizes)
     if name == "enumerate":  # of one point: a list of all inputs of a larger box has no end
         queries = (replace(query, upper=query.lower) for query in queries)
-    seen = check_relaxation(_known(name), queries, CASES // plan.count, 10, plan.tolerance)
+    seen = check_relaxation(relaxations.get(name), queries, CASES // plan.count, 10, plan.tolerance)
     assert seen.embedded >= CASES
     assert seen.bounded >= CASES
     assert seen.solved == plan.count
@@ -51,20 +49,8 @@ def test_the_contract_is_kept(name: str, record_property: Any) -> None:
 @pytest.mark.parametrize("name", relaxations.names())
 def test_it_is_kept_where_there_is_next_to_nothing_to_relax(name: str) -> None:
     plan = PLANS.get(name, Plan())
-    seen = check_relaxation(_known(name), degenerate_queries(), tolerance=plan.tolerance)
+    seen = check_relaxation(relaxations.get(name), degenerate_queries(), tolerance=plan.tolerance)
     assert max(seen.gaps, default=0.0) <= plan.tolerance, "every one of these questions is linear"
-
-
-def _known(name: str) -> type[Relaxation[Any, Any]]:
-    """The class of this name; skips the test if its module is not there, though not if an import in it fails."""
-    module = OWN[name].partition(":")[0] if name in OWN else __name__
-    try:
-        missing = find_spec(module) is None
-    except ModuleNotFoundError:
-        missing = True
-    if missing:
-        pytest.skip(f"there is no {module}")
-    return relaxations.get(name)
 
 
 def test_names_are_taken_once() -> None:

@@ -14,7 +14,7 @@ from verifier.engine.attacks import FIRST_STARTS, MOST_STARTS, Schedule, timed
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.explore import Budget
 from verifier.engine.phases.group import Group
-from verifier.engine.phases.moments import LARGEST, order_of, query_of, seconds_of, try_moments
+from verifier.engine.phases.moments import order_of, possible, query_of, seconds_of, try_moments
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.search import PhaseSearch
 from verifier.engine.pool import process_pool
@@ -135,7 +135,7 @@ class Driver:
         Not where zonotopes are cut in parts: what is left of one has to be proved by itself, whatever the root shows.
         """
         [root] = search.open
-        if not search.bounding.dense or root.signs or order_of(root) > LARGEST:
+        if not (search.bounding.dense and possible(root)):
             return False
         seconds = len(root.pending) * seconds_of(order_of(root)) / self.workers
         return seconds < SHARE_OF_MOMENTS * self.deadline().remaining
@@ -147,7 +147,7 @@ class Driver:
         """
         assert search.root is not None
         root, _ = search.root
-        if order_of(root) > LARGEST or root.signs:
+        if not possible(root):
             return
         seen = search.seen.worst
         pending = sorted(search.cases_left, key=lambda case: seen[case][0] if case in seen else np.inf)

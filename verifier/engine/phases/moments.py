@@ -33,6 +33,11 @@ def order_of(node: Node) -> int:
     return 1 + len(node.point) + sum(len(node.free(k)) for k in range(len(node.lower)))
 
 
+def possible(node: Node) -> bool:
+    """Whether a node's moments can be had at all."""
+    return not node.signs and order_of(node) <= LARGEST
+
+
 def seconds_of(order: int) -> float:
     """What a proof by moments takes, about, where there is one."""
     return 6.0 * (order / 1000) ** 2
