@@ -17,7 +17,7 @@ from bench.results import Results, Row
 from bench.runner import Plan, run_all, run_one
 from bench.table import summary
 
-FORMS = ("compare", "images", "micro")  # each a package here with a cli of its own
+FORMS = ("bounds", "compare", "curve", "images", "micro")  # each a package here with a cli of its own
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,13 +62,16 @@ def _run(options: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="certify bench",
-        usage="certify bench FOLDER [options]\n       certify bench compare FOLDER --b TEMPLATE [options]\n"
+        usage="certify bench FOLDER [options]\n"
+        "       certify bench bounds FOLDER [options]\n"
+        "       certify bench compare FOLDER --b TEMPLATE [options]\n"
+        "       certify bench curve PLOT RADIUS=RESULTS.csv ... [options]\n"
         "       certify bench images MODEL.onnx DATA.npz FOLDER --eps E [options]\n"
         "       certify bench micro [options]",
         description="Run every instance of a benchmark in a fresh process and compare with the known answers.",
         epilog="Exit codes: 0 done, 2 usage or unreadable input, 4 a verdict contradicts a known answer, "
-        "70 certify contradicted itself, 130 interrupted. A folder called compare, images or micro is ./compare, "
-        "./images or ./micro here.",
+        "70 certify contradicted itself, 130 interrupted. A folder called bounds, compare, curve, images or "
+        "micro is ./bounds, ./compare, ./curve, ./images or ./micro here.",
     )
     add = parser.add_argument
     add_instances(parser)

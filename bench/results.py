@@ -95,11 +95,14 @@ class Results(Generic[R]):
     def __init__(self, path: Path, resume: bool, kind: type[R]) -> None:
         """Creates ``path``, or with ``resume`` continues it; ``rows``, of type ``kind``, are those already there.
 
-        Raises ``SpecError`` when the file exists and is not to be continued, or is not a results file.
+        Raises ``SpecError`` when the file exists and is not to be continued, or is not a results file of this kind.
         A last line without its newline is what a crash left half written: it is cut off.
         """
         self.columns = columns(kind)
-        self.rows = _read(path, kind) if resume and path.exists() else []
+        self.rows = []
+        if resume and path.exists():
+            self.rows = read_rows(path, kind)
+            _cut(path)
         mode = "a" if resume else "x"
         try:
             self._stream: IO[str] = path.open(mode, newline="", encoding="utf-8")
@@ -125,19 +128,25 @@ class Results(Generic[R]):
         self._stream.close()
 
 
-def _read(path: Path, kind: type[R]) -> list[R]:
+def read_rows(path: Path, kind: type[R]) -> list[R]:
+    """The rows of a results file that were written whole; raises ``SpecError`` where it is none of this kind."""
     header = columns(kind)
     try:
         raw = path.read_bytes()
-        whole = raw[: raw.rfind(b"\n") + 1]
-        table = list(csv.reader(io.StringIO(whole.decode("utf-8"), newline="")))
+        table = list(csv.reader(io.StringIO(raw[: raw.rfind(b"\n") + 1].decode("utf-8"), newline="")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(f"cannot be continued: {error}", path) from error
+        raise SpecError(f"cannot be read: {error}", path) from error
     if table and table[0] != header:
-        raise SpecError("is not a results file of this version (its header differs); choose another --out", path, 1)
+        raise SpecError("is not a results file of this kind and version (its header differs)", path, 1)
     bad = [str(line) for line, cells in enumerate(table, start=1) if len(cells) != len(header)]
     if bad:
-        raise SpecError(f"line(s) {', '.join(bad[:20])} do not have {len(header)} cells; choose another --out", path)
-    if len(whole) < len(raw):
-        os.truncate(path, len(whole))
+        raise SpecError(f"line(s) {', '.join(bad[:20])} do not have {len(header)} cells", path)
     return [kind(*cells) for cells in table[1:]]
+
+
+def _cut(path: Path) -> None:
+    """Without a last line that lacks its end."""
+    raw = path.read_bytes()
+    whole = raw.rfind(b"\n") + 1
+    if whole < len(raw):
+        os.truncate(path, whole)

@@ -1,0 +1,1 @@
+"""Which relaxations suffice for an instance: their bounds alone, without a search."""
