@@ -25,7 +25,7 @@ def renyi(rate: Fraction, divergence: Fraction, order: Fraction) -> Fraction:
     ``rate`` bounds Q[E] and ``divergence`` bounds D >= 0. Source: van Erven and Harremoes 2014,
     doi:10.1109/TIT.2014.2320500 (data processing on the event). The order is a quotient of integers up to 64.
     """
-    if not 1 < order or order.numerator > LARGEST_ORDER or divergence < 0:
+    if not order > 1 or order.numerator > LARGEST_ORDER or divergence < 0:
         raise ValueError(f"no bound of order {order} and divergence {divergence}")
     inside = exp_up(divergence) * rate
     if inside == 0 or inside >= 1:
