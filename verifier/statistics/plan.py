@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from verifier.statistics.betting import Bets
+from verifier.statistics.betting import PLUG_IN, Bets
 from verifier.statistics.sampling import Blocks, Box, Mixture, Sampler, sampler_from_json
 from verifier.statistics.strata import Cell
 
@@ -33,7 +33,7 @@ class Plan:
     below: Fraction = Fraction(0)
     method: str = "clopper-pearson"
     sides: Sides = "upper"
-    bets: Bets = Bets()
+    bets: Bets = PLUG_IN
     kappa: Fraction | None = None
     divergence: Fraction | None = None
     order: Fraction | None = None
