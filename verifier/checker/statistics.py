@@ -7,13 +7,10 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from verifier.checker.check import Verdict
 from verifier.checker.errors import CheckError
@@ -26,10 +23,10 @@ from verifier.checker.statistics_bounds import (
     shown,
     tail_is_small,
 )
+from verifier.checker.statistics_draws import Box, draw_again, read_blocks, read_box, read_mixture, read_parts
 from verifier.checker.statistics_ledger import (
     LedgerContent,
     Plan,
-    hexadecimal,
     natural,
     rational,
     read_ledger,
@@ -46,8 +43,6 @@ PLAN = {
 CELL = {"mass", "status", "lower", "upper", "queries", "share", "evidence"}
 ONE_SIDED = ("domination", "renyi", "importance", "stratified")
 ANY_TIME = ("betting", "importance")
-
-Box = tuple[list[float], list[float]]
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,12 @@ def verdict_on_statement(evidence: StatisticalEvidence) -> Verdict:
     count = len(plan.answered)
     if count > queries or (count < queries and method not in ANY_TIME):
         return _no(f"{count} draws are answered, the plan has {queries}", ledger)
-    for draw, x in zip(range(count), _draws(content, evidence.rows)):
+    sampler = content["sampler"]
+    if not isinstance(sampler, dict) or (sampler.get("kind") == "blocks") != (method == "stratified"):
+        return _no("draws from blocks are for the stratified method, and only they are", ledger)
+    drawn = draw_again(content, evidence.rows)
+    for draw in range(count):
+        x = next(drawn, None)
         if plan.answered[draw][0][0] != x:
             return _no(f"draw {draw} is not the one that the seed gives", ledger)
     below = rational(content["below"])
@@ -132,8 +132,9 @@ def verdict_on_statement(evidence: StatisticalEvidence) -> Verdict:
     if wrong:
         return _no(wrong, ledger)
     reason = (
-        f"{shown(evidence.lower, DOWN)} <= Pr[answer < {below}] <= {shown(evidence.upper, UP)} at confidence "
-        f"{confidence}, by {method} from {count} draws with {sum(failed)} failures; {_rests(plan, ledger)}"
+        f"{shown(evidence.lower, DOWN)} <= Pr[answer < {below}] <= {shown(evidence.upper, UP)} under {_law(content)} "
+        f"at confidence {confidence}, by {method} from {count} draws with {sum(failed)} failures; "
+        f"rests on: {_rests(plan, ledger)}"
     )
     return Verdict(True, reason, (), ledger.lines, math.inf)
 
@@ -198,7 +199,7 @@ def _betting_fails(
 
 def _ratios(content: dict[str, Any], points: list[list[float]], failed: list[bool]) -> tuple[list[Fraction], Fraction]:
     """(dP/dQ)(x) w at each draw that failed, and 1 / w, for P uniform on the first part, which has weight w in Q."""
-    weights, parts = _mixture(content["sampler"])
+    weights, parts = read_mixture(content["sampler"])
     densities = []
     for lower, upper in parts:
         volume = math.prod((Fraction(u) - Fraction(l) for l, u in zip(lower, upper)), start=Fraction(1))
@@ -217,7 +218,7 @@ def _cells(content: dict[str, Any], failed: list[bool], level: Fraction) -> Frac
     """The sum over cells of mass times bound; mass that no cell has counts whole."""
     if not isinstance(content["cells"], list):
         raise CheckError("cells are no list")
-    parts, counts = _blocks(content["sampler"])
+    parts, counts = read_blocks(content["sampler"])
     at, used, mass, total, sampled = 0, Fraction(0), Fraction(0), Fraction(0), 0
     for cell in content["cells"]:
         if not isinstance(cell, dict) or set(cell) != CELL:
@@ -229,7 +230,7 @@ def _cells(content: dict[str, Any], failed: list[bool], level: Fraction) -> Frac
         if cell["status"] == "open":
             total += own
         elif cell["status"] == "sampled":
-            if sampled >= len(parts) or parts[sampled] != _box(cell) or counts[sampled] != natural(cell["queries"]):
+            if sampled >= len(parts) or parts[sampled] != read_box(cell) or counts[sampled] != natural(cell["queries"]):
                 raise CheckError("a sampled cell is not the one that was drawn from")
             some = failed[at : at + counts[sampled]]
             if not some or share == 0 or len(some) != counts[sampled]:
@@ -243,86 +244,35 @@ def _cells(content: dict[str, Any], failed: list[bool], level: Fraction) -> Frac
     return min(Fraction(1), total + 1 - mass)
 
 
-def _draws(content: dict[str, Any], rows: bytes) -> Iterator[list[float]]:
-    """The points that the seed gives, from raw outputs of PCG64."""
-    sampler = content["sampler"]
-    if not isinstance(sampler, dict):
-        raise CheckError("the plan names no sampler")
-    generator = np.random.PCG64(natural(content["seed"]))
-    kind = sampler.get("kind")
-    if kind == "blocks":
-        for part, count in zip(*_blocks(sampler)):
-            for _ in range(count):
-                yield _point(part, generator)
-    elif kind == "box":
-        part = _box(sampler)
-        while True:
-            yield _point(part, generator)
-    elif kind == "mixture":
-        weights, parts = _mixture(sampler)
-        common = math.lcm(*(w.denominator for w in weights))
-        ends = np.cumsum([int(w * common) for w in weights]).tolist()
-        while True:
-            chosen = _below(common, generator)
-            yield _point(parts[next(k for k, end in enumerate(ends) if chosen < end)], generator)
-    elif kind == "rows":
-        count, size = natural(sampler.get("count")), natural(sampler.get("size"))
-        if hashlib.sha256(rows).hexdigest() != sampler.get("sha256") or len(rows) != 8 * count * size or not rows:
-            raise CheckError("the rows to draw from are not those of the plan")
-        table = np.frombuffer(rows, dtype="<f8").reshape(count, size)
-        while True:
-            yield [float(v) for v in table[_below(count, generator)]]
-    else:
-        raise CheckError("the plan names no sampler that is known")
+def _law(content: dict[str, Any]) -> str:
+    """The law of the statement, in words and, where these are short of it, with the hash of what the plan says."""
+    sampler, method = content["sampler"], content["method"]
+    if method in ("domination", "renyi"):
+        return f"P = {text(content['nature'])!r}"
+    if sampler["kind"] == "rows":
+        return f"a row of {sampler['count']} of the file sha256:{sampler['sha256']}"
+    if method == "stratified":
+        return (
+            f"a cell by its mass and uniform in it, {len(content['cells'])} cells (sha256:{_digest(content['cells'])})"
+        )
+    if method == "importance":
+        return f"the uniform law on {_sides(read_parts(sampler)[0])}"
+    if sampler["kind"] == "box":
+        return f"the uniform law on {_sides(read_box(sampler))}"
+    return f"the mixture of {len(read_parts(sampler))} boxes (sha256:{_digest(sampler)})"
 
 
-def _point(box: Box, generator: np.random.PCG64) -> list[float]:
-    raw = [int(generator.random_raw()) for _ in box[0]]
-    return [min(max(l + (r >> 11) * 2.0**-53 * (u - l), l), u) for r, l, u in zip(raw, *box)]
+def _sides(box: Box) -> str:
+    sides = [f"[{l!r}, {u!r}]" for l, u in zip(*box)]
+    if len(set(sides)) == 1:
+        return f"{sides[0]}^{len(sides)}"
+    if len(sides) <= 4:
+        return " x ".join(sides)
+    return f"{sides[0]} x ... x {sides[-1]} (sha256:{_digest([[v.hex() for v in end] for end in box])})"
 
 
-def _below(count: int, generator: np.random.PCG64) -> int:
-    if not 1 <= count <= 1 << 63:
-        raise CheckError("a choice among none, or among too many")
-    while (raw := int(generator.random_raw())) >= (1 << 64) - (1 << 64) % count:
-        pass
-    return raw % count
-
-
-def _box(value: object) -> Box:
-    if not isinstance(value, dict) or not all(isinstance(value.get(key), list) for key in ("lower", "upper")):
-        raise CheckError("a box has a lower and an upper end")
-    lower, upper = ([hexadecimal(v) for v in value[key]] for key in ("lower", "upper"))
-    if len(lower) != len(upper) or not lower or not all(l <= u and u - l < math.inf for l, u in zip(lower, upper)):
-        raise CheckError("the sides of a box have to be in order")
-    return lower, upper
-
-
-def _blocks(sampler: object) -> tuple[list[Box], list[int]]:
-    parts = _parts(sampler)
-    counts = sampler.get("counts") if isinstance(sampler, dict) else None
-    if not isinstance(counts, list) or len(counts) != len(parts):
-        raise CheckError("there is no count of draws for each block")
-    return parts, [natural(count) for count in counts]
-
-
-def _mixture(sampler: object) -> tuple[list[Fraction], list[Box]]:
-    parts = _parts(sampler)
-    stated = sampler.get("weights") if isinstance(sampler, dict) else None
-    weights = [rational(w) for w in stated] if isinstance(stated, list) else []
-    if len(weights) != len(parts) or sum(weights) != 1 or min(weights) <= 0:
-        raise CheckError("a mixture has a positive weight for each part, of sum 1")
-    return weights, parts
-
-
-def _parts(sampler: object) -> list[Box]:
-    parts = sampler.get("parts") if isinstance(sampler, dict) else None
-    if not isinstance(parts, list) or not parts:
-        raise CheckError("a sampler has no parts")
-    boxes = [_box(part) for part in parts]
-    if len({len(lower) for lower, _ in boxes}) != 1:
-        raise CheckError("the parts of a sampler have different sizes")
-    return boxes
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, separators=(",", ":"), sort_keys=True).encode()).hexdigest()
 
 
 def _rests(plan: Plan, ledger: LedgerContent) -> str:
@@ -346,9 +296,11 @@ def _rests(plan: Plan, ledger: LedgerContent) -> str:
             for c in content["cells"]
             if c["status"] == "certified"
         ]
+    if ledger.repeated:
+        told.append(f"the overseer is deterministic: {ledger.repeated} answers are repeated")
     others = len(ledger.plans) - 1
     if others:
         told.append(f"the statement is one of {others + 1} plans of the ledger, each with a confidence of its own")
     if ledger.unanswered:
         told.append(f"{ledger.unanswered} questions were cut off and asked again")
-    return "rests on: " + "; ".join(told)
+    return "; ".join(told)

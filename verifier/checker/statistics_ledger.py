@@ -33,13 +33,14 @@ class Plan:
 
 @dataclass
 class LedgerContent:
-    """Who was asked, by plan what was answered, and how many questions never got an answer."""
+    """Who was asked, by plan what was answered, and how many questions never got an answer of their own."""
 
     overseer: str
     plans: dict[str, Plan] = field(default_factory=dict)
     lines: int = 0
     queries: int = 0
     unanswered: int = 0
+    repeated: int = 0
 
 
 def read_ledger(data: bytes, head: str, count: int) -> LedgerContent:
@@ -110,6 +111,7 @@ def _understood(lines: list[dict[str, Any]]) -> LedgerContent:
             source = answers.get(natural(line["to"]))
             if not first["deterministic"] or source is None or source[0]["key"] != line["key"]:
                 raise CheckError(f"line {line['n'] + 1} repeats an answer to another question, or may not repeat one")
+            found.repeated += 1
             _record(found, line, source[1])
     found.queries, found.unanswered = len(asks), len(waiting)
     _within(first["budget"], len(asks), seconds)

@@ -145,6 +145,12 @@ class Queries:
     def close(self) -> None:
         self.ledger.close()
 
+    def __enter__(self) -> Queries:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _limit(self) -> float:
         """Seconds for the next question; raises ``BudgetSpent`` if it may not be asked."""
         b = self.budget

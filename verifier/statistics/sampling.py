@@ -42,6 +42,8 @@ class Mixture:
     def __post_init__(self) -> None:
         if len(self.weights) != len(self.parts) or sum(self.weights) != 1 or min(self.weights) <= 0:
             raise ValueError("a mixture has a positive weight for each part, of sum 1")
+        if lcm(*(weight.denominator for weight in self.weights)) > 1 << 63:
+            raise ValueError("the weights of a mixture have no common denominator up to 2**63")
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "mixture", "weights": list(map(str, self.weights)), "parts": [p.to_json() for p in self.parts]}

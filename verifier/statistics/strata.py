@@ -37,6 +37,8 @@ def total_bound(cells: Sequence[Cell], failures: Sequence[int], level: Fraction)
         raise ValueError("the cells' shares of the error budget exceed 1")
     if any(cell.mass < 0 for cell in cells):
         raise ValueError("a cell has a negative mass")
+    if sum(cell.mass for cell in cells) > 1:
+        raise ValueError("the cells' masses exceed 1")
     known = sum((cell.mass for cell in cells), Fraction(0))
     total = max(Fraction(0), 1 - known)
     for cell, count in zip(cells, failures, strict=True):

@@ -168,7 +168,10 @@ def test_cells_add_up():
 def test_joint_bound_of_cells_covers_exactly():
     """Two sampled cells with known rates, all outcomes enumerated."""
     level = F(1, 10)
-    cells = [Cell(F(1, 3), "sampled", (0.0,), (1.0,), 12, F(1, 2)), Cell(F(2, 3), "sampled", (1.0,), (2.0,), 9, F(1, 2))]
+    cells = [
+        Cell(F(1, 3), "sampled", (0.0,), (1.0,), 12, F(1, 2)),
+        Cell(F(2, 3), "sampled", (1.0,), (2.0,), 9, F(1, 2)),
+    ]
     bounds = {(i, j): total_bound(cells, [i, j], level) for i in range(13) for j in range(10)}
     for p, q in itertools.product((F(1, 20), F(1, 5), F(1, 2)), repeat=2):
         truth = p / 3 + 2 * q / 3
