@@ -14,7 +14,7 @@ from verifier.checker.errors import CheckError
 
 MOST_LINES = 10**7
 KEYS = {
-    "open": {"n", "kind", "format", "version", "overseer", "sha256", "budget", "deterministic"},
+    "open": {"n", "kind", "format", "version", "overseer", "source", "budget", "deterministic"},
     "plan": {"n", "kind", "name", "plan"},
     "ask": {"n", "kind", "purpose", "draw", "arguments", "key", "limit"},
     "hit": {"n", "kind", "purpose", "draw", "arguments", "key", "to"},
@@ -85,7 +85,7 @@ def _understood(lines: list[dict[str, Any]]) -> LedgerContent:
         raise CheckError("the ledger is of an unknown format or version")
     if type(first["deterministic"]) is not bool:
         raise CheckError("the ledger does not say whether the overseer is deterministic")
-    found = LedgerContent(f"{text(first['overseer'])} sha256:{text(first['sha256'])}", lines=len(lines))
+    found = LedgerContent(f"{text(first['overseer'])} sha256:{text(first['source'])}", lines=len(lines))
     asks: dict[int, dict[str, Any]] = {}
     answers: dict[int, tuple[dict[str, Any], float | None]] = {}  # by line, with the question's line
     waiting: dict[int, dict[str, Any]] = {}

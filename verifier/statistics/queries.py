@@ -68,7 +68,7 @@ class Queries:
     def __init__(self, path: Path, overseer: Overseer, budget: Budget, deterministic: bool = True) -> None:
         """Start the ledger or go on with it; raises ``LedgerError`` where it belongs to other terms than these."""
         self.overseer, self.budget, self.deterministic = overseer, budget, deterministic
-        header = {"overseer": overseer.name, "sha256": overseer.sha256, "budget": budget.to_json()}
+        header = {"overseer": overseer.name, "source": overseer.sha256, "budget": budget.to_json()}
         self.ledger = Ledger(path, {**header, "deterministic": deterministic})
         self._known: dict[str, int] = {}
         self._asked: dict[int, dict[str, object]] = {}

@@ -155,7 +155,7 @@ def _weighted(plan: Plan, found: list[Draw]) -> tuple[list[Fraction], Fraction]:
 
 def _assumptions(plan: Plan, header: dict[str, Any], found: list[Draw]) -> tuple[str, ...]:
     told = [
-        f"(declared) the overseer {header['overseer']} sha256:{header['sha256']} answered as the ledger says",
+        f"(declared) the overseer {header['overseer']} sha256:{header['source']} answered as the ledger says",
         f"(declared) the plan, its seed {plan.seed} included, was fixed before the first answer",
         "(declared) float64 draws of PCG64 stand for independent draws of the stated law",
     ]
