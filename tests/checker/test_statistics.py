@@ -13,6 +13,7 @@ import pytest
 
 from verifier.checker.errors import CheckError
 from verifier.checker.statistics import read_statement, verdict_on_statement
+from verifier.checker.statistics_ledger import read_ledger
 from verifier.checking import run_checker
 from verifier.statistics import statement as statements
 from verifier.statistics.betting import Bets
@@ -156,10 +157,13 @@ def test_every_changed_byte_of_the_ledger_is_refused(tmp_path):
     file, _ = written(tmp_path, make(queries=3))
     parts = members(file.read_bytes())
     ledger = parts["ledger.jsonl"]
+    stated = json.loads(parts["statement.json"])["ledger"]
+    read_ledger(ledger, stated["sha256"], stated["lines"])
     for at in range(len(ledger)):
-        changed = ledger[:at] + bytes([ledger[at] ^ 1]) + ledger[at + 1 :]
-        with pytest.raises(CheckError):
-            read_statement(packed({**parts, "ledger.jsonl": changed}))
+        for flip in (1, 32, 128):
+            changed = ledger[:at] + bytes([ledger[at] ^ flip]) + ledger[at + 1 :]
+            with pytest.raises(CheckError):
+                read_ledger(changed, stated["sha256"], stated["lines"])
     for cut in (1, 10, 200):
         with pytest.raises(CheckError):
             read_statement(packed({**parts, "ledger.jsonl": ledger[:-cut]}))
