@@ -77,6 +77,21 @@ def test_a_query_without_outputs_is_violated_by_every_input() -> None:
     assert not refute(checker, Witness(NOWHERE, NOWHERE, 0, (Fraction(2),), "")).accepted
 
 
+@pytest.mark.parametrize("twice", [b'"claim": "d", "claim": "c"', b'"claim": "c", "model": {"sha256": "1"}'])
+def test_a_key_that_stands_twice_is_refused(twice: bytes) -> None:
+    assert read_evidence(archive()).claim == "c"
+    with zipfile.ZipFile(io.BytesIO(archive())) as made:
+        manifest, trees = made.read("manifest.json"), made.read("trees.bin")
+    changed = manifest.replace(b'"claim": "c"', twice)
+    assert changed != manifest
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("manifest.json", changed)
+        made.writestr("trees.bin", trees)
+    with pytest.raises(CheckError, match="stands twice"):
+        read_evidence(file.getvalue())
+
+
 def test_chunks_cannot_multiply_the_work() -> None:
     """Every chunk naming the next one twice would be 2^60 leaves in a few hundred words."""
 
