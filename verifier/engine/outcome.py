@@ -58,7 +58,8 @@ class Exploit(NamedTuple):
 class RelaxedAction:
     """An action of ``relaxation`` on the box [``lower``, ``upper``] under ``splits``, as it goes into a file.
 
-    ``rows`` are the values of the case's rows, ``score`` is ``-weights @ rows``; ``note`` says what was left out.
+    ``rows`` are the values of the case's rows, ``score`` is ``-weights @ rows``, or ``-max(rows)`` where ``weights`` is
+    None; ``note`` says what was left out.
     """
 
     relaxation: str
@@ -67,7 +68,7 @@ class RelaxedAction:
     lower: np.ndarray
     upper: np.ndarray
     rows: np.ndarray
-    weights: np.ndarray
+    weights: np.ndarray | None
     score: float
     splits: tuple[tuple[int, int, int], ...] = ()
 
