@@ -24,7 +24,7 @@ from verifier.engine.attacks import FIRST_STARTS, Schedule
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
-from verifier.engine.linear import LEAST_SECONDS, linear_attack, open_boxes, open_nodes, seconds_for
+from verifier.engine.linear import LEAST_SECONDS, MOST_SECONDS, linear_attack, open_boxes, open_nodes, possible, seconds_kept
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver, Moments
@@ -122,6 +122,7 @@ class _Decision:
         self.check_seconds = 0.0  # per node, once measured
         self.by_phases = False
         self.full = False  # the tree has reached the memory it may take
+        self.programs = False  # whether there are linear programs about the network
         self.kept = 0.0  # seconds for a relaxed attack, should it come to that
 
     def run(self) -> Outcome:
@@ -148,7 +149,8 @@ class _Decision:
 
     def _decide(self, network: ReluNetwork) -> Outcome:
         refine = network.density > SPARSE_NETWORK
-        self.kept = seconds_for(network, self.options.seconds)
+        self.programs = possible(network)
+        self.kept = seconds_kept(self.options.seconds) if self.programs else 0.0
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
         self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
@@ -294,8 +296,8 @@ class _Decision:
     def _relaxed_attack(self) -> RelaxedAttack | None:
         """That of a linear program, else what bounds by lines have left, else what intervals say."""
         regions = open_nodes(self.groups) if self.by_phases else open_boxes(self.cases)
-        until = earliest(self.deadline.earlier(CHECK_RESERVE), Deadline.after(self.kept))
-        found = linear_attack(regions, until) if until.remaining >= LEAST_SECONDS else None
+        until = earliest(self.deadline.earlier(CHECK_RESERVE), Deadline.after(MOST_SECONDS))
+        found = linear_attack(regions, until) if self.programs and until.remaining >= LEAST_SECONDS else None
         if found is None:
             found = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
         return found or relaxed_attack_by_intervals(self.cases)

@@ -51,13 +51,17 @@ class Region:
     ranges: Ranges
 
 
-def seconds_for(network: ReluNetwork, seconds: float) -> float:
-    """What of a time limit is kept for the program; 0 where there is none to solve."""
-    kept = min(SHARE * seconds, MOST_SECONDS)
+def possible(network: ReluNetwork) -> bool:
+    """Whether there are programs about a network: it is not too large, and the solver is installed."""
     layers = (*network.layers, network.output)
     small = sum(nonzeros(weight) for layer in layers for _, weight in layer.terms) <= MOST_COEFFICIENTS
-    possible = small and not network.signs and find_spec("highspy") is not None and find_spec("scipy") is not None
-    return kept if possible and kept >= LEAST_SECONDS else 0.0
+    return small and not network.signs and find_spec("highspy") is not None and find_spec("scipy") is not None
+
+
+def seconds_kept(seconds: float) -> float:
+    """What of a time limit is kept for a program; 0 where it would not even begin in that."""
+    kept = min(SHARE * seconds, MOST_SECONDS)
+    return kept if kept >= LEAST_SECONDS else 0.0
 
 
 def linear_attack(regions: Iterator[Region], until: Deadline) -> RelaxedAttack | None:

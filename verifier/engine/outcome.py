@@ -89,6 +89,11 @@ class RelaxedAttack:
     action: RelaxedAction | None = None
     path: Path | None = None
 
+    @property
+    def relaxation(self) -> str:
+        """Whose action it is; "" where there is none to store."""
+        return self.action.relaxation if self.action is not None else ""
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -14,7 +14,15 @@ from tests.unit.verifier.engine.made import made
 from tests.unit.verifier.engine.made_phases import asked, go_on, started
 from tests.unit.verifier.engine.test_relaxed_files import exact, judged, subject_of
 from verifier.engine.deadline import Deadline
-from verifier.engine.linear import LEAST_SECONDS, MOST_SECONDS, linear_attack, open_boxes, open_nodes, seconds_for
+from verifier.engine.linear import (
+    LEAST_SECONDS,
+    MOST_SECONDS,
+    linear_attack,
+    open_boxes,
+    open_nodes,
+    possible,
+    seconds_kept,
+)
 from verifier.engine.outcome import RelaxedAttack
 from verifier.engine.phases.group import Group
 from verifier.engine.phases.moments import query_of
@@ -108,13 +116,17 @@ def test_no_time_is_no_attack(tmp_path: Path) -> None:
     assert linear_attack(open_boxes([made(401, tmp_path).case()]), Deadline.after(-1.0)) is None
 
 
-def test_what_is_kept_of_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_kept_of_a_limit() -> None:
+    assert seconds_kept(1e6) == MOST_SECONDS
+    assert seconds_kept(20.0) == pytest.approx(2.0)
+    assert seconds_kept(9.9 * LEAST_SECONDS) == 0
+
+
+def test_programs_need_a_solver_and_a_network_that_is_not_too_large(tmp_path: Path, monkeypatch) -> None:
     network = made(401, tmp_path).explorer.network
-    assert seconds_for(network, 1e6) == MOST_SECONDS
-    assert seconds_for(network, 20.0) == pytest.approx(2.0)
-    assert seconds_for(network, 9.9 * LEAST_SECONDS) == 0  # nothing where it would not be begun
+    assert possible(network)
     monkeypatch.setattr("verifier.engine.linear.MOST_COEFFICIENTS", 3)
-    assert seconds_for(network, 1e6) == 0
+    assert not possible(network)
     monkeypatch.undo()
     monkeypatch.setattr("verifier.engine.linear.find_spec", lambda name: None)
-    assert seconds_for(network, 1e6) == 0
+    assert not possible(network)
