@@ -24,7 +24,15 @@ from verifier.engine.attacks import FIRST_STARTS, Schedule
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
-from verifier.engine.linear import LEAST_SECONDS, MOST_SECONDS, linear_attack, open_boxes, open_nodes, possible, seconds_kept
+from verifier.engine.linear import (
+    LEAST_SECONDS,
+    MOST_SECONDS,
+    linear_attack,
+    open_boxes,
+    open_nodes,
+    possible,
+    seconds_kept,
+)
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver, Moments
