@@ -21,9 +21,18 @@ from verifier.attack.witness import inside, replay
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import sources
 from verifier.engine.attacks import FIRST_STARTS, Schedule
-from verifier.engine.deadline import Deadline
+from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
+from verifier.engine.linear import (
+    LEAST_SECONDS,
+    MOST_SECONDS,
+    linear_attack,
+    open_boxes,
+    open_nodes,
+    possible,
+    seconds_kept,
+)
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver, Moments
@@ -121,6 +130,8 @@ class _Decision:
         self.check_seconds = 0.0  # per node, once measured
         self.by_phases = False
         self.full = False  # the tree has reached the memory it may take
+        self.programs = False  # whether there are linear programs about the network
+        self.kept = 0.0  # seconds for a relaxed attack, should it come to that
 
     def run(self) -> Outcome:
         try:
@@ -146,6 +157,8 @@ class _Decision:
 
     def _decide(self, network: ReluNetwork) -> Outcome:
         refine = network.density > SPARSE_NETWORK
+        self.programs = possible(network)
+        self.kept = seconds_kept(self.options.seconds) if self.programs else 0.0
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
         self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
@@ -230,16 +243,20 @@ class _Decision:
             self.full = True
             return Deadline(-math.inf)
         if self.groups:
-            return self.deadline.earlier(CHECK_RESERVE + CHECK_SHARE_PHASES * (time.monotonic() - self.started))
+            return self._earlier(CHECK_SHARE_PHASES * (time.monotonic() - self.started))
         nodes = sum(case.nodes for case in self.cases)
         if nodes < WORTH_MEASURING:
-            return self.deadline.earlier(CHECK_RESERVE)
+            return self._earlier(0.0)
         if not self.check_seconds:
             case = next((case for case in self.cases if case.open), self.cases[0])
             places = [*case.open, case.root][:64]
             lower, upper = boxes_of(places)
             self.check_seconds = RIGOUR * case.explorer.seconds_per_box(lower, upper) / self.options.workers
-        return self.deadline.earlier(CHECK_RESERVE + self.check_seconds * nodes)
+        return self._earlier(self.check_seconds * nodes)
+
+    def _earlier(self, seconds: float) -> Deadline:
+        """The deadline less the seconds of a check, or those of a relaxed attack: never are both wanted."""
+        return self.deadline.earlier(CHECK_RESERVE + max(seconds, self.kept))
 
     def _attack_open(self, group: Group) -> bool:
         """A first descent on the cases that a group's search has not proved."""
@@ -284,6 +301,15 @@ class _Decision:
     def _handed_over(self, relaxed: RelaxedAttack | None) -> RelaxedAttack | None:
         return self.evidence.hand_over(relaxed) if relaxed is not None else None
 
+    def _relaxed_attack(self) -> RelaxedAttack | None:
+        """That of a linear program, else what bounds by lines have left, else what intervals say."""
+        regions = open_nodes(self.groups) if self.by_phases else open_boxes(self.cases)
+        until = earliest(self.deadline.earlier(CHECK_RESERVE), Deadline.after(MOST_SECONDS))
+        found = linear_attack(regions, until) if self.programs and until.remaining >= LEAST_SECONDS else None
+        if found is None:
+            found = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
+        return found or relaxed_attack_by_intervals(self.cases)
+
     def _why_open(self) -> str:
         if self.borderline is not None:
             return "borderline: at a point the exact network and its float runtime disagree on the property"
@@ -300,8 +326,7 @@ class _Decision:
         if self.groups:
             proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
-            relaxed = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
-            relaxed = self._handed_over(relaxed or relaxed_attack_by_intervals(self.cases))
+            relaxed = self._handed_over(self._relaxed_attack())
         return Outcome(
             verdict,
             reason,
