@@ -13,7 +13,7 @@ import pytest
 
 from relaxations.sdp.shor import Shor
 from tests.oracle import Row
-from tests.unit.verifier.engine.made_phases import Asked, asked, started
+from tests.unit.verifier.engine.made_phases import Asked, asked, never, started
 from tests.unit.verifier.engine.test_phases import judge
 from verifier.engine.deadline import Deadline
 from verifier.engine.phases import cutting, moments
@@ -98,6 +98,27 @@ def test_moments_also_rid_open_leaves_in_zonotopes_of_what_they_prove(
         assert one.exact_verdict(search).accepted
         rid += 1
     assert rid >= 1
+
+
+def test_proofs_by_moments_outlive_one_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after one refusal: with no split made, the search from the root has the proofs, but not a second time."""
+    monkeypatch.setattr(PhaseSearch, "run", lambda self, over, out_of_time: None)
+    kept = 0
+    for seed in SEEDS:
+        one = asked(seed, tmp_path, placement="far", cases=3)
+        search = started(one)
+        if not search.open or not (proved := lifted(search)):
+            continue
+        again = search.again(100.0, never)
+        left = set(again.cases_left)
+        assert not left & set(proved), "a proof by moments was lost"
+        assert all(one.optima()[case] > 0 for case in proved)
+        assert again.duals == {}
+        if again.closed:
+            assert one.float_verdict(again).accepted
+            assert one.exact_verdict(again).accepted
+            kept += 1
+    assert kept >= 1
 
 
 def moved(one: Asked, by: Fraction) -> Asked:
