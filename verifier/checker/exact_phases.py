@@ -61,8 +61,9 @@ class _Walk:
                     frame = item
                     continue
                 if isinstance(item, Cuts):
-                    within[number] = ranges, frame, frozenset([item.case])
-                    holds = self._cut(ranges, frame, item, splits)
+                    # What is proved before the item, here or above, its open leaves need not prove again.
+                    within[number] = ranges, frame, pending & {item.case}
+                    holds = item.case not in pending or self._cut(ranges, frame, item, splits)
                 elif isinstance(item, Multiplied):
                     holds = self._multiplied(ranges, frame, item, splits)
                 else:

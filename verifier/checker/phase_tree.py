@@ -15,7 +15,8 @@ The chunk is ``count, case...`` and then, in preorder, nodes. A node is any numb
   on the path; then the number of nodes of its tree (high word first), for each node in preorder 0 if it is a leaf,
   65535 if it is an open one, or 1 + the column that is split; and for each split in the same order two multipliers (the
   upper half of a float32 each), for the side <= 0 and the side >= 0. For every open leaf of a node's items there
-  follows, after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case.
+  follows, after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case,
+  unless an item before this one, of the node or of one above, proves it.
 * ``MULTIPLIERS`` (item): one case is proved here and for everything below, by a linear or quadratic form: the index of
   the case, a float32 weight per row, a float32 multiplier per split on the path; the number of listed columns and these
   (a word each, no two alike), 1 if the form is quadratic or 0; then float32 numbers: for every listed column those of

@@ -112,8 +112,10 @@ class PhaseProver:
                             region = self._framed(region, item)
                         continue
                     if isinstance(item, Cuts):
-                        within[number] = replace(region, pending=frozenset([item.case]))
-                        if first_end <= item.number < last_end and not self._cut(region, item):
+                        # What is proved before the item, here or above, its open leaves need not prove again.
+                        within[number] = replace(region, pending=region.pending & {item.case})
+                        mine = first_end <= item.number < last_end and item.case in region.pending
+                        if mine and not self._cut(region, item):
                             self.refused.append(item.position)
                     elif node.first_end >= first_end:
                         if isinstance(item, Proof):

@@ -130,12 +130,9 @@ class Driver:
         return self._judge(group)
 
     def _affordable(self, search: PhaseSearch) -> bool:
-        """Whether Shor's relaxation of every open case takes but a share of the time.
-
-        Not where zonotopes are cut in parts: what is left of one has to be proved by itself, whatever the root shows.
-        """
+        """Whether Shor's relaxation of every open case takes but a share of the time."""
         [root] = search.open
-        if not (search.bounding.dense and possible(root)):
+        if not possible(root):
             return False
         seconds = len(root.pending) * seconds_of(order_of(root)) / self.workers
         return seconds < SHARE_OF_MOMENTS * self.deadline().remaining

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from relaxations.bounds.boxes import Rows, composed
+from relaxations.lifting import Lifting
 from relaxations.multipliers import Multipliers
 from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, Target
 from verifier.engine.phases.branching import Experience, best
 from verifier.engine.phases.cutting import Way
 from verifier.engine.phases.leaves import solve_leaf
+from verifier.engine.phases.moments import query_of, stored
 from verifier.engine.phases.node import FinalDuals, Neuron, Node
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.tree import PhaseTree
@@ -54,7 +56,7 @@ class PhaseSearch:
     ``original`` is as it was asked, ``bounding`` may have left out neurons that are idle on the whole box.
     ``stuck`` nodes have no neuron left to split and are still not proved. ``count`` are the nodes with bounds of their
     own, ``cuts`` those in zonotopes. ``done`` is the share of the whole tree that is closed here, a node counting half
-    of its parent. ``root`` is the deepened root with its columns.
+    of its parent. ``root`` is the deepened root with its columns, ``duals`` what proves cases there by moments.
     """
 
     original: Original
@@ -70,6 +72,7 @@ class PhaseSearch:
     seen: Seen = field(default_factory=Seen)
     experience: Experience = field(default_factory=Experience)
     root: tuple[Node, np.ndarray] | None = None
+    duals: dict[int, Multipliers] = field(default_factory=dict)
 
     @staticmethod
     def over_box(bounding: Bounding) -> PhaseSearch:
@@ -129,6 +132,7 @@ class PhaseSearch:
         """Take over proofs of cases at the root, by their positions: no node below it has to prove them any more."""
         assert self.root is not None
         root, columns = self.root
+        self.duals.update(found)
         for case, dual in found.items():
             self.tree.multiplied(root, case, dual, np.zeros(0), columns)
         for node in self.unproved:
@@ -155,12 +159,32 @@ class PhaseSearch:
         self.tree.names = [names[keep] for names, keep in zip(self.tree.names, kept)]
 
     def again(self, caution: float, over: Callable[[], bool]) -> PhaseSearch:
-        """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not."""
+        """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not.
+
+        Proofs by moments are taken over as far as they hold of the new root, and not a second time: what is refused may
+        be one of them.
+        """
         search = self._anew(self.bounding.lower, self.bounding.upper, caution)
         search.start(over)
         search.deepen()
+        kept = self._kept(search)
+        if kept:
+            search.lifted(kept)
+        search.duals = {}
         search.run(over, over)
         return search
+
+    def _kept(self, search: PhaseSearch) -> dict[int, Multipliers]:
+        """The proofs by moments that hold of another search's root, which must have the same unstable neurons."""
+        if not self.duals or not search.open or self.root is None or search.root is None:
+            return {}
+        (old, _), (new, _) = self.root, search.root
+        for k, (mine, theirs) in enumerate(zip(self.tree.names, search.tree.names, strict=True)):
+            if not np.array_equal(mine[old.free(k)], theirs[new.free(k)]):
+                return {}
+        left = [case for case in search.cases_left if case in self.duals]
+        tried = {case: stored(Lifting.of(query_of(search.bounding, new, case)), self.duals[case]) for case in left}
+        return {case: dual for case, dual in tried.items() if dual is not None}
 
     def halves(self, dim: int) -> tuple[PhaseSearch, PhaseSearch]:
         """The same question on the two halves of the box, cut at the middle of an input; nothing done yet."""
