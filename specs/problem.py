@@ -1,4 +1,4 @@
-"""The one normal form every question is compiled to: boxes of inputs, balls, and linear rows over inputs and outputs."""
+"""The one normal form every question is compiled to: boxes and balls of inputs, rows over inputs and outputs."""
 
 from __future__ import annotations
 
