@@ -283,7 +283,7 @@ def test_random_phase_trees_prove_nothing_false(seed: int) -> None:
     for slack in (SMALL, Fraction(1)):
         checker = asked(RELUS, replace(row, constant=-least - slack), ball)
         for _ in range(20):
-            tree = chunk([0], random_tree(rng, checker, 2))
+            tree = random_tree(rng, checker, 2)
             for found in (checker.check(certificate(1, tree), None), audit(checker, certificate(1, tree))):
                 assert not found.accepted
 
@@ -294,7 +294,7 @@ def test_symbols_and_frames_know_the_ball(judge: Judge) -> None:
     network = Network((Input(2), first, Relu(1)), (2, 1, 1))
     row = QueryRow({0: Fraction(3), 1: Fraction(-4)}, {0: Fraction(-1)}, Fraction(14.1) + SMALL, True)
     checker = asked(network, row, circle())
-    refined = frame([], Refined(0, [0]))
+    refined = frame([], Refined(0, [0], True, [[]], [[]]))
     assert judge(checker, certificate(1, chunk([0], [SYMBOLS], proof(0, [1], []), [END]))).accepted
     assert judge(checker, certificate(1, chunk([0], refined, proof(0, [1], []), [END]))).accepted
     assert not judge(checker, certificate(1, chunk([0], proof(0, [1], []), [END]))).accepted
