@@ -61,8 +61,8 @@ class Exploration:
 class Explorer:
     """Everything that stays the same while one case is searched; small enough to send to another process.
 
-    Inputs outside ``ball`` do not matter. ``margin`` (relative) is how far above zero a bound must be before the search believes it: the checker redoes
-    the leaf with outward rounding.
+    Inputs outside ``ball`` do not matter. ``margin`` (relative) is how far above zero a bound must be before the search
+    believes it: the checker redoes the leaf with outward rounding.
     """
 
     network: ReluNetwork
