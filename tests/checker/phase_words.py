@@ -126,9 +126,14 @@ def multiplied(
     linear: Sequence[Sequence[float]],
     quadratic: Sequence[Sequence[float]] = (),
     multipliers: Sequence[float] = (),
+    ball: float = 0.0,
 ) -> list[int]:
-    """``linear``: of a >= 0, b >= 0 and the chord; ``quadratic``: of a b = 0 and b (L - b) >= 0, and the squares."""
-    numbers = [value for part in (*linear, *quadratic) for value in part]
+    """``linear``: of a >= 0, b >= 0 and the chord; ``quadratic``: of a b = 0 and b (L - b) >= 0, and the squares.
+
+    ``ball`` is the multiplier of the case's ball, which only a quadratic form has.
+    """
+    of_ball = [[ball]] if quadratic else []
+    numbers = [value for part in (*linear, *quadratic[:2], *of_ball, *quadratic[2:]) for value in part]
     return [
         MULTIPLIERS,
         case,

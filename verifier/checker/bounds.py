@@ -26,8 +26,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from verifier.checker.ball import Ball
 from verifier.checker.errors import CheckError
-from verifier.checker.forward import Forward, clipped, output_size, range_of, stepped, summed, through, with_symbols
+from verifier.checker.forward import (
+    Forward,
+    clipped,
+    output_size,
+    range_in,
+    range_of,
+    stepped,
+    summed,
+    through,
+    with_symbols,
+)
 from verifier.checker.linear import magnitude, pull, push, terms, weights
 from verifier.checker.lines import TINY, Lines, U, lines_of_sign, lines_on, of_rows
 from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Node, Relu, Sign
@@ -59,29 +70,33 @@ class Rows:
 
 @dataclass(frozen=True)
 class Boxes:
-    """``|x - mid| <= rad`` contains the box [lower, upper]; all shapes (B, inputs)."""
+    """``|x - mid| <= rad`` contains the box [lower, upper]; all shapes (B, inputs).
+
+    Where there is a ``ball``, what is asked about is only what it has of the boxes.
+    """
 
     lower: Floats
     upper: Floats
     mid: Floats
     rad: Floats
+    ball: Ball | None = None
 
     @staticmethod
-    def of(lower: Floats, upper: Floats) -> Boxes:
+    def of(lower: Floats, upper: Floats, ball: Ball | None = None) -> Boxes:
         mid = lower + 0.5 * (upper - lower)
         rad = np.maximum(upper - mid, mid - lower)
-        return Boxes(lower, upper, mid, rad * (1 + 4 * U) + np.where(rad > 0, 5e-324, 0.0))
+        return Boxes(lower, upper, mid, rad * (1 + 4 * U) + np.where(rad > 0, 5e-324, 0.0), ball)
 
     def __getitem__(self, where: NDArray[np.bool_]) -> Boxes:
-        return Boxes(self.lower[where], self.upper[where], self.mid[where], self.rad[where])
+        return Boxes(self.lower[where], self.upper[where], self.mid[where], self.rad[where], self.ball)
 
 
 @dataclass(frozen=True)
 class AffineBound:
-    """``row(x) >= form . (x - mid) + constant - error`` for all real x of the box.
+    """``row(x) >= form . (x - mid) + constant - error`` for all real x of the box, and of the ball if there is one.
 
-    Shapes (B, R, inputs), (B, R), (B, R). ``lower`` is the least value of the right-hand side over the box, rounded
-    down; it is -inf where anything overflowed.
+    Shapes (B, R, inputs), (B, R), (B, R). ``lower`` bounds the right-hand side there from below: its least value over
+    the box or over the ball, whichever is larger. It is -inf where anything overflowed.
     """
 
     form: Floats
@@ -165,7 +180,8 @@ class Bounder:
         form, constant, error = self._backward(
             start, rows.constant, error, index, relaxation.lines, sizes, boxes.mid[index]
         )
-        low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
+        mid, rad = boxes.mid[index], boxes.rad[index]
+        low = _concretise(form, constant, error, mid, rad, boxes.ball, self.gamma)
         return form, constant, error, np.where(relaxation.within_caps[index], low, -np.inf)
 
     def relax(self, boxes: Boxes, refine: bool | Refine = True, symbols: bool = False) -> Relaxation:
@@ -199,13 +215,13 @@ class Bounder:
                     if zonotope.fits(zonotope.count, self.network.sizes[k]):
                         zonotope.forms[k] = self._push_affine(k, node, zonotope.forms)
                 case Relu(parent) | Sign(parent):
-                    l, u = range_of(forward[parent], boxes.rad, self.gamma)
+                    l, u = self._range(forward[parent], boxes)
                     if not zonotope.ended:
-                        low, up = range_of(zonotope.forms[parent], boxes.rad, self.gamma)
+                        low, up = self._range(zonotope.forms[parent], boxes)
                         l, u = np.maximum(l, low), np.minimum(u, up)
                     if callable(refine):
                         refine(k, l, u, relaxed, sizes)
-                    elif refine and self._below_relu[parent]:
+                    elif refine and (self._below_relu[parent] or (boxes.ball is not None and not with_generators)):
                         self._refine(parent, l, u, relaxed, sizes, boxes)
                     ranges[k], relaxed[k] = (l, u), drawn(node, l, u)
                     if with_generators and isinstance(node, Relu):
@@ -223,6 +239,14 @@ class Bounder:
                 for unread in [j for j in forms if self._last_reader.get(j, k) <= k]:
                     del forms[unread]
         return Relaxation(boxes, relaxed, ranges, sizes)
+
+    def _range(self, form: Forward, boxes: Boxes) -> tuple[Floats, Floats]:
+        """The interval of a form over the boxes, or over what the ball has of them; a NaN stays one."""
+        l, u = range_of(form, boxes.rad, self.gamma)
+        if boxes.ball is None or not form.generators.shape[1]:
+            return l, u
+        low, up = range_in(boxes.ball, form, boxes.mid, self.gamma)
+        return np.where(low > l, low, l), np.where(up < u, up, u)
 
     def _push_size(self, k: int, node: Affine, sizes: list[Floats]) -> Floats:
         """``|M| size + |b|``, rounded up: bounds both |value| and what L1 and L2 charge rounding to."""
@@ -271,7 +295,7 @@ class Bounder:
         shape = len(index), boxes.mid.shape[1]
         mid, rad = (np.broadcast_to(of_rows(part, index), shape) for part in (boxes.mid, boxes.rad))
         form, constant, error = self._backward(coefs, constant, np.zeros(len(index)), index, lines, sizes, mid)
-        return _concretise(form, constant, error, rad, self.gamma)
+        return _concretise(form, constant, error, mid, rad, boxes.ball, self.gamma)
 
     def _backward(
         self,
@@ -439,9 +463,23 @@ def _feeds_relu(network: Network) -> list[bool]:
     return feeds
 
 
-def _concretise(form: Floats, constant: Floats, error: Floats, rad: Floats, gamma: float) -> Floats:
-    """Least value of ``form . t + constant - error`` over |t| <= rad, rounded down; -inf unless all is finite."""
+def _concretise(
+    form: Floats, constant: Floats, error: Floats, mid: Floats, rad: Floats, ball: Ball | None, gamma: float
+) -> Floats:
+    """``form . (x - mid) + constant - error`` bounded from below, row by row: where |x - mid| <= rad, or over the ball.
+
+    Both bounds are rounded down, and the larger one counts; -inf unless all is finite.
+    """
     swing = np.einsum("ij,ij->i", np.abs(form), rad) * (1 + 4 * gamma) + error
+    low = _down(constant, swing)
+    if ball is None:
+        return low
+    at_center, reach = ball.over(form[:, :, None], mid, gamma)
+    return np.where(np.isfinite(low), np.maximum(low, _down(constant + at_center[:, 0], reach[:, 0] + error)), low)
+
+
+def _down(constant: Floats, swing: Floats) -> Floats:
+    """``constant - swing``, rounded down; -inf unless all is finite and within the caps."""
     low = constant - swing - 8 * U * (np.abs(constant) + swing)
     sound = np.isfinite(low) & np.isfinite(swing) & (swing < MAX_MAGNITUDE) & (np.abs(constant) < MAX_MAGNITUDE)
     return np.where(sound, low, -np.inf)

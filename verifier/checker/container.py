@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
 
-CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 5
+CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 6
 MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "query.vnnlib"
 LARGEST_MEMBER = 1 << 30
 LARGEST_MANIFEST = 1 << 23

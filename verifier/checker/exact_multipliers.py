@@ -55,6 +55,16 @@ def proves_exactly(
         total[0][0] -= chord * up * low
         add(-product, a, b)
         add(back, b, b)
+    if item.ball:
+        ball = relaxation.ball
+        if ball is None or ball.bound <= 0:
+            return False
+        kappa = Fraction(item.ball)
+        total[0][0] -= kappa
+        for i, (weight, c) in enumerate(zip(ball.weights, ball.center, strict=True)):
+            away = [zonotope.mid[i] - c] + [Fraction(0)] * (order - 1)
+            away[1 + i] = zonotope.rad[i]
+            add(kappa * weight / ball.bound, away, away)
     squares = [Fraction(value) for value in item.squares.tolist()]
     return _least(total, squares + [Fraction(0)] * (order - len(squares)), item.quadratic) > 0
 

@@ -251,7 +251,8 @@ class PhaseProver:
         last = len(self.bounder.network.nodes) - 1
         magnitude = weights @ (np.abs(rows.constant) + np.abs(rows.y) @ sizes[last][0] + np.abs(rows.x) @ sizes[0][0])
         parts = (self.box.lower, self.box.upper, self.box.mid, self.box.rad)
-        boxes = Boxes(*(np.broadcast_to(part, (count, part.shape[1])) for part in parts))
+        lower, upper, mid, rad = (np.broadcast_to(part, (count, part.shape[1])) for part in parts)
+        boxes = Boxes(lower, upper, mid, rad, self.box.ball)
         wide = {k: np.broadcast_to(size, (count, size.shape[1])) for k, size in sizes.items()}
         relaxation = Relaxation(boxes, lines, {}, wide)
         return self.bounder.combined(combined, np.arange(count), relaxation, 4 * gamma * magnitude)[3]
