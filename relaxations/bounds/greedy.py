@@ -86,8 +86,8 @@ def greedy(
     if ball is None:
         bound, x = frame.bound(constant, form, np), np.where(form[0] > 0, lower, upper)
     else:
-        least_on_ball, points = least(form, frame.mid, frame.rad, ball, np, MANY_PASSES)
-        bound, x = constant + form @ frame.mid + least_on_ball, ball.moved_inside(points, lower, upper, 0.0)[0]
+        lowest, points = least(form, frame.mid, frame.rad, ball, np, MANY_PASSES)
+        bound, x = constant + form @ frame.mid + lowest, ball.moved_inside(points, lower, upper, 0.0)[0]
     values, z, slopes, offsets = [x[None]], [], [], []
     for k, (coef, slope, _) in enumerate(chosen):
         flat = drawn.below[k] if drawn.below else None

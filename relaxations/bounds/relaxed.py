@@ -305,7 +305,7 @@ def least_of_inputs(query: Query, form: np.ndarray) -> float:
     if query.ball is None:
         return float(np.where(form > 0, query.lower, query.upper) @ form)
     mid, rad = (query.lower + query.upper) / 2, (query.upper - query.lower) / 2
-    return float(form @ mid + least(form[None], mid, rad, query.ball, np, MANY_PASSES)[0][0])
+    return float(form @ mid + least(form[None], mid, rad, query.ball, np)[0][0])
 
 
 def minimiser(query: Query, form: np.ndarray) -> np.ndarray:

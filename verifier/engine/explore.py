@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from relaxations.bounds.balls import Ball, least
+from relaxations.bounds.balls import MANY_PASSES, Ball, least
 from relaxations.bounds.boxes import BoxBounder, Rows
 from relaxations.network import ReluNetwork
 from verifier.certificate.words import CLIP, LEAF, OPEN, QUICK_CLIP, QUICK_LEAF, SPLIT
@@ -169,7 +169,7 @@ class Explorer:
         nearest = form[np.arange(len(bound)), bound.argmax(axis=1)]
         if self.ball is None:
             return np.where(nearest > 0, low, up)
-        points = least(nearest, (low + up) / 2, (up - low) / 2, self.ball, np)[1]
+        points = least(nearest, (low + up) / 2, (up - low) / 2, self.ball, np, MANY_PASSES)[1]
         return self.ball.moved_inside(points, low, up)
 
 
