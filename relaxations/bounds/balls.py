@@ -6,9 +6,9 @@ better of the two. More is true: for any split ``a = a' + a''`` the form is at l
     least of a'.x over the box  +  least of a''.x over the ball,
 
 and the best split attains its least value on the intersection, because both sets are convex and compact. It belongs to
-the point ``x = clip(c - mu radii^2 a)`` for the ``mu`` at which x reaches the ball's surface: where x is not clipped all
-of the coefficient is the ball's, elsewhere the ball takes ``(c - x) / (mu radii^2)``. A few passes find ``mu`` nearly,
-and the split of any pass is valid. Minimisers are found so, as the beginnings of attacks and as relaxed actions.
+the point ``x = clip(c - mu radii^2 a)`` for the ``mu`` at which x reaches the ball's surface: where x is not clipped
+all of the coefficient is the ball's, elsewhere the ball takes ``(c - x) / (mu radii^2)``. A few passes find ``mu``
+nearly, and the split of any pass is valid. Minimisers are found so: where attacks begin, and relaxed actions.
 
 Source of the bound on a ball: the dual norm, Zhang et al. 2018, arXiv:1811.00866. The split is the conjugate of a sum
 as an infimal convolution, Rockafellar 1970 (Convex Analysis), theorem 16.4.
@@ -89,9 +89,7 @@ class Ball(NamedTuple):
             return np.where(x == 0, 0, x / self.radii)
 
 
-def least(
-    form: Array, mid: Array, rad: Array, ball: Ball, xp: ModuleType, passes: int = PASSES
-) -> tuple[Array, Array]:
+def least(form: Array, mid: Array, rad: Array, ball: Ball, xp: ModuleType, passes: int = PASSES) -> tuple[Array, Array]:
     """The least value (N,) of ``form . (x - mid)`` over ball and box, and about the point (N, n) that takes it.
 
     Forms are (N, n), ``mid`` and ``rad`` (n,) or (N, n). The value is a lower bound up to rounding, whatever the number

@@ -94,7 +94,7 @@ def random_queries(count: int, **sizes: int) -> Iterator[Query]:
 
 
 def inputs_of(query: Query, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Inputs (``count``, n) of the query, a fourth of them corners of the box or, where it has a ball, of its surface."""
+    """Inputs (``count``, n) of the query, a fourth of them corners of the box, moved into the ball if it has one."""
     inside = rng.uniform(query.lower, query.upper, size=(count, len(query.lower)))
     corners = np.where(rng.random(inside.shape) < 0.5, query.lower, query.upper)
     points = np.where(rng.random(count)[:, None] < 0.25, corners, inside)

@@ -106,15 +106,16 @@ def unlimited(query: Query) -> Query:
 
 @pytest.mark.parametrize("seed", range(100))
 def test_a_ball_makes_no_bound_worse(seed: int) -> None:
+    """With the same ranges. Those of later layers need not be better: CROWN's lines change with those before."""
     query = ball_query(seed, inputs=6)
-    whole = unlimited(query)
-    for (l, u), (low, up) in zip(query.ranges, whole.ranges):
-        size = 1 + np.abs(low) + np.abs(up)
-        assert (l >= low - ROUNDING * size).all()
-        assert (u <= up + ROUNDING * size).all()
-    for kind in (Interval, AlphaCrown):
-        with_ball, without = kind(query).solve().value, kind(whole).solve().value
-        assert with_ball <= without + 1e-3 * (1 + abs(without)), kind.name  # ascent stops a little early
+    [(l, u), *_], [(low, up), *_] = query.ranges, unlimited(query).ranges
+    size = 1 + np.abs(low) + np.abs(up)
+    assert (l >= low - ROUNDING * size).all()
+    assert (u <= up + ROUNDING * size).all()
+    same_ranges = replace(query, ball=None)
+    for kind in (Interval, Crown):
+        with_ball, without = kind(query).solve().value, kind(same_ranges).solve().value
+        assert with_ball <= without + ROUNDING * (1 + abs(without)), kind.name
 
 
 def test_a_ball_makes_most_bounds_better() -> None:
@@ -137,7 +138,7 @@ def test_the_disc_of_a_small_network(seed: int) -> None:
     points = np.stack([length * np.cos(angle), length * np.sin(angle)], axis=-1).reshape(-1, 2)
     truth = float(query.score(points).max())
     [(_, first)], [(_, last)] = layer.terms, network.output.terms
-    slope = float(np.abs(last) @ np.linalg.norm(first, axis=1))
+    slope = float(np.abs(last[0]) @ np.linalg.norm(first, axis=1))
     between = slope * radius * (np.pi + 0.5) / (steps - 1)  # what lies between the points of the grid
     for kind in (Interval, Crown, AlphaCrown):
         assert kind(query).solve().value >= truth - ROUNDING
