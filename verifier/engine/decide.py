@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relaxations.bounds.balls import Ball
 from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
@@ -189,16 +190,17 @@ class _Decision:
             self.options.depth_first,
             precision="float32" if max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
             refine=refine,
+            ball=Ball.of(case),
         )
         return CaseSearch(explorer, Place(None, low, up))
 
     def _search_phases(self, network: ReluNetwork, attacks: Schedule | None) -> None:
-        """A glance for violations, which costs less than bounds; then one tree for all cases that share a box."""
+        """A glance for violations, which costs less than bounds; then one tree for all cases of the same inputs."""
         if self.options.attack and self._attack(range(len(self.cases)), FIRST_POINTS):
             return
         boxes: dict[bytes, list[int]] = {}
         for k, case in enumerate(self.cases):
-            boxes.setdefault(case.root.lower.tobytes() + case.root.upper.tobytes(), []).append(k)
+            boxes.setdefault(case.inputs, []).append(k)
         stop = self.folder / "stop"
         with Driver(
             self.cases,
@@ -225,10 +227,10 @@ class _Decision:
         rows = [self.cases[k].explorer.rows for k in members]
         x, y, constant = (np.concatenate(parts) for parts in zip(*((r.x, r.y, r.constant) for r in rows), strict=True))
         target = target_of(network, Rows(x, y, constant), np.cumsum([0, *(len(r.constant) for r in rows)]))
-        root = self.cases[members[0]].root
+        root, ball = self.cases[members[0]].root, self.cases[members[0]].explorer.ball
         here = tier(self.options.device, forks=self.options.workers > 1)
         few = network.input_size <= SPLIT_UP_TO and not network.signs
-        bounding = Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few)
+        bounding = Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few, ball=ball)
         search = PhaseSearch.over_box(bounding)
         search.tree.store = self.store
         return search

@@ -52,7 +52,7 @@ def relaxed_attack_by_intervals(cases: list[CaseSearch]) -> RelaxedAttack | None
     """The same of the first open case's box, with ranges by intervals: where there was no time for any bound."""
     for k, case in [(k, case) for k, case in enumerate(cases) if not case.closed][:LOOKED_AT]:
         root, network = case.root, case.explorer.network
-        ranges = interval_bounds(network, root.lower[None], root.upper[None])[:-1]
+        ranges = interval_bounds(network, root.lower[None], root.upper[None], case.explorer.ball)[:-1]
         found = _of_box(case, k, root, [(l[0], u[0]) for l, u in ranges], 0)
         if found.bound <= 0:
             return found
@@ -63,7 +63,7 @@ def _of_box(case: CaseSearch, k: int, place: Place, ranges: Ranges, row: int) ->
     """The minimiser of one row's relaxation on a box of case k, for these ranges."""
     network, rows = case.explorer.network, case.explorer.rows
     weights, target = np.eye(len(rows.constant))[row], rows_layer(rows, network.output)
-    made = greedy(network, target, weights, (place.lower, place.upper), ranges)
+    made = greedy(network, target, weights, (place.lower, place.upper), ranges, ball=case.explorer.ball)
     names = [np.arange(len(l)) for l, _ in ranges]
     return RelaxedAttack(
         k,
@@ -113,7 +113,7 @@ def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
 
 
 def bounds_of(case: CaseSearch, place: Place) -> BoxBounds:
-    bounder = BoxBounder(case.explorer.network, case.explorer.rows, case.explorer.refine)
+    bounder = BoxBounder(case.explorer.network, case.explorer.rows, case.explorer.refine, case.explorer.ball)
     return bounder.bounds(place.lower[None], place.upper[None])
 
 
@@ -122,7 +122,8 @@ def _of_node(bounding: Bounding, node: Node, case: int, weights: np.ndarray) -> 
     at = int(np.flatnonzero(node.pending == case)[0])
     ranges = [(l.astype(float), u.astype(float)) for l, u in zip(node.lower, node.upper)]
     below = [s[at] / FINE for s in node.final.slopes] or None
-    return greedy(bounding.exact, bounding.target.layer, weights, (bounding.lower, bounding.upper), ranges, below)
+    box = bounding.lower, bounding.upper
+    return greedy(bounding.exact, bounding.target.layer, weights, box, ranges, below, bounding.ball)
 
 
 def all_ranges(

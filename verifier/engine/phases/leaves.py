@@ -56,7 +56,8 @@ def solve_leaf(bounding: Bounding, node: Node, case: int) -> Leaf:
 
 def with_splits(query: Query, node: Node) -> Query:
     """The query with the ranges that split neurons have without their split, so that the program states it itself."""
-    whole = [(low[0], up[0]) for low, up in interval_bounds(query.network, query.lower[None], query.upper[None])]
+    found = interval_bounds(query.network, query.lower[None], query.upper[None], query.ball)
+    whole = [(low[0], up[0]) for low, up in found]
     ranges = [(l.copy(), u.copy()) for l, u in query.ranges]
     for layer, neuron, sign in node.splits:
         end = 0 if sign > 0 else 1

@@ -104,8 +104,9 @@ class PhaseSearch:
     def start(self, over: Callable[[], bool]) -> None:
         """Bound the root cheaply; raises OutOfTime where ``over()`` turns true before that is done."""
         self.bounding.over = over
-        for case, value in enumerate(self.values(self.bounding.mid[None], [*range(self.bounding.target.cases)])):
-            self.seen.add(case, value, self.bounding.mid)
+        [middle] = self.bounding.moved_inside(self.bounding.mid[None])
+        for case, value in enumerate(self.values(middle[None], [*range(self.bounding.target.cases)])):
+            self.seen.add(case, value, middle)
         root = self.bounding.root()
         self.count = self.next = 1
         self._settle([root], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
@@ -195,7 +196,7 @@ class PhaseSearch:
 
     def _anew(self, lower: np.ndarray, upper: np.ndarray, caution: float = 1.0) -> PhaseSearch:
         old, asked = self.bounding, self.original
-        bounding = type(old)(asked.network, asked.target, lower, upper, caution, old.ascend, old.symbols)
+        bounding = type(old)(asked.network, asked.target, lower, upper, caution, old.ascend, old.symbols, old.ball)
         return PhaseSearch.over_box(bounding)
 
     def part(self, nodes: Sequence[Node], first_number: int) -> PhaseSearch:
@@ -353,7 +354,7 @@ class PhaseSearch:
             (left if node.candidates else self.stuck).append(node)
         self.open += sorted(left, key=lambda node: node.bound)
         if left:
-            points = np.clip(np.stack([node.point for node in left]), self.bounding.lower, self.bounding.upper)
+            points = self.bounding.moved_inside(np.stack([node.point for node in left]))
             for node, point, value in zip(left, points, self.values(points, [node.worst for node in left])):
                 self.seen.add(node.worst, value, point)
 
@@ -368,8 +369,9 @@ class PhaseSearch:
                 self.tree.multiplied(node, case, leaf.dual, leaf.of_splits, columns)
                 proved.append(place)
             elif leaf.point is not None:
-                [value] = self.values(leaf.point[None], [case])
-                self.seen.add(case, value, leaf.point)
+                point = self.bounding.moved_inside(leaf.point[None])
+                [value] = self.values(point, [case])
+                self.seen.add(case, value, point[0])
         left = np.setdiff1d(np.arange(len(node.pending)), proved)
         node.final, node.pending = node.final[left], node.pending[left]
 

@@ -174,7 +174,7 @@ def _refined(
     k: int, rows: RowDuals, names: np.ndarray, unstable: list[np.ndarray], splits: tuple[tuple[int, int, int], ...]
 ) -> list[np.ndarray]:
     """Layer k of a frame: neurons by their ``names``, slopes four to a word, multipliers of earlier splits."""
-    steps = np.concatenate([np.zeros((len(rows.slopes[0]), 0)), *(s[:, n] for s, n in zip(rows.slopes, unstable))], 1)
+    steps = np.concatenate([np.zeros((len(rows.multipliers), 0)), *(s[:, n] for s, n in zip(rows.slopes, unstable))], 1)
     steps = np.pad(steps, ((0, 0), (0, -steps.shape[1] % 4))).astype(np.uint16).reshape(len(steps), -1, 4)
     packed = steps[:, :, 0] << 12 | steps[:, :, 1] << 8 | steps[:, :, 2] << 4 | steps[:, :, 3]
     above = [s for s, (layer, _, _) in enumerate(splits) if layer < k]
