@@ -1,5 +1,7 @@
 """The relaxed attack of an open region by linear programming: the best action that its triangle relaxation has.
 
+Not where the inputs are in a Euclidean ball, which is no linear condition: the optimum may lie outside of it.
+
 CROWN's minimiser attains the bound of two lines for each neuron and need not be in any triangle. The optimum of the
 linear program is: nothing scores more in the triangle relaxation (Ehlers 2017, arXiv:1705.01320), so that it tells
 what any proof by that relaxation is missing there, and it can be executed (``verifier.relaxed.extrapolation``).
@@ -80,7 +82,8 @@ def linear_attack(regions: Iterator[Region], until: Deadline) -> RelaxedAttack |
 
 def open_boxes(cases: Sequence[CaseSearch]) -> Iterator[Region]:
     """Those of a search over boxes, the worst first."""
-    candidates = [(place.bound, k, place) for k, case in enumerate(cases) for place in case.open]
+    boxes = [(k, case) for k, case in enumerate(cases) if case.explorer.ball is None]
+    candidates = [(place.bound, k, place) for k, case in boxes for place in case.open]
     for _, k, place in sorted(candidates, key=lambda entry: entry[0]):
         network, rows = cases[k].explorer.network, cases[k].explorer.rows
         bounds = bounds_of(cases[k], place)
@@ -93,7 +96,8 @@ def open_boxes(cases: Sequence[CaseSearch]) -> Iterator[Region]:
 
 def open_nodes(groups: Sequence[Group]) -> Iterator[Region]:
     """Those of searches over phases, the worst first."""
-    candidates = [(group, search, node) for group in groups for search, node in group.unproved]
+    unproved = [(group, search, node) for group in groups for search, node in group.unproved]
+    candidates = [entry for entry in unproved if entry[1].bounding.ball is None]
     for group, search, node in sorted(candidates, key=lambda entry: entry[2].bound):
         case = node.worst if node.worst in node.pending else int(node.pending[0])
         names, network = search.tree.names, search.original.network

@@ -130,9 +130,12 @@ class Driver:
         return self._judge(group)
 
     def _affordable(self, search: PhaseSearch) -> bool:
-        """Whether Shor's relaxation of every open case takes but a share of the time."""
+        """Whether Shor's relaxation of every open case takes but a share of the time.
+
+        Not where zonotopes are cut in parts: whether it pays beside these has not been measured.
+        """
         [root] = search.open
-        if not possible(root):
+        if not (search.bounding.dense and possible(root)):
             return False
         seconds = len(root.pending) * seconds_of(order_of(root)) / self.workers
         return seconds < SHARE_OF_MOMENTS * self.deadline().remaining
