@@ -51,7 +51,7 @@ def test_with_the_slopes_of_a_backward_pass_the_form_has_its_bound(seed: int) ->
 def test_at_every_input_the_symbols_are_in_their_range_and_the_forms_are_exact(seed: int) -> None:
     node, rng = Node(seed), np.random.default_rng(seed)
     slopes = [rng.uniform(0, 1, size=n) for n in node.sizes[1:]]
-    stable = [np.where(l[0] >= 0, 1.0, np.where(u[0] <= 0, 0.0, s)) for l, u, s in zip(*node.frame[2:], slopes)]
+    stable = [np.where(l[0] >= 0, 1.0, np.where(u[0] <= 0, 0.0, s)) for l, u, s in zip(node.frame.lower, node.frame.upper, slopes)]
     shifts = [(k, int(rng.integers(n)), float(rng.normal())) for k, n in enumerate(node.sizes[1:])]
     form = made(node, slopes, shifts)
     for x in rng.uniform(node.lower, node.upper, size=(50, 2)):
