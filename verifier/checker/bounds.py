@@ -39,9 +39,10 @@ from verifier.checker.forward import (
     through,
     with_symbols,
 )
-from verifier.checker.linear import magnitude, pull, push, terms, weights
+from verifier.checker.linear import magnitude, pull, push, weights
 from verifier.checker.lines import TINY, Lines, U, lines_of_sign, lines_on, of_rows
 from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Node, Relu, Sign
+from verifier.checker.structure import descends_from_relu, feeds_relu, gamma_of, parents
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -135,7 +136,7 @@ class Bounder:
         if len(network.nodes) > MAX_NODES or sum(network.sizes) > MAX_SIZE:
             raise CheckError(f"network has more than {MAX_NODES} layers or {MAX_SIZE} values")
         self.network = network
-        self.gamma = _gamma(network)
+        self.gamma = gamma_of(network)
         # Speed and memory only: batches that fit a cache, and forward forms that fit the machine.
         fitting = CELLS_AT_ONCE // max(1, network.sizes[0] * max(network.sizes))
         self.boxes_at_once = max(1, min(fitting, max(32, min(256, VALUES_AT_ONCE // sum(network.sizes)))))
@@ -145,10 +146,10 @@ class Bounder:
             for k, node in enumerate(network.nodes)
             if isinstance(node, Affine)
         }
-        self._last_reader = {parent: k for k, node in enumerate(network.nodes) for parent in _parents(node)}
+        self._last_reader = {parent: k for k, node in enumerate(network.nodes) for parent in parents(node)}
         self._with_generators = network.sizes[0] * max(network.sizes) <= FORWARD_CELLS
-        self._below_relu = _descends_from_relu(network)
-        self._feeds_relu = _feeds_relu(network)
+        self._below_relu = descends_from_relu(network)
+        self._feeds_relu = feeds_relu(network)
 
     def lower(self, boxes: Boxes, rows: Rows, refine: bool = True) -> AffineBound:
         """Affine lower bounds of all rows on all boxes, by the rule R0 (see docs/reference/certificate-format.md)."""
@@ -414,53 +415,6 @@ def _neuron_rows(k: int, node: Node, size: int, neurons: Ints) -> tuple[dict[int
     unit[np.arange(len(neurons)), neurons] = 1.0
     unit[len(neurons) + np.arange(len(neurons)), neurons] = -1.0
     return {k: unit}, np.zeros(2 * len(neurons))
-
-
-def _gamma(network: Network) -> float:
-    longest, added, readers = max(network.sizes), 0, [0] * len(network.nodes)
-    for node in network.nodes:
-        if isinstance(node, Affine):
-            longest = max([longest, *(terms(m, network.sizes[parent]) for parent, m in node.terms)])
-        added = max(added, len(_parents(node)))
-        for parent in _parents(node):
-            readers[parent] += 1
-    gamma = (2 * (longest + max(added, *readers)) + 64) * U
-    if gamma > 1e-6:
-        raise CheckError("network too wide for the rounding lemmas")
-    return gamma
-
-
-def _parents(node: Node) -> list[int]:
-    match node:
-        case Affine():
-            return [parent for parent, _ in node.terms]
-        case Relu(parent) | Sign(parent):
-            return [parent]
-        case Input():
-            return []
-
-
-def _descends_from_relu(network: Network) -> list[bool]:
-    below: list[bool] = []
-    for node in network.nodes:
-        match node:
-            case Input():
-                below.append(False)
-            case Affine():
-                below.append(any(below[parent] for parent, _ in node.terms))
-            case Relu() | Sign():
-                below.append(True)
-    return below
-
-
-def _feeds_relu(network: Network) -> list[bool]:
-    """Whether a ReLU reads the node, directly or through others: only then is its forward form wanted."""
-    feeds = [False] * len(network.nodes)
-    for k in range(len(network.nodes) - 1, -1, -1):
-        node = network.nodes[k]
-        for parent in _parents(node):
-            feeds[parent] = feeds[parent] or feeds[k] or isinstance(node, Relu | Sign)
-    return feeds
 
 
 def _concretise(
