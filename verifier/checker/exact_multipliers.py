@@ -31,11 +31,11 @@ def proves_exactly(
 
     def add(factor: Fraction, left: Sequence[Fraction], right: Sequence[Fraction]) -> None:
         """Half of ``factor left right' + factor right left'``."""
+        others = [(j, q) for j, q in enumerate(right) if q]  # few for a ball, which has a product for every input
         for i, p in enumerate(left):
-            for j, q in enumerate(right):
-                if p and q:
-                    total[i][j] += factor * p * q / 2
-                    total[j][i] += factor * p * q / 2
+            for j, q in others if p else ():
+                total[i][j] += factor * p * q / 2
+                total[j][i] += factor * p * q / 2
 
     one = [Fraction(1)] + [Fraction(0)] * (order - 1)
     add(Fraction(1), one, [form.constant, *form.coefs])
