@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.checker.phase_words import END, SYMBOLS, certificate, chunk, multiplied, proof, words, zonotope
-from tests.checker.test_multipliers import tree_around
+from tests.checker.test_multipliers import combined, tree_around
 from tests.checker.test_rounding import dot, exact, hostile_box, hostile_network, hostile_rows
 from tests.checker.test_rounding_phases import arguments
 from verifier.checker import phases
@@ -26,7 +26,7 @@ from verifier.checker.bounds import Bounder, Boxes, Rows, _concretise
 from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate, Source
 from verifier.checker.errors import CheckError
-from verifier.checker.exact import ExactRelaxation, evaluate
+from verifier.checker.exact import ExactRelaxation
 from verifier.checker.exact_tree import audit
 from verifier.checker.forward import Forward, range_in
 from verifier.checker.lines import U
@@ -385,11 +385,9 @@ def test_multipliers_on_hostile_networks_are_never_above_the_truth(monkeypatch: 
             boxes = Boxes.of(low[None], up[None], Ball.of(ball))
             PhaseProver(Bounder(network), tree, [rows], boxes).prove(0, tree.ends)
             [item] = [item for node in tree.nodes for item in node.items if isinstance(item, Multiplied)]
-            y = evaluate(network, point)
-            values = [dot(rows.x[r], point) + dot(rows.y[r], y) + exact(rows.constant)[r] for r in range(many)]
-            combined = sum((Fraction(w) * v for w, v in zip(item.weights.tolist(), values, strict=True)), Fraction(0))
+            true = combined(network, rows, item.weights, point)
             finite = [least for least in Kept.seen if np.isfinite(least)]
-            assert all(Fraction(least) <= combined for least in finite)
+            assert all(Fraction(least) <= true for least in finite)
             compared += len(finite)
     assert compared > 100
 

@@ -11,8 +11,7 @@ from relaxations.base import Query
 from specs.loading import load_model
 from tests.triangle_program import solve_triangle
 from tests.unit.verifier.engine.made import made
-from tests.unit.verifier.engine.made_phases import asked, go_on, started
-from tests.unit.verifier.engine.test_relaxed_files import exact, judged, subject_of
+from tests.unit.verifier.engine.test_relaxed_files import exact, judged, subject_of, unproved
 from verifier.engine.deadline import Deadline
 from verifier.engine.linear import (
     LEAST_SECONDS,
@@ -75,11 +74,7 @@ def test_of_a_box_it_is_the_optimum_of_the_triangle_relaxation(tmp_path: Path) -
 
 def test_of_a_node_it_is_the_optimum_under_the_splits(tmp_path: Path) -> None:
     stood = split = 0
-    for seed in range(60):
-        one = asked(seed, tmp_path)
-        search = go_on(started(one), nodes=4)
-        if not search.unproved:
-            continue
+    for one, search in unproved(tmp_path):
         groups = [Group((0,), {0: search})]
         found = linear_attack(open_nodes(groups), LONG)
         nodes = sorted(search.unproved, key=lambda node: node.bound)

@@ -79,9 +79,7 @@ def test_moments_also_rid_open_leaves_in_zonotopes_of_what_they_prove(
         search = started(one)
         if not search.open or not search.open[0].candidates:
             continue
-        relaxed = Shor(query_of(search.bounding, search.open[0], 0))
-        by = relaxed.solve().value + 2e-3 * float(np.abs(relaxed.lifting.rows).sum(axis=1).max())
-        one = moved(one, Fraction(by).limit_denominator(10**12))
+        one = sharpened(one, search)
         search = started(one)
         if not search.open:  # other bounds show it as well
             continue
@@ -126,6 +124,13 @@ def moved(one: Asked, by: Fraction) -> Asked:
     return replace(one, cases=(rows,))
 
 
+def sharpened(one: Asked, search: PhaseSearch) -> Asked:
+    """The question moved to a thousandth of its size above what the relaxation shows at the open root."""
+    relaxed = Shor(query_of(search.bounding, search.open[0], 0))
+    by = relaxed.solve().value + 2e-3 * float(np.abs(relaxed.lifting.rows).sum(axis=1).max())
+    return moved(one, Fraction(by).limit_denominator(10**12))
+
+
 def test_the_checker_accepts_nearly_all_that_the_relaxation_shows(tmp_path: Path) -> None:
     """A question moved to a thousandth of its size above what the relaxation shows is proved, and accepted."""
     tried = 0
@@ -134,10 +139,7 @@ def test_the_checker_accepts_nearly_all_that_the_relaxation_shows(tmp_path: Path
         search = started(one)
         if not search.open or not search.open[0].candidates:
             continue
-        relaxed = Shor(query_of(search.bounding, search.open[0], 0))
-        size = float(np.abs(relaxed.lifting.rows).sum(axis=1).max())
-        by = relaxed.solve().value + 2e-3 * size
-        sharp = moved(one, Fraction(by).limit_denominator(10**12))
+        sharp = sharpened(one, search)
         again = started(sharp)
         if not again.open:  # other bounds show it as well
             continue
