@@ -26,7 +26,7 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from relaxations.bounds.balls import Ball
+from relaxations.bounds.balls import Ball, moved_inside
 from relaxations.bounds.boxes import BoxBounder, Rows
 from relaxations.bounds.interval import interval_bounds
 from relaxations.network import ReluNetwork
@@ -73,8 +73,7 @@ class Query:
 
     def moved_inside(self, x: np.ndarray) -> np.ndarray:
         """Inputs (B, n) that are of the query, near those given."""
-        inside = np.clip(x, self.lower, self.upper)
-        return inside if self.ball is None else self.ball.moved_inside(x, self.lower, self.upper)
+        return moved_inside(x, self.lower, self.upper, self.ball)
 
     def unstable(self, layer: int) -> np.ndarray:
         """The neurons of a layer that may be active or not."""

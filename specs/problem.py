@@ -43,16 +43,24 @@ class Ball:
         if any(weight <= 0 for weight in self.weights) or self.bound < 0:
             raise ValueError("ball needs weights above 0 and a bound of at least 0")
 
-    def holds(self, x: Sequence[Fraction]) -> bool:
-        """Whether the point lies in the ball, its surface included."""
+    def squares(self, x: Sequence[Fraction]) -> Fraction:
+        """What is at most ``bound`` in the ball: the weighted squares of the point's differences, added up."""
         if len(x) != len(self.center):
             raise ValueError(f"a point of {len(x)} numbers for a ball of {len(self.center)}")
         parts = (weight * (value - c) ** 2 for weight, value, c in zip(self.weights, x, self.center))
-        return sum(parts, Fraction(0)) <= self.bound
+        return sum(parts, Fraction(0))
+
+    def holds(self, x: Sequence[Fraction]) -> bool:
+        """Whether the point lies in the ball, its surface included."""
+        return self.squares(x) <= self.bound
+
+    def nearest(self, box: Box) -> tuple[Fraction, ...]:
+        """The point of the box that is nearest to the centre, in every coordinate."""
+        return tuple(min(max(c, low), up) for c, low, up in zip(self.center, box.lower, box.upper, strict=True))
 
     def meets(self, box: Box) -> bool:
-        """Whether ball and box have a point in common: the box's nearest to the centre, coordinate by coordinate."""
-        return self.holds([min(max(c, low), up) for c, low, up in zip(self.center, box.lower, box.upper, strict=True)])
+        """Whether ball and box have a point in common."""
+        return self.holds(self.nearest(box))
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,16 @@ class Ball(NamedTuple):
             return np.where(x == 0, 0, x / self.radii)
 
 
+def moved_inside(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, ball: Ball | None) -> np.ndarray:
+    """Points (B, n) near those given, in the box and in the ball if there is one."""
+    return np.clip(x, lower, upper) if ball is None else ball.moved_inside(x, lower, upper)
+
+
+def name_of(lower: np.ndarray, upper: np.ndarray, ball: Ball | None) -> bytes:
+    """Equal for equal sets of inputs."""
+    return lower.tobytes() + upper.tobytes() + (b"" if ball is None else ball.tobytes())
+
+
 def least(form: Array, mid: Array, rad: Array, ball: Ball, xp: ModuleType, passes: int = PASSES) -> tuple[Array, Array]:
     """The least value (N,) of ``form . (x - mid)`` over ball and box, and about the point (N, n) that takes it.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relaxations.bounds.balls import INSIDE, Ball
+from relaxations.bounds.balls import INSIDE, Ball, name_of
 from relaxations.bounds.boxes import Rows
 
 HALF = 0.5  # of the radius: where rounding would cost more, the radius is hardly worth the name
@@ -41,10 +41,7 @@ class Targets:
         """One case for each of ``rows``, over the box [lower, upper] and the ball of the same index."""
         within = [None] * len(rows) if balls is None else balls
         boxes: dict[bytes, int] = {}
-        names = [
-            l.tobytes() + u.tobytes() + (b"" if ball is None else ball.tobytes())
-            for l, u, ball in zip(lower, upper, within, strict=True)
-        ]
+        names = [name_of(*inputs) for inputs in zip(lower, upper, within, strict=True)]
         box = [boxes.setdefault(name, len(boxes)) for name in names]
         cases = [box.index(b) for b in range(len(boxes))]
         return Targets(

@@ -31,9 +31,7 @@ def inside(case: Case, point: np.ndarray) -> tuple[Fraction, ...]:
     found = _in_box(case, [Fraction(x) for x in point.tolist()])
     if case.ball is None or case.ball.holds(found):
         return found
-    nearest = tuple(
-        min(max(c, low), up) for c, low, up in zip(case.ball.center, case.box.lower, case.box.upper, strict=True)
-    )
+    nearest = case.ball.nearest(case.box)
     # Rounding may leave the ball again, so each try goes further inside than the one before; it ends at the nearest.
     most = _share_within(case.ball, nearest, found)
     for less in (0.0, 2.0**-45, 2.0**-30, 2.0**-20, 2.0**-10):

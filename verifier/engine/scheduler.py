@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relaxations.bounds.balls import name_of
 from verifier.attack.group import GroupAttack
 from verifier.attack.targets import Targets
 from verifier.engine.attacks import LONGEST, Schedule, timed
@@ -72,8 +73,7 @@ class CaseSearch:
     @property
     def inputs(self) -> bytes:
         """Equal for cases about the same inputs."""
-        ball = self.explorer.ball
-        return self.root.lower.tobytes() + self.root.upper.tobytes() + (b"" if ball is None else ball.tobytes())
+        return name_of(self.root.lower, self.root.upper, self.explorer.ball)
 
     @property
     def open(self) -> list[Place]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relaxations.base import Query
-from relaxations.bounds.balls import Ball
+from relaxations.bounds.balls import Ball, name_of
 from relaxations.bounds.boxes import Rows
 from relaxations.network import Layer, ReluNetwork, rows_of
 from specs.errors import CertifyError
@@ -63,9 +63,7 @@ def roots_of(problem: Problem, network: ReluNetwork, over: Callable[[], bool]) -
     for k, case in enumerate(problem.cases):
         if not case.any_of:
             raise CertifyError(f"case {k} asks for nothing that could hold: every input of its box is an attack")
-        (low, up), ball = _box(problem, k), Ball.of(case)
-        name = low.tobytes() + up.tobytes() + (b"" if ball is None else ball.tobytes())
-        boxes.setdefault(name, []).append(k)
+        boxes.setdefault(name_of(*_box(problem, k), Ball.of(case)), []).append(k)
     return tuple(_root(problem, network, members, over) for members in boxes.values())
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from relaxations.bounds.ascent import Rates
-from relaxations.bounds.balls import Ball
+from relaxations.bounds.balls import Ball, moved_inside
 from relaxations.bounds.dual import Duals, Frame, Lines, backward, evaluate
 from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.batch import Batch, as_stored, halved, padded
@@ -53,8 +53,7 @@ class LayerRows:
 
     def moved_inside(self, points: np.ndarray) -> np.ndarray:
         """Inputs (B, n) of box and ball, near those given."""
-        inside = np.clip(points, self.lower, self.upper)
-        return inside if self.ball is None else self.ball.moved_inside(points, self.lower, self.upper)
+        return moved_inside(points, self.lower, self.upper, self.ball)
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process does its own work itself."""
