@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from relaxations.base import Query
+from relaxations.bounds.ascent import Rates, ascend
 from relaxations.bounds.balls import MANY_PASSES, Ball, least
 from relaxations.bounds.boxes import Rows
-from relaxations.bounds.relaxed import AlphaCrown, Crown, Interval
+from relaxations.bounds.dual import Duals, Frame, Lines, evaluate, lines
+from relaxations.bounds.greedy import rows_layer
+from relaxations.bounds.relaxed import AlphaCrown, Crown, Interval, frame_of
 from relaxations.network import Layer, ReluNetwork
 from relaxations.registry import relaxations
 from tests.relaxations.contract import check_relaxation
@@ -163,3 +166,37 @@ def test_inputs_are_of_the_ball() -> None:
     assert query.ball is not None
     assert (query.ball.lengths(points) <= 1 + 1e-12).all()
     assert (query.ball.lengths(points) > 0.9).any()
+
+
+def test_a_compiled_ascent_on_a_ball_proves_what_numpy_does() -> None:
+    gained = [bool(compiled_and_plain(seed).any()) for seed in range(16)]
+    assert sum(gained) >= 8, "otherwise there was nothing to be done alike"
+
+
+def compiled_and_plain(seed: int) -> np.ndarray:
+    """Which rows (R,) the compiled ascent has raised, all of them to where NumPy has, but for rounding to float32.
+
+    Both are evaluated in float64 with the duals found.
+    """
+    jax = pytest.importorskip("jax")
+    from relaxations.bounds.compiled import compile_step, padded, shortened
+
+    query = ball_query(seed, inputs=3, neurons=12)
+    network, frame = query.network, frame_of(query)
+    target = rows_layer(query.rows, network.output)
+    drawn = lines(frame, (None,) * len(network.layers), np)
+    count = len(query.rows.constant)
+    slopes = tuple(np.full((count, len(l)), 0.5, np.float32) for l, _ in query.ranges)
+    duals = Duals(slopes, (None,) * len(slopes), np.eye(count, dtype=np.float32))
+    steps, rates = 20, Rates(0.1, 0.1, 0.95)
+    single = Frame(*(part.astype(np.float32) for part in frame[:2]), (), (), frame.ball.astype(np.float32))
+    short = shortened(network.astype(np.float32), target.astype(np.float32), len(network.layers))
+    small = Lines(drawn.free, *(tuple(p.astype(np.float32) for p in ps) for ps in drawn[1:3]), drawn.phase)
+    batch = padded(single, small, duals)
+    program = compile_step(short, batch, rates, jax.devices("cpu")[0])
+    compiled = program.ascend(program.place(short), batch, steps, rates, np.inf)
+    plain = ascend(network, target, frame, drawn, duals, steps, rates)
+    values = [evaluate(network, target, frame, drawn, found, np).bound for found in (compiled, plain)]
+    before = evaluate(network, target, frame, drawn, duals, np).bound
+    assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-3), f"seed {seed}"
+    return np.asarray(values[0] > before + 1e-3)
