@@ -26,6 +26,7 @@ from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from relaxations.bounds.balls import Ball, moved_inside
 from relaxations.bounds.boxes import BoxBounder, Rows
 from relaxations.bounds.interval import interval_bounds
 from relaxations.network import ReluNetwork
@@ -36,9 +37,9 @@ Dual = TypeVar("Dual")
 
 @dataclass(frozen=True)
 class Query:
-    """The adversary's problem on one box of inputs [``lower``, ``upper``] (n,), in float64.
+    """The adversary's problem on a box of inputs [``lower``, ``upper``] (n,), in float64, as far as it is in ``ball``.
 
-    ``ranges[k]`` are bounds (n_k,) of layer k's pre-activations that hold on the box. All relaxations of one query
+    ``ranges[k]`` are bounds (n_k,) of layer k's pre-activations that hold for these inputs. All relaxations of a query
     start from the same ranges, which makes their values comparable.
     """
 
@@ -47,15 +48,19 @@ class Query:
     lower: np.ndarray
     upper: np.ndarray
     ranges: tuple[tuple[np.ndarray, np.ndarray], ...]
+    ball: Ball | None = None
 
     @staticmethod
-    def over_box(network: ReluNetwork, rows: Rows, lower: np.ndarray, upper: np.ndarray) -> Query:
+    def over_box(
+        network: ReluNetwork, rows: Rows, lower: np.ndarray, upper: np.ndarray, ball: Ball | None = None
+    ) -> Query:
         """A query whose ranges are those of CROWN, found layer by layer, where intervals are not better."""
-        found = BoxBounder(network, rows).bounds(lower[None], upper[None]).ranges
-        plain = interval_bounds(network, lower[None], upper[None])
+        found = BoxBounder(network, rows, ball=ball).bounds(lower[None], upper[None]).ranges
+        plain = interval_bounds(network, lower[None], upper[None], ball)
         both = [(np.maximum(l, low)[0], np.minimum(u, up)[0]) for (l, u), (low, up) in zip(found, plain)]
         # A range of one value may be crossed by rounding.
-        return Query(network, rows, lower, upper, tuple((np.minimum(l, u), np.maximum(l, u)) for l, u in both))
+        ordered = tuple((np.minimum(l, u), np.maximum(l, u)) for l, u in both)
+        return Query(network, rows, lower, upper, ordered, ball)
 
     def margins(self, x: np.ndarray) -> np.ndarray:
         """The rows' real values (B, R) at inputs (B, n)."""
@@ -65,6 +70,10 @@ class Query:
     def score(self, x: np.ndarray) -> np.ndarray:
         """c (B,) at inputs (B, n): what the adversary gains."""
         return (-self.margins(x)).min(axis=1)
+
+    def moved_inside(self, x: np.ndarray) -> np.ndarray:
+        """Inputs (B, n) that are of the query, near those given."""
+        return moved_inside(x, self.lower, self.upper, self.ball)
 
     def unstable(self, layer: int) -> np.ndarray:
         """The neurons of a layer that may be active or not."""
@@ -120,7 +129,7 @@ class Relaxation(ABC, Generic[Action, Dual]):
 
     @abstractmethod
     def embed(self, x: np.ndarray) -> Action:
-        """The action that an input (n,) of the box is."""
+        """The action that an input (n,) of box and ball is."""
 
     @abstractmethod
     def outside(self, action: Action) -> float:
@@ -147,8 +156,8 @@ class Relaxation(ABC, Generic[Action, Dual]):
         """The input (n,) that an action is closest to being."""
 
     def round(self, action: Action, rng: np.random.Generator, count: int = 1) -> np.ndarray:
-        """Inputs (``count``, n) of the box that are worth trying as real attacks; ``[x]`` for ``embed(x)``."""
-        return np.repeat(np.clip(self.input_of(action), self.query.lower, self.query.upper)[None], count, axis=0)
+        """Inputs (``count``, n) of the query that are worth trying as real attacks; ``[x]`` for ``embed(x)``."""
+        return np.repeat(self.query.moved_inside(self.input_of(action)[None]), count, axis=0)
 
     def tighten(self, action: Action) -> list[Branch]:
         """What to branch on or to cut so that the action is lost, the most promising first; empty if it is real."""

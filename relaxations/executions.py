@@ -25,6 +25,12 @@ def box_excess(query: Query, action: Point) -> float:
     return float(np.maximum(query.lower - action.x, action.x - query.upper).max(initial=0.0))
 
 
+def input_excess(query: Query, action: Point) -> float:
+    """By how much it is outside the box, or outside the ball in units of its radius."""
+    of_ball = 0.0 if query.ball is None else float(query.ball.lengths(action.x)) - 1
+    return max(of_ball, box_excess(query, action))
+
+
 def affine_excess(query: Query, action: Point) -> float:
     """The largest error of a pre-activation, as what follows from the outputs before it."""
     sources = [action.x[None], *(a[None] for a in action.a)]

@@ -5,16 +5,21 @@
     @relaxations.register("mine")
     class Mine(Relaxation): ...
 
-A registered relaxation takes part in ``certify frontier`` and in the tests of the contract.
+An installed package registers with an entry point of the group ``certify.relaxations``, whose name and object are the
+relaxation's name and class. What is registered takes part in ``certify frontier``, ``certify bench bounds`` and in the
+tests of the contract.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TypeVar
 
 from relaxations.base import Relaxation
+from specs.errors import CertifyError
 
 Kind = TypeVar("Kind", bound=type[Relaxation])
 
@@ -31,11 +36,27 @@ OWN = {
 }
 
 
-class Registry:
-    """Names and what they stand for, the cheapest relaxations first."""
+GROUP = "certify.relaxations"
 
-    def __init__(self, known: dict[str, str]) -> None:
-        self._known: dict[str, str | type[Relaxation]] = dict(known)
+
+class Registry:
+    """Names and what they stand for, the cheapest relaxations first, then those that others register.
+
+    Entry points of ``group`` are read when the first name is asked for.
+    """
+
+    def __init__(self, own: dict[str, str], group: str = "") -> None:
+        self._own, self._group = own, group
+
+    @cached_property
+    def _known(self) -> dict[str, str | type[Relaxation]]:
+        known: dict[str, str | type[Relaxation]] = dict(self._own)
+        for point in entry_points(group=self._group) if self._group else ():
+            if point.name in known:
+                package = point.dist.name if point.dist else "a package"
+                raise CertifyError(f"{package} brings a relaxation {point.name!r}, but there is one already")
+            known[point.name] = point.value
+        return known
 
     def register(self, name: str) -> Callable[[Kind], Kind]:
         """Decorates a relaxation's class; a name can be taken once."""
@@ -63,4 +84,4 @@ class Registry:
         return tuple(self._known)
 
 
-relaxations = Registry(OWN)
+relaxations = Registry(OWN, GROUP)

@@ -1,7 +1,8 @@
-"""The one normal form every question is compiled to: boxes of inputs and linear rows over inputs and outputs."""
+"""The one normal form every question is compiled to: boxes and balls of inputs, rows over inputs and outputs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -26,6 +27,43 @@ class Box:
 
 
 @dataclass(frozen=True)
+class Ball:
+    """Flat inputs x with ``sum weights[i] (x[i] - center[i])^2 <= bound``; exact, every weight > 0, ``bound >= 0``.
+
+    A Euclidean ball in raw units is an ellipsoid in the model's, hence the weights; they keep square roots out.
+    """
+
+    center: tuple[Fraction, ...]
+    weights: tuple[Fraction, ...]
+    bound: Fraction
+
+    def __post_init__(self) -> None:
+        if len(self.center) != len(self.weights):
+            raise ValueError(f"ball has {len(self.weights)} weights and {len(self.center)} coordinates of its centre")
+        if any(weight <= 0 for weight in self.weights) or self.bound < 0:
+            raise ValueError("ball needs weights above 0 and a bound of at least 0")
+
+    def squares(self, x: Sequence[Fraction]) -> Fraction:
+        """What is at most ``bound`` in the ball: the weighted squares of the point's differences, added up."""
+        if len(x) != len(self.center):
+            raise ValueError(f"a point of {len(x)} numbers for a ball of {len(self.center)}")
+        parts = (weight * (value - c) ** 2 for weight, value, c in zip(self.weights, x, self.center))
+        return sum(parts, Fraction(0))
+
+    def holds(self, x: Sequence[Fraction]) -> bool:
+        """Whether the point lies in the ball, its surface included."""
+        return self.squares(x) <= self.bound
+
+    def nearest(self, box: Box) -> tuple[Fraction, ...]:
+        """The point of the box that is nearest to the centre, in every coordinate."""
+        return tuple(min(max(c, low), up) for c, low, up in zip(self.center, box.lower, box.upper, strict=True))
+
+    def meets(self, box: Box) -> bool:
+        """Whether ball and box have a point in common."""
+        return self.holds(self.nearest(box))
+
+
+@dataclass(frozen=True)
 class Row:
     """``sum x + sum y + constant > 0`` (``strict``) or ``>= 0``; indices are into the flat input and output."""
 
@@ -37,10 +75,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Case:
-    """For every input of ``box``, at least one row of ``any_of`` is true."""
+    """For every input of ``box``, and of ``ball`` if there is one, at least one row of ``any_of`` is true."""
 
     box: Box
     any_of: tuple[Row, ...]
+    ball: Ball | None = None
 
 
 @dataclass(frozen=True)

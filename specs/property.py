@@ -49,7 +49,8 @@ class Requirement:
 def is_counterexample(problem: Problem, x: Sequence[Fraction], y: Sequence[Fraction]) -> bool:
     """Whether some case of ``problem`` fails at flat input ``x`` with flat output ``y``, in exact arithmetic."""
     for case in problem.cases:
-        if all(low <= value <= up for low, value, up in zip(case.box.lower, x, case.box.upper)):
+        inside = all(low <= value <= up for low, value, up in zip(case.box.lower, x, case.box.upper))
+        if inside and (case.ball is None or case.ball.holds(x)):
             sums = [
                 row.constant + sum(c * x[i] for i, c in row.x) + sum(c * y[i] for i, c in row.y) for row in case.any_of
             ]

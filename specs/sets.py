@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from specs.language.decimals import exact
 from specs.language.dnf import Atom
+from specs.problem import Ball
 
 _ONE = Fraction(1)
 
@@ -16,8 +17,9 @@ _ONE = Fraction(1)
 class InputSet:
     """A box in raw units and the map ``(raw - mean) / scale`` to what the model consumes; everything per element, flat.
 
-    ``lower`` and ``upper`` hold ``None`` where no set bounds an element. ``scale`` is positive. ``linear`` are further
-    conditions as written, which `contains` knows nothing of.
+    ``lower`` and ``upper`` hold ``None`` where no set bounds an element. ``scale`` is positive. Where there is a
+    ``ball``, in raw units, the set is what it has of the box. ``linear`` are further conditions as written, which
+    `contains` knows nothing of.
     """
 
     name: str
@@ -31,6 +33,7 @@ class InputSet:
     label: int | None = None
     words: str = ""
     linear: tuple[str, ...] = ()
+    ball: Ball | None = None
 
     @property
     def size(self) -> int:
@@ -66,16 +69,24 @@ class InputSet:
                 atoms.append(Atom(((i, _ONE),), (), (mean - up) / scale, False, -1))
         return tuple(atoms)
 
+    def ball_of_model(self) -> Ball | None:
+        """The ball in terms of what the model consumes: an ellipsoid where elements are scaled differently."""
+        if self.ball is None:
+            return None
+        weights = tuple(weight * scale**2 for weight, scale in zip(self.ball.weights, self.scale))
+        return Ball(self.to_model(self.ball.center), weights, self.ball.bound)
+
     def contains(self, values: Sequence[Fraction]) -> bool:
-        """Whether what the model consumes lies in the box."""
+        """Whether what the model consumes lies in the box, and in the ball if there is one."""
         raw = self.to_raw(values)
-        return all(
+        within = all(
             (low is None or low <= value) and (up is None or value <= up)
             for low, value, up in zip(self.lower, raw, self.upper)
         )
+        return within and (self.ball is None or self.ball.holds(raw))
 
     def describe(self) -> str:
-        """The box, its ends exact, and the conditions in words, element by element when there are few."""
+        """The set, its numbers exact, and the conditions in words, element by element when there are few."""
         if self.size > 16 or None in self.lower or None in self.upper:
             return f"{self.name}: {self.size} values, {self.words}"
         parts = []
@@ -83,4 +94,7 @@ class InputSet:
             if low is not None and up is not None:
                 unit = f" {self.units[i]}" if self.units and self.units[i] else ""
                 parts.append(f"{self.element(i)} in [{exact(low)}, {exact(up)}]{unit}")
+        if self.ball is not None:
+            center = ", ".join(map(exact, self.ball.center))
+            parts.append(f"at a squared Euclidean distance of at most {exact(self.ball.bound)} from ({center})")
         return " and ".join([", ".join(parts), *(f"({condition})" for condition in self.linear)])

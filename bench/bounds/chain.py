@@ -53,6 +53,10 @@ class Chain:
     names: tuple[str, ...]
     seconds: float
 
+    def question(self, instance: Instance, name: str) -> tuple[str, ...]:
+        """The ``Bounded.question`` that asking a relaxation about this instance will answer."""
+        return self.row(instance, name, "").question
+
     def row(self, instance: Instance, name: str, verdict: str, **known: str) -> Bounded:
         """A row with what is known of it; the other cells are empty."""
         versions = installed()
@@ -103,8 +107,9 @@ class Chain:
         for number, query in enumerate(queries):
             remaining = self.seconds - spent
             try:
-                declined = relaxations.get(name).declines(query)
-                value = math.inf if declined or remaining <= 0 else relaxations.get(name)(query).solve(remaining).value
+                kind = relaxations.get(name)
+                declined = kind.declines(query)
+                value = math.inf if declined or remaining <= 0 else kind(query).solve(remaining).value
             except (CertifyError, ImportError) as error:
                 declined = str(error)
             if declined:

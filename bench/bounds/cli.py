@@ -45,7 +45,7 @@ def _run(options: argparse.Namespace) -> int:
     instances = find_instances(options.folder, None, options.instances)
     violated = _violated(options.not_violated, instances) if options.not_violated else set()
     chain = Chain(names, options.timeout)
-    asked = {chain.row(instance, name, "").question for instance in instances for name in names}
+    asked = {chain.question(instance, name) for instance in instances for name in names}
     with Results(options.out, options.resume, Bounded) as results:
         done = asked & {row.question for row in results.rows}
         new = _new(chain, instances, violated, done)
@@ -65,7 +65,7 @@ def _new(
     from bench.bounds.chain import VIOLATED
 
     for each in instances:
-        if all(chain.row(each, name, "").question in done for name in chain.names):
+        if all(chain.question(each, name) in done for name in chain.names):
             continue
         known = (each.model, each.spec) in violated
         rows = (chain.row(each, name, VIOLATED) for name in chain.names) if known else chain.run(each)

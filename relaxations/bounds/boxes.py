@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relaxations.bounds import forward
+from relaxations.bounds.balls import Ball
 from relaxations.bounds.crown import backward, concretise
 from relaxations.functions.relu import Lines, lines
 from relaxations.network import Layer, ReluNetwork, pull, rows_of
@@ -48,11 +49,13 @@ class BoxBounder:
     """Bounds one set of rows over boxes of one network, in the dtype of the network.
 
     Without ``refine`` the intermediate bounds are the forward form's alone: looser, but a box then costs what the
-    weights have of nonzeros instead of a dense row per unstable neuron.
+    weights have of nonzeros instead of a dense row per unstable neuron. With a ``ball`` bounds hold on
+    the part of a box that is in it.
     """
 
-    def __init__(self, network: ReluNetwork, rows: Rows, refine: bool = True) -> None:
+    def __init__(self, network: ReluNetwork, rows: Rows, refine: bool = True, ball: Ball | None = None) -> None:
         dtype = network.output.bias.dtype
+        self.whole_ball, self.ball = ball, None if ball is None else ball.astype(dtype)
         self.network, self.dtype = network, dtype
         self.rows = Rows(rows.x.astype(dtype), rows.y.astype(dtype), rows.constant.astype(dtype))
         self.magnitudes = [abs(layer) for layer in network.layers]
@@ -69,6 +72,7 @@ class BoxBounder:
         """Sound up to float rounding (the checker redoes what matters rigorously); boxes (B, inputs)."""
         # Middle and radius in the boxes' own float64 first, or a narrow box would be lost to rounding.
         mid, rad = ((lower + upper) / 2).astype(self.dtype), ((upper - lower) / 2).astype(self.dtype)
+        beside = None if self.whole_ball is None else self.whole_ball.around(lower, upper).astype(self.dtype)
         relaxed: list[Lines] = []
         ranges: list[tuple[np.ndarray, np.ndarray]] = []
         forms: list[forward.Form | None] = [forward.of_input(mid, np)]
@@ -76,7 +80,7 @@ class BoxBounder:
         for k, layer in enumerate(self.network.layers):
             form = forward.through_affine(layer, self.magnitudes[k], forms)
             arguments.append(form.generators)
-            l, u = forward.interval(form, rad, np)
+            l, u = forward.interval(form, rad, np, beside)
             if self._refines[k]:
                 self._refine(layer, l, u, relaxed, mid, rad)
             relaxed.append(lines(l, u, np))
@@ -88,7 +92,7 @@ class BoxBounder:
         tiled = {s: np.tile(a, (count, 1)) for s, a in coefs.items()}
         seen: dict[int, np.ndarray] = {}
         form, constant = backward(self.network, tiled, np.tile(constant, count), index, relaxed, np, seen)
-        at_mid, low = concretise(form, constant, mid[index], rad[index], np)
+        at_mid, low = concretise(form, constant, mid[index], rad[index], np, self.ball)
         shape = (count, width)
         gap = self._gap(seen, ranges, arguments, rad, width)
         return BoxBounds(form.reshape(*shape, -1), at_mid.reshape(shape), low.reshape(shape), ranges, gap)
@@ -128,7 +132,7 @@ class BoxBounder:
                 coefs[source] = np.concatenate([chosen, -chosen])
             bias = layer.bias[n]
             form, constant = backward(self.network, coefs, np.concatenate([bias, -bias]), index, relaxed, np)
-            _, low = concretise(form, constant, mid[index], rad[index], np)
+            _, low = concretise(form, constant, mid[index], rad[index], np, self.ball)
             l[b, n] = np.maximum(l[b, n], low[: len(b)])
             u[b, n] = np.minimum(u[b, n], -low[len(b) :])
 

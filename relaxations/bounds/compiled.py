@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from relaxations.bounds.ascent import Rates, State, begin, remember, step
+from relaxations.bounds.balls import Ball
 from relaxations.bounds.dual import Duals, Frame, Lines, evaluate
 from relaxations.maps.linear import is_sparse
 from relaxations.network import Layer, ReluNetwork
@@ -30,6 +31,7 @@ class Arguments(NamedTuple):
 
     mid: np.ndarray
     rad: np.ndarray
+    ball: Ball | None
     lines: Lines
     duals: Duals
     rows: int
@@ -62,6 +64,7 @@ def padded(frame: Frame, lines: Lines, duals: Duals) -> Arguments:
     return Arguments(
         frame.mid,
         frame.rad,
+        frame.ball,
         Lines(
             *(tuple(map(wide, parts)) for parts in (lines.free, lines.chord, lines.offset)),
             tuple(filled(phase, s, np.int8) for phase, s in zip(lines.phase, slopes)),
@@ -110,12 +113,12 @@ class Program:
         """
         import jax
 
-        mid, rad, lines = jax.device_put(batch[:3], self.device)
+        mid, rad, ball, lines = jax.device_put(batch[:4], self.device)
         # The program overwrites its state: current and best duals must not share memory.
         state = jax.device_put(begin(batch.duals, np), self.device, may_alias=False)
         sizes, least = _sizes(rates), np.float32(enough)
         for t in range(1, steps + 2):
-            state, done = self.run(network, mid, rad, lines, state, np.float32(t), sizes, least)
+            state, done = self.run(network, mid, rad, ball, lines, state, np.float32(t), sizes, least)
             if enough < np.inf and bool(done):
                 break
         return jax.tree_util.tree_map(lambda array: array[: batch.rows], jax.device_get(state.best))
@@ -135,10 +138,10 @@ def compile_step(network: ReluNetwork, batch: Arguments, rates: Rates, device: A
 
     state = begin(batch.duals, np)
     scalars = np.float32(1), _sizes(rates), np.float32(0)
-    arguments = placed(network, device), *batch[:3], state, *scalars
+    arguments = placed(network, device), *batch[:4], state, *scalars
     once = partial(_once, weight_rate=rates.weights)
     with jax.default_matmul_precision("highest"):  # accelerators multiply float32 with fewer bits otherwise
-        lowered = jax.jit(once, donate_argnums=4).lower(*jax.tree_util.tree_map(shape, arguments))
+        lowered = jax.jit(once, donate_argnums=5).lower(*jax.tree_util.tree_map(shape, arguments))
     return Program(lowered.compile(compiler_options=ONE_THREAD), device)
 
 
@@ -157,6 +160,7 @@ def _once(
     network: ReluNetwork,
     mid: Array,
     rad: Array,
+    ball: Ball | None,
     lines: Lines,
     state: State,
     t: Array,
@@ -169,7 +173,7 @@ def _once(
     import jax
 
     xp = jax.numpy
-    frame = Frame(mid, rad, (), ())  # bounds of layers are in the lines
+    frame = Frame(mid, rad, (), (), ball)  # bounds of layers are in the lines
     seen = evaluate(network, network.output, frame, lines, state.duals, xp, with_values=weight_rate > 0)
     state = remember(state, seen, xp)
     done = (state.bound > enough).all()

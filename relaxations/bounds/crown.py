@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
+from relaxations.bounds.balls import Ball, least
 from relaxations.functions.relu import Lines
 from relaxations.network import ReluNetwork
 
@@ -53,7 +54,11 @@ def _of_rows(lines: Lines, index: Array) -> Lines:
     return lines if lines.lower_slope.shape[0] == 1 else Lines(*(part[index] for part in lines))
 
 
-def concretise(form: Array, constant: Array, mid: Array, rad: Array, xp: ModuleType) -> tuple[Array, Array]:
-    """Value at the middle and least value over the box, for rows (N, inputs) and their boxes' mid and rad."""
+def concretise(
+    form: Array, constant: Array, mid: Array, rad: Array, xp: ModuleType, ball: Ball | None = None
+) -> tuple[Array, Array]:
+    """Value at the middle and least value over box and ball, for rows (N, inputs) and their boxes' mid and rad."""
     at_mid = constant + xp.einsum("ij,ij->i", form, mid)
+    if ball is not None:
+        return at_mid, at_mid + least(form, mid, rad, ball, xp)[0]
     return at_mid, at_mid - xp.einsum("ij,ij->i", xp.abs(form), rad)

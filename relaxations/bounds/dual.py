@@ -12,6 +12,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from relaxations.bounds.balls import Ball, least
 from relaxations.functions import step
 from relaxations.network import Layer, ReluNetwork
 
@@ -19,12 +20,29 @@ Array = Any
 
 
 class Frame(NamedTuple):
-    """A box, |x - mid| <= rad (inputs,), and pre-activation bounds per ReLU layer, (1, n) for all rows or (N, n)."""
+    """A box, |x - mid| <= rad (inputs,), and pre-activation bounds per ReLU layer, (1, n) for all rows or (N, n).
+
+    With a ``ball`` the inputs are those of both.
+    """
 
     mid: Array
     rad: Array
     lower: tuple[Array, ...]
     upper: tuple[Array, ...]
+    ball: Ball | None = None
+
+    def bound(self, constant: Array, form: Array, xp: ModuleType) -> Array:
+        """A lower bound (N,) of ``form . x + constant`` for forms (N, inputs) over the inputs."""
+        if self.ball is None:
+            return constant + form @ self.mid - xp.abs(form) @ self.rad
+        return constant + form @ self.mid + least(form, self.mid, self.rad, self.ball, xp)[0]
+
+    def bound_and_point(self, constant: Array, form: Array, xp: ModuleType) -> tuple[Array, Array]:
+        """The same with the input (N, inputs) that takes it."""
+        if self.ball is None:
+            return self.bound(constant, form, xp), self.mid - xp.sign(form) * self.rad
+        value, x = least(form, self.mid, self.rad, self.ball, xp)
+        return constant + form @ self.mid + value, x
 
 
 class Duals(NamedTuple):
@@ -108,8 +126,9 @@ def evaluate(
     ``lines`` cover the ReLU layers the target can depend on. Sound up to float rounding. ``with_values``: the gradient
     in the weights is wanted too (None otherwise), which is the target's values at the relaxed minimiser.
     """
-    bound, form, chosen = backward(network, target, frame, lines, duals, xp)
-    values = [frame.mid - xp.sign(form) * frame.rad]
+    constant, form, chosen = substituted(network, target, lines, duals, xp)
+    bound, x = frame.bound_and_point(constant, form, xp)
+    values = [x]
     slopes, multipliers, cost = [], [], []
     for k, (a, slope, lower) in enumerate(chosen):
         z = network.layers[k].apply(values)
@@ -129,6 +148,14 @@ def backward(
     network: ReluNetwork, target: Layer, frame: Frame, lines: Lines, duals: Duals, xp: ModuleType
 ) -> tuple[Array, Array, list[tuple[Array, Array, Array]]]:
     """The bound (N,), the coefficients on the input (N, inputs), and per layer: coefficient, slope, lower line."""
+    constant, form, chosen = substituted(network, target, lines, duals, xp)
+    return frame.bound(constant, form, xp), form, chosen
+
+
+def substituted(
+    network: ReluNetwork, target: Layer, lines: Lines, duals: Duals, xp: ModuleType
+) -> tuple[Array, Array, list[tuple[Array, Array, Array]]]:
+    """The affine lower bound of the rows: constant (N,), coefficients on the input, and the rest as ``backward``."""
     constant = duals.weights @ target.bias
     coefs: dict[int, Array] = {}
     target.pull_into(coefs, duals.weights)
@@ -150,4 +177,4 @@ def backward(
         layer.pull_into(coefs, a_z)
         chosen.append((a, slope, lower))
     form = coefs[0] if 0 in coefs else xp.zeros((len(constant), network.input_size), dtype=constant.dtype)
-    return constant + form @ frame.mid - xp.abs(form) @ frame.rad, form, chosen[::-1]
+    return constant, form, chosen[::-1]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from relaxations.bounds.balls import Ball
 from relaxations.functions.relu import Lines
 from relaxations.network import Layer, push
 
@@ -50,9 +51,16 @@ def through_relu(form: Form, lines: Lines) -> Form:
     )
 
 
-def interval(form: Form, rad: Array, xp: ModuleType) -> tuple[Array, Array]:
-    """Lower and upper bounds (B, n) of the value."""
+def interval(form: Form, rad: Array, xp: ModuleType, ball: Ball | None = None) -> tuple[Array, Array]:
+    """Lower and upper bounds (B, n) of the value; with a ``ball`` of t, with centres (B, inputs), the better ones."""
     widths = xp.abs(form.generators)
     swing = rad @ widths[0] if len(widths) == 1 else xp.matmul(rad[:, None, :], widths)[:, 0]
     radius = swing + form.remainder
-    return form.center - radius, form.center + radius
+    if ball is None:
+        return form.center - radius, form.center + radius
+    half = xp.sqrt(xp.einsum("bij,i->bj", form.generators**2, ball.radii**2)) + form.remainder
+    shift = (
+        ball.center @ form.generators[0] if len(widths) == 1 else xp.matmul(ball.center[:, None], form.generators)[:, 0]
+    )
+    center = form.center + shift
+    return xp.maximum(form.center - radius, center - half), xp.minimum(form.center + radius, center + half)

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from relaxations.actions import Point
+from relaxations.bounds.balls import MANY_PASSES, Ball, least
 from relaxations.bounds.boxes import Rows, composed
-from relaxations.bounds.dual import Duals, Frame, backward, lines
+from relaxations.bounds.dual import Duals, Frame, lines, substituted
 from relaxations.network import Layer, ReluNetwork
 
 Ranges = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -67,8 +68,9 @@ def greedy(
     box: tuple[np.ndarray, np.ndarray],
     ranges: Ranges,
     below: Sequence[np.ndarray] | None = None,
+    ball: Ball | None = None,
 ) -> Greedy:
-    """The action that minimises ``weights @ (target's values)`` over a box, every unit between its two lines.
+    """The action that minimises ``weights @ (target's values)`` over box and ball, every unit between its two lines.
 
     ``ranges[k]`` (n_k,) bound the pre-activations, ``below[k]`` (n_k,) are slopes of the lower lines in [0, 1], by
     default those of CROWN. All arrays are float64.
@@ -80,8 +82,12 @@ def greedy(
     if below is None:
         below = [(u > -l).astype(float) for l, u in ranges]
     duals = Duals(tuple(s[None] for s in below), (None,) * len(ranges), weights[None])
-    bound, form, chosen = backward(network, target, frame, drawn, duals, np)
-    x = np.where(form[0] > 0, lower, upper)
+    constant, form, chosen = substituted(network, target, drawn, duals, np)
+    if ball is None:
+        bound, x = frame.bound(constant, form, np), np.where(form[0] > 0, lower, upper)
+    else:
+        lowest, points = least(form, frame.mid, frame.rad, ball, np, MANY_PASSES)
+        bound, x = constant + form @ frame.mid + lowest, ball.moved_inside(points, lower, upper, 0.0)[0]
     values, z, slopes, offsets = [x[None]], [], [], []
     for k, (coef, slope, _) in enumerate(chosen):
         flat = drawn.below[k] if drawn.below else None

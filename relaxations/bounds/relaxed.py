@@ -20,10 +20,11 @@ import numpy as np
 from relaxations.actions import Point
 from relaxations.base import Branch, Query, Relaxation, Solution
 from relaxations.bounds.ascent import Rates, ascend
+from relaxations.bounds.balls import MANY_PASSES, least
 from relaxations.bounds.boxes import composed
 from relaxations.bounds.dual import Duals, Frame, Lines, backward, lines
 from relaxations.bounds.interval import interval_bounds
-from relaxations.executions import affine_excess, box_excess, forward, invented, lines_excess, score
+from relaxations.executions import affine_excess, forward, input_excess, invented, lines_excess, score
 from relaxations.network import Layer
 
 STEPS, DECAY = 25, 0.97  # of one ascent, between two looks at the clock
@@ -41,21 +42,21 @@ class Interval(Relaxation[Point, np.ndarray]):
 
     def __init__(self, query: Query) -> None:
         super().__init__(query)
-        found = interval_bounds(query.network, query.lower[None], query.upper[None])[:-1]
+        found = interval_bounds(query.network, query.lower[None], query.upper[None], query.ball)[:-1]
         self.intervals = [(low[0], up[0]) for low, up in found]
 
     def embed(self, x: np.ndarray) -> Point:
         return Point.real(self.query, x)
 
     def outside(self, action: Point) -> float:
-        return max(box_excess(self.query, action), self.interval_excess(action))
+        return max(input_excess(self.query, action), self.interval_excess(action))
 
     def interval_excess(self, action: Point) -> float:
         """The largest distance of a pre-activation or an output from its interval."""
         worst = 0.0
         for z, a, (low, up) in zip(action.z, action.a, self.intervals):
-            for value, least, most in ((z, low, up), (a, np.maximum(low, 0), np.maximum(up, 0))):
-                worst = max(worst, float(np.maximum(least - value, value - most).max(initial=0.0)))
+            for value, lowest, most in ((z, low, up), (a, np.maximum(low, 0), np.maximum(up, 0))):
+                worst = max(worst, float(np.maximum(lowest - value, value - most).max(initial=0.0)))
         return worst
 
     def score(self, action: Point) -> float:
@@ -72,8 +73,9 @@ class Interval(Relaxation[Point, np.ndarray]):
     def bound(self, dual: np.ndarray) -> float:
         weights = on_simplex(dual)
         coefs, constant = self._combined(weights)
-        least = constant + sum(float(np.where(a > 0, low, up) @ a) for a, (low, up) in zip(coefs, self._sources()))
-        return -least
+        outputs = zip(coefs[1:], self._outputs())
+        lowest = constant + least_of_inputs(self.query, coefs[0])
+        return -(lowest + sum(float(np.where(a > 0, low, up) @ a) for a, (low, up) in outputs))
 
     def some_dual(self, rng: np.random.Generator) -> np.ndarray:
         return rng.dirichlet(np.ones(len(self.query.rows.constant)))
@@ -88,9 +90,8 @@ class Interval(Relaxation[Point, np.ndarray]):
         moved = Point(action.x, real.z, action.a)
         return invented(moved, coefs[1:])
 
-    def _sources(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        outputs = [(np.maximum(low, 0), np.maximum(up, 0)) for low, up in self.intervals]
-        return [(self.query.lower, self.query.upper), *outputs]
+    def _outputs(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        return [(np.maximum(low, 0), np.maximum(up, 0)) for low, up in self.intervals]
 
     def _combined(self, weights: np.ndarray) -> tuple[list[np.ndarray], float]:
         """The weighted row's coefficients on every source, and its constant."""
@@ -102,7 +103,8 @@ class Interval(Relaxation[Point, np.ndarray]):
     def least(self, weights: np.ndarray) -> Point:
         """The action at which the weighted row is least."""
         coefs, _ = self._combined(weights)
-        x, *a = (np.where(c > 0, low, up) for c, (low, up) in zip(coefs, self._sources()))
+        a = [np.where(c > 0, low, up) for c, (low, up) in zip(coefs[1:], self._outputs())]
+        x = minimiser(self.query, coefs[0])
         z = [np.where(c > 0, low, up) for c, (low, up) in zip(coefs[1:], self.intervals)]
         return Point(x, tuple(z), tuple(a))
 
@@ -133,9 +135,8 @@ class Crown(Relaxation[Point, Slopes]):
         self.interval = Interval(query)
         coefs, constant = composed(query.rows, query.network.output)
         self.target = Layer(tuple(coefs.items()), constant)
-        low, up = (tuple(side[None] for side in sides) for sides in zip(*query.ranges)) if query.ranges else ((), ())
-        self.frame = Frame((query.lower + query.upper) / 2, (query.upper - query.lower) / 2, low, up)
-        self.lines: Lines = lines(self.frame, (None,) * len(low), np)
+        self.frame = frame_of(query)
+        self.lines: Lines = lines(self.frame, (None,) * len(query.ranges), np)
         self.default = tuple(np.where(u > -l, 1.0, 0.0) for l, u in query.ranges)
         unit = np.eye(len(constant))
         by_lines = [self.substituted(Slopes(self._chosen(self.default), row)) for row in unit]
@@ -152,7 +153,7 @@ class Crown(Relaxation[Point, Slopes]):
     def lines_excess(self, action: Point) -> float:
         """By how much an action violates the box, the affine maps or the lines."""
         query = self.query
-        return max(box_excess(query, action), affine_excess(query, action), lines_excess(query, action, self.lowest))
+        return max(input_excess(query, action), affine_excess(query, action), lines_excess(query, action, self.lowest))
 
     @property
     def lowest(self) -> Sequence[np.ndarray] | None:
@@ -204,7 +205,7 @@ class Crown(Relaxation[Point, Slopes]):
         better or where that cannot be done.
         """
         _, form, chosen = backward(self.query.network, self.target, self.frame, self.lines, self._duals(dual), np)
-        x = self.frame.mid - np.sign(form[0]) * self.frame.rad
+        x = minimiser(self.query, form[0])
 
         def outputs(k: int, z: np.ndarray) -> np.ndarray:
             l, u = self.query.ranges[k]
@@ -215,7 +216,7 @@ class Crown(Relaxation[Point, Slopes]):
             inside = np.maximum(np.minimum(wanted, u * (z - l) / np.where(free, u - l, 1.0)), least)
             return np.where(free, inside, np.where(l >= 0, z, 0.0))
 
-        greedy, real = forward(self.query, x, outputs), self.embed(np.clip(x, self.query.lower, self.query.upper))
+        greedy, real = forward(self.query, x, outputs), self.embed(self.query.moved_inside(x[None])[0])
         size = max(float(np.abs(values).max(initial=0.0)) for values in (x, *greedy.z))
         allowed = self.outside(greedy) <= 1e-9 * (1 + size)
         return greedy if allowed and self.score(greedy) >= self.score(real) else real
@@ -291,3 +292,25 @@ def on_simplex(weights: np.ndarray) -> np.ndarray:
     positive = np.maximum(weights, 0)
     total = positive.sum()
     return positive / total if total > 0 else np.full(len(positive), 1 / len(positive))
+
+
+def frame_of(query: Query) -> Frame:
+    """The inputs and ranges of a query."""
+    low, up = (tuple(side[None] for side in sides) for sides in zip(*query.ranges)) if query.ranges else ((), ())
+    return Frame((query.lower + query.upper) / 2, (query.upper - query.lower) / 2, low, up, query.ball)
+
+
+def least_of_inputs(query: Query, form: np.ndarray) -> float:
+    """A lower bound of a linear form (n,) over the query's inputs."""
+    if query.ball is None:
+        return float(np.where(form > 0, query.lower, query.upper) @ form)
+    mid, rad = (query.lower + query.upper) / 2, (query.upper - query.lower) / 2
+    return float(form @ mid + least(form[None], mid, rad, query.ball, np)[0][0])
+
+
+def minimiser(query: Query, form: np.ndarray) -> np.ndarray:
+    """An input (n,) of the query at which a linear form is least."""
+    if query.ball is None:
+        return np.where(form > 0, query.lower, query.upper)
+    mid, rad = (query.lower + query.upper) / 2, (query.upper - query.lower) / 2
+    return query.moved_inside(least(form[None], mid, rad, query.ball, np, MANY_PASSES)[1])[0]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from relaxations.actions import Point
-from relaxations.base import Branch, Relaxation, Solution
+from relaxations.base import Branch, Query, Relaxation, Solution
 from relaxations.executions import affine_excess, box_excess, score
 from relaxations.lp.encoding import Encoded
 from relaxations.lp.highs import Program, Solver
@@ -29,6 +29,11 @@ class BigM(Relaxation[Point, PhaseTree]):
     """
 
     name: ClassVar[str] = "milp"
+
+    @classmethod
+    def declines(cls, query: Query) -> str:
+        ball = "its optimum would be that of the box, and the inputs are those of a ball"
+        return super().declines(query) or (ball if query.ball is not None else "")
 
     def embed(self, x: np.ndarray) -> Point:
         return Point.real(self.query, x)

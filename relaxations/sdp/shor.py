@@ -107,7 +107,7 @@ class Shor(Relaxation[Moments, Multipliers]):
         values[values < 1e-9 * len(values)] = 0  # what rounding has left of a point's own covariance
         drawn = mean + (rng.normal(size=(count, len(mean))) * np.sqrt(values)) @ vectors.T
         drawn[0] = mean
-        return np.stack([lifting.input_of(vector) for vector in drawn])
+        return self.query.moved_inside(np.stack([lifting.input_of(vector) for vector in drawn]))
 
     def tighten(self, action: Moments) -> list[Branch]:
         """Neurons by how far their mean output stands above the ReLU of their mean pre-activation."""

@@ -40,6 +40,8 @@ class Models(Relaxation[Vector, Tree]):
     def declines(cls, query: Query) -> str:
         if reason := super().declines(query):
             return reason
+        if query.ball is not None:
+            return "exact search is for a box of inputs, and these are a ball's"
         if query.count_unstable > MOST_UNSTABLE:
             return f"exact search is for up to {MOST_UNSTABLE} unstable ReLUs, and there are {query.count_unstable}"
         layers = (*query.network.layers, query.network.output)

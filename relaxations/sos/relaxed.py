@@ -140,7 +140,7 @@ class Lasserre(Relaxation[Pseudo, SosDual]):
                 t[free] += root @ draw
                 found.append(self._inputs(t))
         found += [found[0]] * (count - len(found))
-        return np.clip(np.array(found), self.query.lower, self.query.upper)
+        return self.query.moved_inside(np.array(found))
 
     def tighten(self, action: Pseudo) -> list[Branch]:
         """Neurons by how far the pseudo-mean of their output is from the ReLU of that of their argument."""

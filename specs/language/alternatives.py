@@ -10,7 +10,7 @@ from math import prod
 
 from specs.language.decimals import show
 from specs.language.dnf import MAX_DISJUNCTS, Atom, Dnf
-from specs.problem import Box, Case, Row
+from specs.problem import Ball, Box, Case, Row
 
 _MAX_BOUNDS = 50_000_000
 
@@ -27,17 +27,20 @@ class Unbounded(Exception):
     """Some input is not bounded on both sides; the text names all of them."""
 
 
-def cases_of(assertions: Sequence[Dnf], n_inputs: int, name: Callable[[int], str]) -> tuple[Case, ...]:
+def cases_of(
+    assertions: Sequence[Dnf], n_inputs: int, name: Callable[[int], str], ball: Ball | None = None
+) -> tuple[Case, ...]:
     """The cases that hold exactly where some of ``assertions`` is false: together these describe the unsafe points.
 
     One case per alternative of their conjunction: its bounds on single inputs are the box, and at least one of the
     other constraints has to be false there. ``e <= 0`` becomes the strict row ``e > 0``, ``e < 0`` the row ``e >= 0``.
+    ``ball`` is part of the unsafe set, so every case has it.
     Alternatives that contradict themselves are dropped; so are constraints that are true whatever the variables are.
 
     ``name(i)`` is what messages call input ``i``. Raises ``NoPoint`` when no alternative is left, ``Unbounded``, and
     ``OverflowError`` when there are more than 100,000 alternatives.
     """
-    shared = _Region(name, [None] * n_inputs, [None] * n_inputs)
+    shared = _Region(name, [None] * n_inputs, [None] * n_inputs, ball)
     shared.restrict(tuple(atom for assertion in assertions if len(assertion) == 1 for atom in assertion[0]))
     choices = [assertion for assertion in assertions if len(assertion) != 1]
     alternatives = prod(map(len, choices))
@@ -63,6 +66,7 @@ class _Region:
     name: Callable[[int], str]
     lower: list[Fraction | None]
     upper: list[Fraction | None]
+    ball: Ball | None
     rows: tuple[Row, ...] = ()
     bounds: tuple[Atom, ...] = ()
     strict_bounds: tuple[Atom, ...] = ()
@@ -115,7 +119,7 @@ class _Region:
             ((index, coefficient),) = atom.x
             if box.lower[index] == box.upper[index] == -atom.constant / coefficient:
                 raise NoPoint(f"{self.name(index)} = {show(box.lower[index])} is excluded by this bound", atom.token)
-        return Case(box, tuple(dict.fromkeys(self.rows)))
+        return Case(box, tuple(dict.fromkeys(self.rows)), self.ball)
 
     def closed_box(self) -> Box:
         if self.box is None:
@@ -124,9 +128,12 @@ class _Region:
             if not len(lower) == len(upper) == len(self.lower):
                 raise self._unbounded()
             try:
-                self.box = Box(lower, upper)
+                box = Box(lower, upper)
             except ValueError:
                 raise self._empty(lower, upper) from None
+            if self.ball is not None and not self.ball.meets(box):
+                raise NoPoint("the ball has no point within these bounds")
+            self.box = box
         return self.box
 
     def _unbounded(self) -> Unbounded:

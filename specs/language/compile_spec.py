@@ -53,6 +53,7 @@ class SpecCompiler:
         lets = tuple((name, part) for name, part in expressions.lets.items() if part is not None)
         linear = tuple(part for part, _ in expressions.linear)
         self.meaning = Meaning(inputs, model, shape, output_names, lets, linear)
+        self.ball = inputs.ball_of_model()
         self.scope = self._scope()
 
     def requirements(self, sections: Sequence[RequirementSection]) -> tuple[Requirement, ...]:
@@ -107,7 +108,7 @@ class SpecCompiler:
             if any(atom.y for cube in conditions for atom in cube):
                 self.source.fault("conditions on an input cannot use outputs", *path, "linear")
         try:
-            cases_of(domain, self.inputs.size, self.inputs.element)
+            cases_of(domain, self.inputs.size, self.inputs.element, self.ball)
         except NoPoint as error:
             self.source.fault(f"the sets do not intersect: {error.message}", *path)
         except (Unbounded, OverflowError) as error:
@@ -146,6 +147,6 @@ class SpecCompiler:
     def _cases(self, constraints: Sequence[Dnf]) -> tuple[Case, ...]:
         """Cases of the unsafe set under ``constraints``; none when it is plainly empty."""
         try:
-            return cases_of(constraints, self.inputs.size, self.inputs.element)
+            return cases_of(constraints, self.inputs.size, self.inputs.element, self.ball)
         except NoPoint:
             return ()

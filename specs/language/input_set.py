@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from specs import problem
 from specs.language.dataset import read_row
 from specs.language.decimals import exact, show
 from specs.language.faults import Faults
@@ -50,12 +51,14 @@ class _Builder:
             self._fault("names an element twice", "names")
         mean, scale = self._normalization()
         sets: list[tuple[str, Bounds]] = []
-        label = None
+        label, ball = None, None
         if given.box is not None:
             sets.append(("box", self._box(given.box)))
         if given.ball is not None:
-            bounds, label = self._ball(given.ball)
-            sets.append(("ball", bounds))
+            center, label = self._center(given.ball)
+            sets.append(("ball", ([c - given.ball.eps for c in center], [c + given.ball.eps for c in center])))
+            if given.ball.norm == "2":
+                ball = problem.Ball(tuple(center), (Fraction(1),) * self.size, given.ball.eps**2)
         if len(self.faults.found) > before:
             return None
         lower, upper = self._intersection(sets)
@@ -64,7 +67,7 @@ class _Builder:
         units = given.units * self.size if len(given.units) == 1 else given.units
         words = self._words()
         return InputSet(
-            self.name, self.shape, given.names, units, mean, scale, lower, upper, label, words, given.linear
+            self.name, self.shape, given.names, units, mean, scale, lower, upper, label, words, given.linear, ball
         )
 
     def _fault(self, message: str, *path: str | int) -> None:
@@ -104,10 +107,6 @@ class _Builder:
             self._fault(f"is empty: lo {show(lower[i])} > hi {show(upper[i])} in element {i}{others}", "box")
         return lower, upper
 
-    def _ball(self, ball: Ball) -> tuple[Bounds, int | None]:
-        center, label = self._center(ball)
-        return ([value - ball.eps for value in center], [value + ball.eps for value in center]), label
-
     def _center(self, ball: Ball) -> tuple[list[Fraction], int | None]:
         if not isinstance(ball.center, DatasetRow):
             return self._spread(ball.center, "ball", "center"), None
@@ -143,7 +142,8 @@ class _Builder:
         if ball is not None:
             row = ball.center if isinstance(ball.center, DatasetRow) else None
             center = f"example {row.index} of {row.dataset}" if row else "the given point"
-            words.append(f"each within {exact(ball.eps)} of {center}")
+            distance = "each within" if ball.norm == "inf" else "at a Euclidean distance of at most"
+            words.append(f"{distance} {exact(ball.eps)} {'of' if ball.norm == 'inf' else 'from'} {center}")
         return " and ".join([*words, *(f"({condition})" for condition in self.given.linear)]) or "unbounded"
 
 

@@ -175,6 +175,9 @@ class _Reader:
         assert inputs is not None
         if inputs.is_normalized:
             source.fault("there is no model that would consume normalised values", "inputs", name, "normalize")
+        if inputs.ball is not None:
+            message = "Euclidean balls are not supported for polynomials; state the distance as a condition in `where`"
+            source.fault(message, "inputs", name, "ball")
         if None in inputs.lower or None in inputs.upper:
             source.fault("every variable of a polynomial needs a lower and an upper bound", "inputs", name)
         if not all(_is_handy(end) for end in (*inputs.lower, *inputs.upper) if end is not None):

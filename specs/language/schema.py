@@ -106,9 +106,9 @@ def _version(value: object) -> object:
 
 
 def _norm(value: object) -> object:
-    if value in (1, 2, "1", "2"):
-        raise PydanticCustomError("norm", "balls of the {p}-norm are not supported yet; inf is", {"p": str(value)})
-    return value
+    if value in (1, "1"):
+        raise PydanticCustomError("norm", "balls of the {p}-norm are not supported yet; 2 and inf are", {"p": "1"})
+    return "2" if value == 2 and not isinstance(value, bool) else value
 
 
 _WRITTEN: dict[str, Any] = {"type": "string", "pattern": r"^(\$\{?\w+\}?|[-+.\deE ]+/[-+.\deE ]+)$"}
@@ -120,6 +120,7 @@ def _schema(**limits: Any) -> WithJsonSchema:
 
 
 Number = Annotated[Any, PlainValidator(_number), _schema()]
+Norm = Annotated[Literal["inf", "2"], BeforeValidator(_norm), WithJsonSchema({"enum": ["inf", 2]})]
 Version = Annotated[Literal["1.0"], BeforeValidator(_version)]
 NotEmpty = BeforeValidator(_not_empty)
 Positive = Annotated[Any, PlainValidator(_positive), _schema(exclusiveMinimum=0)]
@@ -193,9 +194,9 @@ Center = Annotated[
 
 
 class Ball(Section):
-    """Points within a distance of a centre."""
+    """Points within a distance of a centre, in raw units."""
 
-    norm: Annotated[Literal["inf"], BeforeValidator(_norm)] = Field(description="The norm of the distance.")
+    norm: Norm = Field(description="The norm of the distance: inf is the largest of the differences, 2 Euclidean.")
     eps: NotNegative = Field(description="The radius, included.")
     center: Center = Field(description="The centre: one number, a list, or an example of a data set.")
 

@@ -18,7 +18,7 @@ def compile_vnnlib(query: VnnlibQuery, graph: Graph) -> Problem:
     """
     _check_sizes(query, graph)
     try:
-        cases = cases_of(query.assertions, query.n_inputs, "X_{}".format)
+        cases = cases_of(query.assertions, query.n_inputs, "X_{}".format, query.ball)
     except NoPoint as error:
         line, column = query.position(error.token) if error.token >= 0 else (0, 0)
         message = f"describes no point at all, so there is nothing to verify: {error.message}. Correct the bounds"

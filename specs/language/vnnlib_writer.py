@@ -9,7 +9,7 @@ from itertools import chain
 
 from specs.errors import SpecError
 from specs.language.decimals import format_decimal
-from specs.problem import Box, Problem, Row
+from specs.problem import Ball, Box, Problem, Row
 
 
 def write_vnnlib(problem: Problem) -> str:
@@ -31,6 +31,10 @@ def write_vnnlib(problem: Problem) -> str:
     lines += [f"(declare-const X_{i} Real)" for i in range(graph.input_size)]
     lines += [f"(declare-const Y_{i} Real)" for i in range(graph.output_size)]
     first, *others = problem.cases
+    if any(case.ball != first.ball for case in others):
+        raise SpecError("the cases have different balls; a query has one for all of them")
+    if first.ball is not None:
+        lines.append(f"(assert {_ellipsoid(first.ball)})")
     if all(case.box == first.box for case in others):
         lines += [f"(assert {bound})" for bound in _bounds(first.box)]
         alternatives = [list(map(_negated, case.any_of)) for case in problem.cases]
@@ -49,6 +53,20 @@ def _bounds(box: Box) -> Iterator[str]:
     for i, (lower, upper) in enumerate(zip(box.lower, box.upper)):
         yield f"(>= X_{i} {_rounded(lower, -math.inf)})"
         yield f"(<= X_{i} {_rounded(upper, math.inf)})"
+
+
+def _ellipsoid(ball: Ball) -> str:
+    """The ball, exactly: inputs and weights are multiplied by whole numbers where decimals would not end."""
+    roots = [_without_twos_and_fives(c.denominator) for c in ball.center]
+    weights = [weight / root**2 for weight, root in zip(ball.weights, roots)]
+    common = math.lcm(*(_without_twos_and_fives(number.denominator) for number in (*weights, ball.bound)))
+    terms = []
+    for i, (c, root, weight) in enumerate(zip(ball.center, roots, weights)):
+        scaled = f"X_{i}" if root == 1 else f"(* {_decimal(Fraction(root))} X_{i})"
+        base = f"(- {scaled} {_decimal(root * c)})" if c else scaled
+        square = f"(* {base} {base})"
+        terms.append(square if common * weight == 1 else f"(* {_decimal(common * weight)} {square})")
+    return f"(<= (+ {' '.join(terms)}) {_decimal(common * ball.bound)})"
 
 
 def _negated(row: Row) -> str:

@@ -126,9 +126,14 @@ def multiplied(
     linear: Sequence[Sequence[float]],
     quadratic: Sequence[Sequence[float]] = (),
     multipliers: Sequence[float] = (),
+    ball: float = 0.0,
 ) -> list[int]:
-    """``linear``: of a >= 0, b >= 0 and the chord; ``quadratic``: of a b = 0 and b (L - b) >= 0, and the squares."""
-    numbers = [value for part in (*linear, *quadratic) for value in part]
+    """``linear``: of a >= 0, b >= 0 and the chord; ``quadratic``: of a b = 0 and b (L - b) >= 0, and the squares.
+
+    ``ball`` is the multiplier of the case's ball, which only a quadratic form has.
+    """
+    of_ball = [[ball]] if quadratic else []
+    numbers = [value for part in (*linear, *quadratic[:2], *of_ball, *quadratic[2:]) for value in part]
     return [
         MULTIPLIERS,
         case,
@@ -223,7 +228,10 @@ def magnitudes(rng: random.Random, count: int) -> list[float]:
 
 
 def random_tree(rng: random.Random, checker: Checker, depth: int, empties: float = 0.0) -> list[int]:
-    """A chunk for all cases: random splits, frames anywhere, hints of any size; ``empties`` is a share of endings."""
+    """A chunk for all cases: random splits, frames anywhere, hints of any size; ``empties`` is a share of endings.
+
+    Some cases that are proved already have trees in zonotopes once more, with nothing below their open leaves.
+    """
     network = checker.bounder.network
     rows, neurons = [len(case.rows) for case in checker.cases], phased(network)
 
@@ -233,6 +241,20 @@ def random_tree(rng: random.Random, checker: Checker, depth: int, empties: float
             columns, found = random_frame(rng, network, path)
         proved = [case for case in pending if levels == 0 or rng.random() < 0.2]
         begun: list[int] = []  # nodes that go on where a tree in a zonotope is open
+
+        def cut(case: int, leaf: float) -> Cut | int:
+            tree = random_cuts(rng, len(columns), 2 if levels else 1, leaf)
+            weights = [rng.choice((0.0, 1.0, rng.random() * 100)) for _ in range(rows[case])]
+            slopes = [rng.choice((0, 65535, rng.randrange(65536))) for _ in columns]
+            found.extend(zonotope(case, weights, slopes, tree, magnitudes(rng, len(path))))
+            return tree
+
+        def cut_again(cases: Sequence[int]) -> None:
+            for case in cases:
+                if not network.signs and rng.random() < 0.2:
+                    begun.extend([END] * len(open_leaves(cut(case, 0.5), columns)))
+
+        cut_again([case for case in everything if case not in pending])
         for case in proved:
             if network.signs or rng.random() < 0.4:
                 found += random_proof(rng, case, rows[case], len(columns), len(path))
@@ -240,12 +262,9 @@ def random_tree(rng: random.Random, checker: Checker, depth: int, empties: float
             if rng.random() < 0.4:
                 found += random_multiplied(rng, case, rows[case], network.sizes[0], len(columns), len(path))
                 continue
-            tree = random_cuts(rng, len(columns), 2 if levels else 1, 1.0 if levels == 0 else 0.6)
-            weights = [rng.choice((0.0, 1.0, rng.random() * 100)) for _ in range(rows[case])]
-            slopes = [rng.choice((0, 65535, rng.randrange(65536))) for _ in columns]
-            found += zonotope(case, weights, slopes, tree, magnitudes(rng, len(path)))
-            for above in open_leaves(tree, columns):
+            for above in open_leaves(cut(case, 1.0 if levels == 0 else 0.6), columns):
                 begun += node(0, (*path, *above), columns, [case])
+        cut_again(proved)
         left = [case for case in pending if case not in proved]
         if not left or not neurons:
             return [*found, EMPTY if rng.random() < empties else END, *begun]

@@ -59,7 +59,7 @@ def check(query: str, *chunks: Sequence[int]):
 
 def archive(words: Sequence[int] = (LEAF,), **changes: object) -> bytes:
     manifest = {
-        "format": "nncert", "version": 5, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
+        "format": "nncert", "version": 6, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
         "model": {"sha256": "0", "path": "a"}, "query": {"sha256": "0", "path": "b"}, "producer": "p", **changes,
     }  # fmt: skip
     file = io.BytesIO()
@@ -75,6 +75,21 @@ def test_a_query_without_outputs_is_violated_by_every_input() -> None:
     checker = Checker(IDENTITY, read_query(UNIT, 1, 1))
     assert refute(checker, Witness(NOWHERE, NOWHERE, 0, (Fraction(1),), "")).accepted
     assert not refute(checker, Witness(NOWHERE, NOWHERE, 0, (Fraction(2),), "")).accepted
+
+
+@pytest.mark.parametrize("twice", [b'"claim": "d", "claim": "c"', b'"claim": "c", "model": {"sha256": "1"}'])
+def test_a_key_that_stands_twice_is_refused(twice: bytes) -> None:
+    assert read_evidence(archive()).claim == "c"
+    with zipfile.ZipFile(io.BytesIO(archive())) as made:
+        manifest, trees = made.read("manifest.json"), made.read("trees.bin")
+    changed = manifest.replace(b'"claim": "c"', twice)
+    assert changed != manifest
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        made.writestr("manifest.json", changed)
+        made.writestr("trees.bin", trees)
+    with pytest.raises(CheckError, match="stands twice"):
+        read_evidence(file.getvalue())
 
 
 def test_chunks_cannot_multiply_the_work() -> None:

@@ -78,7 +78,9 @@ def test_sums_of_multiplied_forms_that_round_away_are_charged(monkeypatch: pytes
     columns = np.stack([np.zeros(count, dtype=np.int64), np.arange(count)], axis=1)
     none, ones = np.zeros(count), np.ones(count)
     squares = np.zeros(2 + count)
-    item = Multiplied(0, 0, np.ones(1), np.zeros(0), np.arange(count), ones, none, none, False, none, none, squares)
+    item = Multiplied(
+        0, 0, np.ones(1), np.zeros(0), np.arange(count), ones, none, none, False, none, none, 0.0, squares
+    )
     with np.errstate(all="ignore"):
         relaxation = bounder.relax(boxes, lambda *_: None)
         lifted = Lifted(bounder, boxes, relaxation.ranges, relaxation.sizes, columns, (), item)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.checker.phase_words import (
     END,
@@ -185,6 +186,14 @@ class Kept(Lifted):
         return value
 
 
+def combined(network: Network, rows: Rows, weights: NDArray[np.float64], x: list[Fraction]) -> Fraction:
+    """The rows, added up with these weights, at an input."""
+    y = evaluate(network, x)
+    many = range(len(rows.constant))
+    values = [dot(rows.x[r], x) + dot(rows.y[r], y) + exact(rows.constant)[r] for r in many]
+    return sum((Fraction(w) * v for w, v in zip(weights.tolist(), values, strict=True)), Fraction(0))
+
+
 def broken(seed: int) -> tuple[int, int]:
     """Of bounds by random multipliers at points of a hostile network: how many exceed the truth, and how many."""
     rng = random.Random(seed)
@@ -198,11 +207,9 @@ def broken(seed: int) -> tuple[int, int]:
         Kept.seen.clear()
         PhaseProver(Bounder(network), tree, [rows], boxes).prove(0, tree.ends)
         [item] = [item for node in tree.nodes for item in node.items if isinstance(item, Multiplied)]
-        y = evaluate(network, x)
-        values = [dot(rows.x[r], x) + dot(rows.y[r], y) + exact(rows.constant)[r] for r in range(many)]
-        combined = sum((Fraction(w) * v for w, v in zip(item.weights.tolist(), values, strict=True)), Fraction(0))
+        true = combined(network, rows, item.weights, x)
         finite = [least for least in Kept.seen if np.isfinite(least)]
-        above += sum(Fraction(least) > combined for least in finite)
+        above += sum(Fraction(least) > true for least in finite)
         compared += len(finite)
     return above, compared
 

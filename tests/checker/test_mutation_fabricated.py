@@ -173,7 +173,7 @@ def test_a_certificate_that_unpacks_to_much(
 
 MANIFEST = {
     "format": "nncert",
-    "version": 5,
+    "version": 6,
     "semantics": "real",
     "model": {"path": ""},
     "query": {"path": ""},

@@ -308,7 +308,7 @@ def manifests(parts: Parts) -> Iterator[tuple[str, dict[str, object]]]:
     yield "a key more", {**good, "hints": []}
     for key, values in {
         "format": ["nnwitness", "NNCERT", "", None, 1],
-        "version": [0, 1, 4, 6, "5", True, None, [5], 2.5, 5.0],
+        "version": [0, 1, 5, 7, "6", True, None, [6], 2.5, 6.0],
         "semantics": ["float", "", None],
         "cases": [0, 2, -1, 1.5, "1", None, True, 10**30, [1]],
         "chunks": [

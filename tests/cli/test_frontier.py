@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relaxations.registry import Registry
 from tests.cli.conftest import write_network, write_query
 from tests.strategies import question
 from verifier.checking import run_checker
@@ -73,6 +74,15 @@ def test_bytes_are_those_of_files_that_the_checker_accepts(absolute, holds, tmp_
         assert rows[name]["check_seconds"] > 0
         assert run_checker(file, absolute, holds, exact=True, parameters={}).accepted
     assert {file.suffix for file in out.iterdir()} <= {".nncert", ".csv", ".svg"}
+
+
+def test_multipliers_of_somebody_elses_relaxation_become_a_certificate(absolute, holds, tmp_path, monkeypatch):
+    registry = Registry({"mine": "relaxations.lp.triangle:Triangle"})
+    monkeypatch.setattr("relaxations.registry.relaxations", registry)
+    monkeypatch.setattr("verifier.engine.frontier.measure.relaxations", registry)
+    _, rows = measured(absolute, holds, "--methods", "mine", "--out", tmp_path / "o", folder=tmp_path)
+    assert rows["mine"]["checked_by"] == "checker"
+    assert run_checker(Path(rows["mine"]["file"]), absolute, holds, exact=True, parameters={}).accepted
 
 
 def test_the_table_and_the_csv_say_what_the_json_says(absolute, holds, tmp_path, capsys):

@@ -97,6 +97,8 @@ def solutions(relaxation: Relaxation, solution: Solution, tolerance: float) -> N
     assert near.shape == (3, len(query.lower)), f"three inputs were asked for, not {near.shape}"
     assert (near >= query.lower).all(), "rounded to an input that is not in the box"
     assert (near <= query.upper).all(), "rounded to an input that is not in the box"
+    if query.ball is not None:
+        assert (query.ball.lengths(near) <= 1 + ROUNDING).all(), "rounded to an input that is not in the ball"
     for branch in relaxation.tighten(solution.action):
         assert 0 <= branch.layer < len(query.network.layers), f"there is no layer {branch.layer}"
         assert 0 <= branch.neuron < len(query.ranges[branch.layer][0]), f"there is no neuron {branch.neuron}"

@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from relaxations.base import Query
+from relaxations.bounds.balls import Ball
 from relaxations.bounds.boxes import Rows
 from relaxations.network import Layer, ReluNetwork
 from tests.oracle import Network, Row, Unit, minimum_of_max
@@ -47,6 +48,19 @@ def random_query(seed: int, inputs: int = 3, neurons: int = 12, layers: int = 3,
     return Query.over_box(network, asked, middle - radius, middle + radius)
 
 
+def ball_query(seed: int, **sizes: int) -> Query:
+    """A query on a box and a ball: it may stick out of the box, lie inside, or have its centre outside the box.
+
+    Every fourth ball is so large that it has no part in the matter.
+    """
+    query, rng = random_query(seed, **sizes), np.random.default_rng(seed)
+    radius = (query.upper - query.lower) / 2
+    middle, shift = (query.lower + query.upper) / 2, rng.normal(size=len(radius)) * rng.choice([0, 0.5, 1])
+    radii = radius * 2.0 ** rng.integers(-1, 2, len(radius)) * (8 if seed % 4 == 3 else 1)
+    center = middle + radii * shift / max(1.0, float(np.linalg.norm(shift)))
+    return Query.over_box(query.network, query.rows, query.lower, query.upper, Ball(center, radii))
+
+
 def hard_query(seed: int = 0) -> Query:
     """A query that no exact method decides within seconds: 80 unstable neurons over 8 inputs."""
     rng = np.random.default_rng(seed)
@@ -80,10 +94,11 @@ def random_queries(count: int, **sizes: int) -> Iterator[Query]:
 
 
 def inputs_of(query: Query, rng: np.random.Generator, count: int) -> np.ndarray:
-    """Inputs (``count``, n) of the box, a fourth of them corners."""
+    """Inputs (``count``, n) of the query, a fourth of them corners of the box, moved into the ball if it has one."""
     inside = rng.uniform(query.lower, query.upper, size=(count, len(query.lower)))
     corners = np.where(rng.random(inside.shape) < 0.5, query.lower, query.upper)
-    return np.where(rng.random(count)[:, None] < 0.25, corners, inside)
+    points = np.where(rng.random(count)[:, None] < 0.25, corners, inside)
+    return points if query.ball is None else query.ball.moved_inside(points, query.lower, query.upper, 0.0)
 
 
 def exact_network(query: Query) -> Network:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
 
 from relaxations.bounds.relaxed import Interval
-from relaxations.registry import OWN, Registry, relaxations
+from relaxations.registry import GROUP, OWN, Registry, relaxations
+from specs.errors import CertifyError
 from tests.relaxations.contract import check_relaxation
 from tests.relaxations.queries import degenerate_queries, random_queries
 
@@ -64,3 +67,33 @@ def test_names_are_taken_once() -> None:
     assert registry.get("mine") is kind
     assert registry.names() == ("ibp", "mine")
     assert kind is Interval
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Installs a package that brings a relaxation of a name."""
+
+    def install(name: str) -> None:
+        info = tmp_path / "theirs-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n", encoding="utf-8")
+        (info / "entry_points.txt").write_text(f"[{GROUP}]\n{name} = theirs:Mine\n", encoding="utf-8")
+        code = "from relaxations.bounds.relaxed import Interval\n\n\nclass Mine(Interval):\n    pass\n"
+        (tmp_path / "theirs.py").write_text(code, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "theirs", raising=False)
+
+    return install
+
+
+def test_an_installed_package_brings_its_own(installed: Callable[[str], None]) -> None:
+    installed("mine")
+    registry = Registry(OWN, GROUP)
+    assert registry.names() == (*OWN, "mine")
+    assert issubclass(registry.get("mine"), Interval)
+
+
+def test_an_installed_package_cannot_take_a_name_that_is_taken(installed: Callable[[str], None]) -> None:
+    installed("crown")
+    with pytest.raises(CertifyError, match="theirs brings a relaxation 'crown'"):
+        Registry(OWN, GROUP).names()

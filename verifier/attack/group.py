@@ -67,7 +67,7 @@ class GroupAttack:
     def _middle(self, network: ReluNetwork, targets: Targets, best: Best, at_once: int) -> bool:
         """See the middle of every box; whether that is enough."""
         cases = np.unique(targets.box, return_index=True)[1]
-        middle = (targets.lower + targets.upper) / 2
+        middle = targets.middle
         for at in range(0, len(middle), at_once):
             points = middle[at : at + at_once]
             rows = targets.rows(points, network.evaluate(points))
@@ -89,7 +89,7 @@ class GroupAttack:
             order = np.argsort(best.values - self.stop_at)
             cases = order[np.arange(min(FIRST_POINTS, at_once, left)) % len(order)]
             points = _random_points(targets, cases, random)
-            middle = (targets.lower + targets.upper)[targets.box[cases]] / 2
+            middle = targets.middle[targets.box[cases]]
             points[: len(order)] = middle[: len(order)]
             yield _descents(points, cases, FIRST_STEP), FIRST_STEPS
             left -= len(cases)
@@ -105,11 +105,10 @@ class GroupAttack:
         return self._attempt(case, point).value
 
     def _attempt(self, case: int, point: np.ndarray) -> Attempt:
-        """The point moved into the box, and its value in float64."""
-        box = self.targets.box[case]
-        moved = np.clip(point.astype(np.float64), self.targets.lower[box], self.targets.upper[box])
-        rows = self.targets.rows(moved[None], self.network.evaluate(moved[None]))
-        return Attempt(moved, float(self.targets.values(rows)[0, case]))
+        """The point moved into box and ball, and its value in float64."""
+        moved = self.targets.moved_inside(point.astype(np.float64)[None], self.targets.box[[case]])
+        rows = self.targets.rows(moved, self.network.evaluate(moved))
+        return Attempt(moved[0], float(self.targets.values(rows)[0, case]))
 
     def _dtype(self) -> type[np.floating]:
         """Half the precision is half the time; not where numbers or widths of inputs are beyond it."""
@@ -129,9 +128,15 @@ def _descents(points: np.ndarray, cases: np.ndarray, first_step: float) -> Desce
 
 
 def _random_points(targets: Targets, cases: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Corners and points inside the cases' boxes, in turn."""
+    """Corners and points inside the cases' boxes, in turn; of balls points of the surface and points inside."""
     share = random.random((len(cases), targets.lower.shape[1])).astype(targets.lower.dtype)
     share[::2] = share[::2].round()
     box = targets.box[cases]
     inside: np.ndarray = targets.lower[box] + share * (targets.upper - targets.lower)[box]
-    return inside
+    if targets.balls is None:
+        return inside
+    center, radii = targets.balls.center[box], targets.balls.radii[box]
+    way = random.normal(size=inside.shape).astype(inside.dtype)
+    way *= np.where(np.arange(len(way)) % 2, random.random(len(way)), 1)[:, None] / np.linalg.norm(way, axis=1)[:, None]
+    limited = np.isfinite(radii)
+    return targets.moved_inside(np.where(limited, center + np.where(limited, radii, 0) * way, inside), box)

@@ -30,7 +30,8 @@ class Descents:
 
     ``temperature`` (P,): 0 for the gradient itself, see ``gradient``; it falls as the steps get shorter. ``by_sign``
     (P,): follow the sign of every coordinate (Madry et al. 2018) or the gradient scaled to the box. Steps shrink
-    geometrically from ``first_step`` to LAST_STEP, both in widths of the box.
+    geometrically from ``first_step`` to LAST_STEP, both in widths of the box. In a ball all follow the gradient scaled
+    to it, of unit length, as far as the box lets them, and steps are in diameters.
     """
 
     points: np.ndarray
@@ -47,7 +48,7 @@ def descend(network: ReluNetwork, targets: Targets, starts: Descents, steps: int
     """
     box = targets.box[starts.cases]
     low, up = targets.lower[box], targets.upper[box]
-    width, points = up - low, np.clip(starts.points, low, up)
+    width, points = up - low, targets.moved_inside(starts.points, box)
     by_sign = starts.by_sign[:, None]
     for share in np.linspace(0, 1, steps):
         seen, outputs = network.preactivations(points)
@@ -56,12 +57,31 @@ def descend(network: ReluNetwork, targets: Targets, starts: Descents, steps: int
             return
         chosen = targets.best_rows(rows, starts.cases)
         temperature = starts.temperature * max(1 - share, COLDEST)
-        slope = gradient(network, targets, seen, chosen, temperature) * width
+        slope = gradient(network, targets, seen, chosen, temperature)
+        step = width.dtype.type(starts.first_step * (LAST_STEP / starts.first_step) ** share)
+        if targets.balls is not None:
+            points = targets.moved_inside(points - step * _in_ball(slope, points, targets, box), box)
+            continue
+        slope = slope * width
         norm = np.abs(slope).max(axis=1, keepdims=True)
         direction = np.where(by_sign, np.sign(slope), slope / np.where(norm > 0, norm, 1))
-        step = width.dtype.type(starts.first_step * (LAST_STEP / starts.first_step) ** share)
         points = np.clip(points - step * width * direction, low, up)
     see(points, starts.cases, targets.values(targets.rows(points, network.evaluate(points))))
+
+
+def _in_ball(slope: np.ndarray, points: np.ndarray, targets: Targets, box: np.ndarray) -> np.ndarray:
+    """The step (P, inputs) of a diameter's length along a gradient, without what would leave the box at once.
+
+    Where there is no limit to an input but the box, its width stands for the diameter.
+    """
+    assert targets.balls is not None
+    low, up = targets.lower[box], targets.upper[box]
+    diameter = np.where(np.isfinite(targets.balls.radii[box]), 2 * targets.balls.radii[box], up - low)
+    blocked = ((points <= low) & (slope > 0)) | ((points >= up) & (slope < 0))
+    scaled = np.where(blocked, 0, slope * diameter)
+    norm = np.linalg.norm(scaled, axis=1, keepdims=True)
+    step: np.ndarray = diameter * scaled / np.where(norm > 0, norm, 1)
+    return step
 
 
 def gradient(

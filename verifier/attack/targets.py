@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relaxations.bounds.balls import INSIDE, Ball, name_of
 from relaxations.bounds.boxes import Rows
+
+HALF = 0.5  # of the radius: where rounding would cost more, the radius is hardly worth the name
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +18,8 @@ class Targets:
     """Case k fails at a point of box ``box[k]`` where its rows ``first[k]`` to ``first[k + 1]`` are all <= 0.
 
     Rows are ``x . input + y . output + constant``, of shapes (R, inputs), (R, outputs), (R,); ``x`` is None when none
-    reads an input. ``lower``, ``upper`` (B, inputs) are the different boxes, so that cases may share one.
+    reads an input. ``lower``, ``upper`` (B, inputs) are the different boxes, so that cases may share one. Points have
+    to be in the ``balls``, too: centres and radii (B, inputs), infinite where a box has none.
     """
 
     x: np.ndarray | None
@@ -25,12 +29,20 @@ class Targets:
     lower: np.ndarray
     upper: np.ndarray
     box: np.ndarray
+    balls: Ball | None = None
 
     @staticmethod
-    def of(rows: Sequence[Rows], lower: Sequence[np.ndarray], upper: Sequence[np.ndarray]) -> Targets:
-        """One case for each of ``rows``, over the box [lower, upper] of the same index."""
+    def of(
+        rows: Sequence[Rows],
+        lower: Sequence[np.ndarray],
+        upper: Sequence[np.ndarray],
+        balls: Sequence[Ball | None] | None = None,
+    ) -> Targets:
+        """One case for each of ``rows``, over the box [lower, upper] and the ball of the same index."""
+        within = [None] * len(rows) if balls is None else balls
         boxes: dict[bytes, int] = {}
-        box = [boxes.setdefault(l.tobytes() + u.tobytes(), len(boxes)) for l, u in zip(lower, upper, strict=True)]
+        names = [name_of(*inputs) for inputs in zip(lower, upper, within, strict=True)]
+        box = [boxes.setdefault(name, len(boxes)) for name in names]
         cases = [box.index(b) for b in range(len(boxes))]
         return Targets(
             np.concatenate([r.x for r in rows]) if any(r.x.any() for r in rows) else None,
@@ -40,7 +52,23 @@ class Targets:
             np.stack([lower[k] for k in cases]),
             np.stack([upper[k] for k in cases]),
             np.array(box),
+            _stacked([within[k] for k in cases], lower[0].shape),
         )
+
+    def moved_inside(self, points: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """Points (P, inputs) moved into their boxes and balls: so far inside that float32 can still hold them."""
+        low, up = self.lower[box], self.upper[box]
+        if self.balls is None:
+            return np.clip(points, low, up)
+        balls = Ball(self.balls.center[box], self.balls.radii[box])
+        rounding = np.finfo(np.float32).eps * Ball(np.zeros_like(low), balls.radii).lengths(np.maximum(-low, up))
+        return balls.moved_inside(points, low, up, np.minimum(INSIDE + rounding, HALF)[:, None])
+
+    @property
+    def middle(self) -> np.ndarray:
+        """A point (B, inputs) of every box and ball: the middle, or near it."""
+        middle: np.ndarray = (self.lower + self.upper) / 2
+        return middle if self.balls is None else self.moved_inside(middle, np.arange(len(middle)))
 
     @property
     def count(self) -> int:
@@ -74,4 +102,12 @@ class Targets:
         none = low > up
         x = None if self.x is None else self.x.astype(dtype)
         low, up = np.where(none, nearest, low), np.where(none, nearest, up)
-        return Targets(x, self.y.astype(dtype), self.constant.astype(dtype), self.first, low, up, self.box)
+        balls = None if self.balls is None else self.balls.astype(dtype)
+        return Targets(x, self.y.astype(dtype), self.constant.astype(dtype), self.first, low, up, self.box, balls)
+
+
+def _stacked(balls: Sequence[Ball | None], shape: tuple[int, ...]) -> Ball | None:
+    if all(ball is None for ball in balls):
+        return None
+    free = Ball(np.zeros(shape), np.full(shape, np.inf))
+    return Ball(*(np.stack(parts) for parts in zip(*(free if ball is None else ball for ball in balls))))

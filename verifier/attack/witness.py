@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -9,7 +10,7 @@ from math import prod
 import numpy as np
 
 from specs.graph import Graph
-from specs.problem import Case
+from specs.problem import Ball, Case
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,49 @@ class Replay:
 
 
 def inside(case: Case, point: np.ndarray) -> tuple[Fraction, ...]:
-    """The point moved into the box, each coordinate a float32 where the box holds one, else a float64, else exact.
+    """The point moved into the input set, each coordinate a float32 where the box holds one, else a float64 or exact.
 
-    A coordinate that no float can take (an input fixed to 1/10, say) becomes the box's own rational bound.
+    A coordinate that no float can take (an input fixed to 1/10, say) becomes the box's own rational bound. Where the
+    point lies outside the ball, it is moved towards the point of the box that is nearest to the centre, as far as it
+    has to be; the ball must meet the box.
     """
-    return tuple(
-        _nearest_inside(float(x), low, up)
-        for x, low, up in zip(point.tolist(), case.box.lower, case.box.upper, strict=True)
-    )
+    found = _in_box(case, [Fraction(x) for x in point.tolist()])
+    if case.ball is None or case.ball.holds(found):
+        return found
+    nearest = case.ball.nearest(case.box)
+    # Rounding may leave the ball again, so each try goes further inside than the one before; it ends at the nearest.
+    most = _share_within(case.ball, nearest, found)
+    for less in (0.0, 2.0**-45, 2.0**-30, 2.0**-20, 2.0**-10):
+        share = Fraction(max(0.0, most * (1 - less)))
+        moved = _in_box(case, [start + share * (end - start) for start, end in zip(nearest, found, strict=True)])
+        if case.ball.holds(moved):
+            return moved
+    rounded = _in_box(case, nearest)
+    return rounded if case.ball.holds(rounded) else nearest
 
 
-def _nearest_inside(x: float, low: Fraction, up: Fraction) -> Fraction:
+def _share_within(ball: Ball, start: Sequence[Fraction], end: Sequence[Fraction]) -> float:
+    """About how much of the way from ``start``, in the ball, to ``end``, outside, lies in it."""
+    if not ball.bound:
+        return 0.0
+    weights = np.array([float(weight / ball.bound) for weight in ball.weights])
+    away = np.array([float(s - c) for s, c in zip(start, ball.center, strict=True)])
+    step = np.array([float(e - s) for s, e in zip(start, end, strict=True)])
+    a, b = float(weights @ (step * step)), float(weights @ (step * away))
+    c = float(weights @ (away * away)) - 1.0
+    with np.errstate(all="ignore"):  # nearly where a t^2 + 2 b t + c is 0, for b >= 0 and c <= 0
+        share = float(-c / (b + np.sqrt(max(0.0, b * b - a * c)))) if c < 0 else 0.0
+    return share if 0.0 <= share <= 1.0 else 0.0
+
+
+def _in_box(case: Case, point: Sequence[Fraction]) -> tuple[Fraction, ...]:
+    """The point rounded into the box."""
+    return tuple(_nearest_inside(x, low, up) for x, low, up in zip(point, case.box.lower, case.box.upper, strict=True))
+
+
+def _nearest_inside(x: Fraction, low: Fraction, up: Fraction) -> Fraction:
     for dtype in (np.float32, np.float64):
-        value = dtype(min(max(Fraction(x), low), up))
+        value = dtype(min(max(x, low), up))
         for candidate in (value, np.nextafter(value, dtype(-np.inf)), np.nextafter(value, dtype(np.inf))):
             if np.isfinite(candidate) and low <= Fraction(float(candidate)) <= up:
                 return Fraction(float(candidate))

@@ -13,7 +13,7 @@ from typing import IO, Protocol
 
 import numpy as np
 
-VERSION = 5
+VERSION = 6
 
 
 @dataclass(frozen=True)

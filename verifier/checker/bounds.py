@@ -26,11 +26,23 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from verifier.checker.ball import Ball
 from verifier.checker.errors import CheckError
-from verifier.checker.forward import Forward, clipped, output_size, range_of, stepped, summed, through, with_symbols
-from verifier.checker.linear import magnitude, pull, push, terms, weights
+from verifier.checker.forward import (
+    Forward,
+    clipped,
+    output_size,
+    range_in,
+    range_of,
+    stepped,
+    summed,
+    through,
+    with_symbols,
+)
+from verifier.checker.linear import magnitude, pull, push, weights
 from verifier.checker.lines import TINY, Lines, U, lines_of_sign, lines_on, of_rows
 from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Node, Relu, Sign
+from verifier.checker.structure import descends_from_relu, feeds_relu, gamma_of, parents
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -59,29 +71,33 @@ class Rows:
 
 @dataclass(frozen=True)
 class Boxes:
-    """``|x - mid| <= rad`` contains the box [lower, upper]; all shapes (B, inputs)."""
+    """``|x - mid| <= rad`` contains the box [lower, upper]; all shapes (B, inputs).
+
+    Where there is a ``ball``, what is asked about is only what it has of the boxes.
+    """
 
     lower: Floats
     upper: Floats
     mid: Floats
     rad: Floats
+    ball: Ball | None = None
 
     @staticmethod
-    def of(lower: Floats, upper: Floats) -> Boxes:
+    def of(lower: Floats, upper: Floats, ball: Ball | None = None) -> Boxes:
         mid = lower + 0.5 * (upper - lower)
         rad = np.maximum(upper - mid, mid - lower)
-        return Boxes(lower, upper, mid, rad * (1 + 4 * U) + np.where(rad > 0, 5e-324, 0.0))
+        return Boxes(lower, upper, mid, rad * (1 + 4 * U) + np.where(rad > 0, 5e-324, 0.0), ball)
 
     def __getitem__(self, where: NDArray[np.bool_]) -> Boxes:
-        return Boxes(self.lower[where], self.upper[where], self.mid[where], self.rad[where])
+        return Boxes(self.lower[where], self.upper[where], self.mid[where], self.rad[where], self.ball)
 
 
 @dataclass(frozen=True)
 class AffineBound:
-    """``row(x) >= form . (x - mid) + constant - error`` for all real x of the box.
+    """``row(x) >= form . (x - mid) + constant - error`` for all real x of the box, and of the ball if there is one.
 
-    Shapes (B, R, inputs), (B, R), (B, R). ``lower`` is the least value of the right-hand side over the box, rounded
-    down; it is -inf where anything overflowed.
+    Shapes (B, R, inputs), (B, R), (B, R). ``lower`` bounds the right-hand side there from below: its least value over
+    the box or over the ball, whichever is larger. It is -inf where anything overflowed.
     """
 
     form: Floats
@@ -120,7 +136,7 @@ class Bounder:
         if len(network.nodes) > MAX_NODES or sum(network.sizes) > MAX_SIZE:
             raise CheckError(f"network has more than {MAX_NODES} layers or {MAX_SIZE} values")
         self.network = network
-        self.gamma = _gamma(network)
+        self.gamma = gamma_of(network)
         # Speed and memory only: batches that fit a cache, and forward forms that fit the machine.
         fitting = CELLS_AT_ONCE // max(1, network.sizes[0] * max(network.sizes))
         self.boxes_at_once = max(1, min(fitting, max(32, min(256, VALUES_AT_ONCE // sum(network.sizes)))))
@@ -130,10 +146,10 @@ class Bounder:
             for k, node in enumerate(network.nodes)
             if isinstance(node, Affine)
         }
-        self._last_reader = {parent: k for k, node in enumerate(network.nodes) for parent in _parents(node)}
+        self._last_reader = {parent: k for k, node in enumerate(network.nodes) for parent in parents(node)}
         self._with_generators = network.sizes[0] * max(network.sizes) <= FORWARD_CELLS
-        self._below_relu = _descends_from_relu(network)
-        self._feeds_relu = _feeds_relu(network)
+        self._below_relu = descends_from_relu(network)
+        self._feeds_relu = feeds_relu(network)
 
     def lower(self, boxes: Boxes, rows: Rows, refine: bool = True) -> AffineBound:
         """Affine lower bounds of all rows on all boxes, by the rule R0 (see docs/reference/certificate-format.md)."""
@@ -165,7 +181,8 @@ class Bounder:
         form, constant, error = self._backward(
             start, rows.constant, error, index, relaxation.lines, sizes, boxes.mid[index]
         )
-        low = _concretise(form, constant, error, boxes.rad[index], self.gamma)
+        mid, rad = boxes.mid[index], boxes.rad[index]
+        low = _concretise(form, constant, error, mid, rad, boxes.ball, self.gamma)
         return form, constant, error, np.where(relaxation.within_caps[index], low, -np.inf)
 
     def relax(self, boxes: Boxes, refine: bool | Refine = True, symbols: bool = False) -> Relaxation:
@@ -199,13 +216,13 @@ class Bounder:
                     if zonotope.fits(zonotope.count, self.network.sizes[k]):
                         zonotope.forms[k] = self._push_affine(k, node, zonotope.forms)
                 case Relu(parent) | Sign(parent):
-                    l, u = range_of(forward[parent], boxes.rad, self.gamma)
+                    l, u = self._range(forward[parent], boxes)
                     if not zonotope.ended:
-                        low, up = range_of(zonotope.forms[parent], boxes.rad, self.gamma)
+                        low, up = self._range(zonotope.forms[parent], boxes)
                         l, u = np.maximum(l, low), np.minimum(u, up)
                     if callable(refine):
                         refine(k, l, u, relaxed, sizes)
-                    elif refine and self._below_relu[parent]:
+                    elif refine and (self._below_relu[parent] or (boxes.ball is not None and not with_generators)):
                         self._refine(parent, l, u, relaxed, sizes, boxes)
                     ranges[k], relaxed[k] = (l, u), drawn(node, l, u)
                     if with_generators and isinstance(node, Relu):
@@ -223,6 +240,14 @@ class Bounder:
                 for unread in [j for j in forms if self._last_reader.get(j, k) <= k]:
                     del forms[unread]
         return Relaxation(boxes, relaxed, ranges, sizes)
+
+    def _range(self, form: Forward, boxes: Boxes) -> tuple[Floats, Floats]:
+        """The interval of a form over the boxes, or over what the ball has of them; a NaN stays one."""
+        l, u = range_of(form, boxes.rad, self.gamma)
+        if boxes.ball is None or not form.generators.shape[1]:
+            return l, u
+        low, up = range_in(boxes.ball, form, boxes.mid, self.gamma)
+        return np.where(low > l, low, l), np.where(up < u, up, u)
 
     def _push_size(self, k: int, node: Affine, sizes: list[Floats]) -> Floats:
         """``|M| size + |b|``, rounded up: bounds both |value| and what L1 and L2 charge rounding to."""
@@ -271,7 +296,7 @@ class Bounder:
         shape = len(index), boxes.mid.shape[1]
         mid, rad = (np.broadcast_to(of_rows(part, index), shape) for part in (boxes.mid, boxes.rad))
         form, constant, error = self._backward(coefs, constant, np.zeros(len(index)), index, lines, sizes, mid)
-        return _concretise(form, constant, error, rad, self.gamma)
+        return _concretise(form, constant, error, mid, rad, boxes.ball, self.gamma)
 
     def _backward(
         self,
@@ -392,56 +417,23 @@ def _neuron_rows(k: int, node: Node, size: int, neurons: Ints) -> tuple[dict[int
     return {k: unit}, np.zeros(2 * len(neurons))
 
 
-def _gamma(network: Network) -> float:
-    longest, added, readers = max(network.sizes), 0, [0] * len(network.nodes)
-    for node in network.nodes:
-        if isinstance(node, Affine):
-            longest = max([longest, *(terms(m, network.sizes[parent]) for parent, m in node.terms)])
-        added = max(added, len(_parents(node)))
-        for parent in _parents(node):
-            readers[parent] += 1
-    gamma = (2 * (longest + max(added, *readers)) + 64) * U
-    if gamma > 1e-6:
-        raise CheckError("network too wide for the rounding lemmas")
-    return gamma
+def _concretise(
+    form: Floats, constant: Floats, error: Floats, mid: Floats, rad: Floats, ball: Ball | None, gamma: float
+) -> Floats:
+    """``form . (x - mid) + constant - error`` bounded from below, row by row: where |x - mid| <= rad, or over the ball.
 
-
-def _parents(node: Node) -> list[int]:
-    match node:
-        case Affine():
-            return [parent for parent, _ in node.terms]
-        case Relu(parent) | Sign(parent):
-            return [parent]
-        case Input():
-            return []
-
-
-def _descends_from_relu(network: Network) -> list[bool]:
-    below: list[bool] = []
-    for node in network.nodes:
-        match node:
-            case Input():
-                below.append(False)
-            case Affine():
-                below.append(any(below[parent] for parent, _ in node.terms))
-            case Relu() | Sign():
-                below.append(True)
-    return below
-
-
-def _feeds_relu(network: Network) -> list[bool]:
-    """Whether a ReLU reads the node, directly or through others: only then is its forward form wanted."""
-    feeds = [False] * len(network.nodes)
-    for k in range(len(network.nodes) - 1, -1, -1):
-        node = network.nodes[k]
-        for parent in _parents(node):
-            feeds[parent] = feeds[parent] or feeds[k] or isinstance(node, Relu | Sign)
-    return feeds
-
-
-def _concretise(form: Floats, constant: Floats, error: Floats, rad: Floats, gamma: float) -> Floats:
-    """Least value of ``form . t + constant - error`` over |t| <= rad, rounded down; -inf unless all is finite."""
+    Both bounds are rounded down, and the larger one counts; -inf unless all is finite.
+    """
     swing = np.einsum("ij,ij->i", np.abs(form), rad) * (1 + 4 * gamma) + error
+    low = _down(constant, swing)
+    if ball is None:
+        return low
+    at_center, reach = ball.over(form[:, :, None], mid, gamma)
+    return np.where(np.isfinite(low), np.maximum(low, _down(constant + at_center[:, 0], reach[:, 0] + error)), low)
+
+
+def _down(constant: Floats, swing: Floats) -> Floats:
+    """``constant - swing``, rounded down; -inf unless all is finite and within the caps."""
     low = constant - swing - 8 * U * (np.abs(constant) + swing)
     sound = np.isfinite(low) & np.isfinite(swing) & (swing < MAX_MAGNITUDE) & (np.abs(constant) < MAX_MAGNITUDE)
     return np.where(sound, low, -np.inf)

@@ -11,6 +11,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from verifier.checker import rational
+from verifier.checker.ball import Ball
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
@@ -96,7 +98,8 @@ class Checker:
     def __init__(self, network: Network, cases: tuple[QueryCase, ...]) -> None:
         self.cases = cases
         self.bounder = Bounder(network)
-        self.questions = [question(case, network) for case in cases]
+        balls = {id(case.ball): Ball.of(case.ball) for case in cases}
+        self.questions = [question(case, network, balls[id(case.ball)]) for case in cases]
         self._proved: dict[bytes, Outcome] = {}
 
     def prove(self, job: AnyJob, words: Words) -> Outcome:
@@ -111,7 +114,8 @@ class Checker:
         if not job.cases <= set(tree.cases):
             raise CheckError(f"chunk {job.chunk} does not speak of every case that refers to it")
         of_cases = [self.questions[case].rows for case in tree.cases]
-        prover = PhaseProver(self.bounder, tree, of_cases, Boxes.of(job.lower[None], job.upper[None]))
+        box = Boxes.of(job.lower[None], job.upper[None], _ball_of([self.questions[case] for case in tree.cases]))
+        prover = PhaseProver(self.bounder, tree, of_cases, box)
         first, last = (tree.ends * part // job.parts for part in (job.part, job.part + 1))
         failures = tuple(Failure(position, job.lower, job.upper) for position in prover.prove(first, last))
         # The margin is 0: a combination of rows says no more than that.
@@ -196,8 +200,16 @@ def _phase_jobs(chunk: int, references: list[tuple[int, Reference]], parts: int)
     return [PhaseJob(frozenset(cases), chunk, first.lower, first.upper, part, parts) for part in range(parts)]
 
 
-def question(case: QueryCase, network: Network) -> Question:
-    """The rows of a case in float64, each number the nearest one (its error is part of the rounding lemmas)."""
+def _ball_of(questions: list[Question]) -> Ball | None:
+    """The ball that all of them have, as the cases of a query do; None, for the box alone, if they had not."""
+    return questions[0].ball if all(other.ball is questions[0].ball for other in questions) else None
+
+
+def question(case: QueryCase, network: Network, ball: Ball | None = None) -> Question:
+    """The rows of a case in float64, each number the nearest one (its error is part of the rounding lemmas).
+
+    ``ball`` contains the case's.
+    """
     count = len(case.rows)
     x, y = np.zeros((count, network.sizes[0])), np.zeros((count, network.sizes[-1]))
     for r, row in enumerate(case.rows):
@@ -205,7 +217,7 @@ def question(case: QueryCase, network: Network) -> Question:
             for i, value in coefs.items():
                 target[r, i] = nearest(value)
     constant = np.array([nearest(row.constant) for row in case.rows], dtype=np.float64)
-    return Question(Rows(x, y, constant), np.array([row.strict for row in case.rows], dtype=np.bool_))
+    return Question(Rows(x, y, constant), np.array([row.strict for row in case.rows], dtype=np.bool_), ball)
 
 
 def outward(low: Sequence[Fraction], up: Sequence[Fraction]) -> tuple[Floats, Floats]:
@@ -221,8 +233,8 @@ def outward(low: Sequence[Fraction], up: Sequence[Fraction]) -> tuple[Floats, Fl
 
 
 def nearest(value: Fraction) -> float:
-    """The float64 nearest to a rational (division of integers in Python is correctly rounded)."""
+    """The float64 nearest to a rational."""
     try:
-        return value.numerator / value.denominator
+        return rational.nearest(value)
     except OverflowError:
         raise CheckError("a number of the query does not fit into float64") from None

@@ -10,7 +10,6 @@ import errno
 import gzip
 import hashlib
 import io
-import json
 import re
 import zipfile
 import zlib
@@ -22,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
+from verifier.checker.json_object import json_object
 
-CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 5
+CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 6
 MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "query.vnnlib"
 LARGEST_MEMBER = 1 << 30
 LARGEST_MANIFEST = 1 << 23
@@ -98,12 +98,7 @@ def _members(data: bytes) -> dict[str, bytes]:
 def _manifest(data: bytes) -> dict[str, object]:
     if len(data) > LARGEST_MANIFEST:
         raise CheckError("manifest is larger than 8 MiB")
-    try:
-        manifest = json.loads(data)
-    except (ValueError, RecursionError):
-        raise CheckError("manifest is not JSON") from None
-    if not isinstance(manifest, dict):
-        raise CheckError("manifest is not a JSON object")
+    manifest = json_object(data, "manifest")
     kind, version, semantics = (manifest.get(key) for key in ("format", "version", "semantics"))
     if kind not in (CERTIFICATE, WITNESS) or type(version) is not int or version != VERSION or semantics != "real":
         raise CheckError(

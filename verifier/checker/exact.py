@@ -17,6 +17,7 @@ from math import isfinite
 
 import numpy as np
 
+from verifier.checker.ball import ExactBall
 from verifier.checker.errors import CheckError
 from verifier.checker.network import Affine, Input, Network, Node, Relu, Sign
 from verifier.checker.rational import Exact, zeros
@@ -55,11 +56,11 @@ def row_value(row: QueryRow, x: Sequence[Fraction], y: Sequence[Fraction]) -> Fr
 
 
 def prove_violation(network: Network, case: QueryCase, x: Sequence[float | Fraction]) -> bool:
-    """Whether x, taken as exact rationals, lies in the case's box and every row fails there, in real arithmetic."""
+    """Whether x, taken as exact rationals, is an input of the case and every row fails there, in real arithmetic."""
     if len(x) != len(case.lower) or not all(isfinite(value) for value in x):
         raise CheckError(f"the point is not {len(case.lower)} finite numbers")
     point = [Fraction(value) for value in x]
-    if not all(low <= value <= up for low, value, up in zip(case.lower, point, case.upper, strict=True)):
+    if not case.contains(point):
         return False
     y = evaluate(network, point)
     values = [row_value(row, point, y) for row in case.rows]
@@ -67,17 +68,17 @@ def prove_violation(network: Network, case: QueryCase, x: Sequence[float | Fract
 
 
 def lower_bounds(
-    network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction], rows: Sequence[QueryRow]
+    network: Network,
+    lower: Sequence[Fraction],
+    upper: Sequence[Fraction],
+    rows: Sequence[QueryRow],
+    ball: ExactBall | None = None,
 ) -> list[Fraction]:
-    """For every row a number that its value does not fall below on the box, by the default rule of ``bounds``."""
-    return ExactRelaxation(network, lower, upper).bounds(rows)
+    """For every row a number that its value does not fall below on the box, and in the ball if there is one.
 
-
-def affine_bounds(
-    network: Network, lower: Sequence[Fraction], upper: Sequence[Fraction], rows: Sequence[QueryRow]
-) -> list[tuple[list[Fraction], Fraction]]:
-    """For every row ``form, constant`` with ``row >= form . (x - mid) + constant`` on the box around its middle."""
-    return ExactRelaxation(network, lower, upper).forms(rows)
+    By the default rule of ``bounds``.
+    """
+    return ExactRelaxation(network, lower, upper, ball=ball).bounds(rows)
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ class ExactRelaxation:
         upper: Sequence[Fraction],
         refine: Refine | None = None,
         symbols: bool = False,
+        ball: ExactBall | None = None,
     ) -> None:
         """``refine(self, relu, lower, upper)`` may tighten a ReLU's ranges in place; by default backward bounds do.
 
@@ -114,7 +116,7 @@ class ExactRelaxation:
         """
         if len(lower) != network.sizes[0] or any(low > up for low, up in zip(lower, upper, strict=True)):
             raise CheckError("the box is empty or not of the network's input size")
-        self.network = network
+        self.network, self.ball = network, ball
         self.mid = Exact.of([(low + up) / 2 for low, up in zip(lower, upper, strict=True)])
         self.rad = Exact.of([(up - low) / 2 for low, up in zip(lower, upper, strict=True)])
         self.bias = {k: Exact.of_floats(n.bias) for k, n in enumerate(network.nodes) if isinstance(n, Affine)}
@@ -128,9 +130,10 @@ class ExactRelaxation:
         self._relax(refine, _Symbols(self) if symbols else None)
 
     def bounds(self, rows: Sequence[QueryRow]) -> list[Fraction]:
-        return self._concretise(*self._of_rows(rows)).fractions()
+        return self._concretise(*self._of_rows(rows))
 
     def forms(self, rows: Sequence[QueryRow]) -> list[tuple[list[Fraction], Fraction]]:
+        """For every row ``form, constant`` with ``row >= form . (x - mid) + constant``."""
         form, constant = self._of_rows(rows)
         constants = (constant + form @ self.mid).fractions()
         return [(form[r].fractions(), constants[r]) for r in range(len(rows))]
@@ -147,7 +150,7 @@ class ExactRelaxation:
         unit = zeros(2 * len(neurons), self.network.sizes[node]).numerators
         for row, i in enumerate(neurons):
             unit[row, i], unit[len(neurons) + row, i] = 1, -1
-        return self._concretise(*self._backward({node: Exact(unit)}, zeros(2 * len(neurons)))).fractions()
+        return self._concretise(*self._backward({node: Exact(unit)}, zeros(2 * len(neurons))))
 
     def _relax(self, refine: Refine | None, zonotope: _Symbols | None) -> None:
         """Lines for every ReLU in turn, from forward forms ``generators . (x - mid) + center +- remainder``.
@@ -163,8 +166,7 @@ class ExactRelaxation:
         for k, node in enumerate(self.network.nodes[1:], start=1):
             if isinstance(node, Relu | Sign):
                 generators, center, remainder = forms[node.parent]
-                radius = remainder if generators is None else self.rad @ abs(generators) + remainder
-                low, up = (center + -radius).fractions(), (center + radius).fractions()
+                low, up = self._range(generators, center, remainder)
                 if zonotope is not None:
                     inner = zonotope.range(node.parent)
                     low, up = list(map(max, low, inner[0])), list(map(min, up, inner[1]))
@@ -203,6 +205,21 @@ class ExactRelaxation:
                 if zonotope is not None:
                     zonotope.affine(k)
 
+    def _range(
+        self, generators: Exact | None, center: Exact, remainder: Exact
+    ) -> tuple[list[Fraction], list[Fraction]]:
+        """Bounds of forms ``generators . (x - mid) + center +- remainder``: over the box and over the ball."""
+        radius = remainder if generators is None else self.rad @ abs(generators) + remainder
+        low, up = (center + -radius).fractions(), (center + radius).fractions()
+        if self.ball is None or generators is None:
+            return low, up
+        moved = (center + (Exact.of(self.ball.center) + -self.mid) @ generators).fractions()
+        rest = remainder.fractions()
+        for n, (value, radius_of_rest) in enumerate(zip(moved, rest, strict=True)):
+            reach = self.ball.reach(generators[:, n].fractions()) + radius_of_rest
+            low[n], up[n] = max(low[n], value - reach), min(up[n], value + reach)
+        return low, up
+
     def _refine(self, relu: int, low: list[Fraction], up: list[Fraction]) -> None:
         """Backward bounds of what is unstable; without an earlier ReLU the forward form is already exact."""
         unstable = [i for i, (l, u) in enumerate(zip(low, up, strict=True)) if l < 0 < u]
@@ -211,9 +228,14 @@ class ExactRelaxation:
             for row, i in enumerate(unstable):
                 low[i], up[i] = max(low[i], refined[row]), min(up[i], -refined[len(unstable) + row])
 
-    def _concretise(self, form: Exact, constant: Exact) -> Exact:
-        """Least values over the box of ``form . x + constant``."""
-        return constant + form @ self.mid + -(abs(form) @ self.rad)
+    def _concretise(self, form: Exact, constant: Exact) -> list[Fraction]:
+        """Bounds of ``form . x + constant`` from below: over the box or over the ball, whichever is larger."""
+        over_box = (constant + form @ self.mid + -(abs(form) @ self.rad)).fractions()
+        if self.ball is None:
+            return over_box
+        at_center = (constant + form @ Exact.of(self.ball.center)).fractions()
+        reach = [self.ball.reach(form[row].fractions()) for row in range(len(over_box))]
+        return [max(low, c - r) for low, c, r in zip(over_box, at_center, reach, strict=True)]
 
     def _backward(self, coefs: dict[int, Exact], constant: Exact) -> tuple[Exact, Exact]:
         """Affine lower bounds ``form . x + constant`` of rows ``sum of coefs[node] . value(node) + constant``."""
@@ -240,21 +262,21 @@ class ExactRelaxation:
 class _Symbols:
     """A zonotope that is found forward: for each node generators (S, n) and a center (n,), all of them exact.
 
-    The first symbols are the inputs', scaled to [-1, 1]; each ReLU appends one for every unstable neuron.
+    The first generators are those of ``x - mid``; each ReLU appends those of a symbol in [-1, 1] for every unstable
+    neuron.
     """
 
     def __init__(self, relaxation: ExactRelaxation) -> None:
         self.relaxation = relaxation
-        radii = relaxation.rad.numerators
-        generators = zeros(len(radii), len(radii)).numerators
-        np.fill_diagonal(generators, radii)
-        self.forms = {0: (Exact(generators, relaxation.rad.denominator), relaxation.mid)}
-        self.count = len(radii)
+        self.inputs = self.count = len(relaxation.rad.numerators)
+        generators = zeros(self.count, self.count).numerators
+        np.fill_diagonal(generators, 1)
+        self.forms = {0: (Exact(generators), relaxation.mid)}
 
     def range(self, node: int) -> tuple[list[Fraction], list[Fraction]]:
         generators, center = self.forms[node]
-        radius = Exact(abs(generators).numerators.sum(axis=0), generators.denominator)
-        return (center + -radius).fractions(), (center + radius).fractions()
+        remainder = Exact(abs(generators[self.inputs :]).numerators.sum(axis=0), generators.denominator)
+        return self.relaxation._range(generators[: self.inputs], center, remainder)
 
     def affine(self, k: int) -> None:
         width = self.relaxation.network.sizes[k]

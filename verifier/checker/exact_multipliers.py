@@ -31,11 +31,11 @@ def proves_exactly(
 
     def add(factor: Fraction, left: Sequence[Fraction], right: Sequence[Fraction]) -> None:
         """Half of ``factor left right' + factor right left'``."""
+        others = [(j, q) for j, q in enumerate(right) if q]  # few for a ball, which has a product for every input
         for i, p in enumerate(left):
-            for j, q in enumerate(right):
-                if p and q:
-                    total[i][j] += factor * p * q / 2
-                    total[j][i] += factor * p * q / 2
+            for j, q in others if p else ():
+                total[i][j] += factor * p * q / 2
+                total[j][i] += factor * p * q / 2
 
     one = [Fraction(1)] + [Fraction(0)] * (order - 1)
     add(Fraction(1), one, [form.constant, *form.coefs])
@@ -55,6 +55,16 @@ def proves_exactly(
         total[0][0] -= chord * up * low
         add(-product, a, b)
         add(back, b, b)
+    if item.ball:
+        ball = relaxation.ball
+        if ball is None or ball.bound <= 0:
+            return False
+        kappa = Fraction(item.ball)
+        total[0][0] -= kappa
+        for i, (weight, c) in enumerate(zip(ball.weights, ball.center, strict=True)):
+            away = [zonotope.mid[i] - c] + [Fraction(0)] * (order - 1)
+            away[1 + i] = zonotope.rad[i]
+            add(kappa * weight / ball.bound, away, away)
     squares = [Fraction(value) for value in item.squares.tolist()]
     return _least(total, squares + [Fraction(0)] * (order - len(squares)), item.quadratic) > 0
 

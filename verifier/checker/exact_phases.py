@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from verifier.checker.ball import ExactBall
 from verifier.checker.exact import ExactLines, ExactRelaxation, drawn, round_down
 from verifier.checker.exact_multipliers import proves_exactly
 from verifier.checker.exact_zonotope import ExactZonotope
@@ -22,9 +23,10 @@ def refused_exactly(
     tree: PhaseTree,
     lower: Sequence[Fraction],
     upper: Sequence[Fraction],
+    ball: ExactBall | None = None,
 ) -> list[int]:
-    """Positions of what is not proved; ``cases`` are the rows of the tree's cases, in its order."""
-    return _Walk(network, cases, tree, lower, upper).run()
+    """Positions of what is not proved; ``cases`` are the rows of the tree's cases, in its order, ``ball`` is theirs."""
+    return _Walk(network, cases, tree, lower, upper, ball).run()
 
 
 class _Walk:
@@ -35,13 +37,14 @@ class _Walk:
         tree: PhaseTree,
         lower: Sequence[Fraction],
         upper: Sequence[Fraction],
+        ball: ExactBall | None,
     ) -> None:
         self.network, self.cases, self.tree = network, cases, tree
         self.layers = network.layers
         items = tree.nodes[0].items
         self.root_frame = items[0] if items and isinstance(items[0], Frame) else None
         # A frame at the root refines layer by layer, while the lines of later layers do not exist yet.
-        self.relaxation = ExactRelaxation(network, lower, upper, self._refine_root, tree.symbols)
+        self.relaxation = ExactRelaxation(network, lower, upper, self._refine_root, tree.symbols, ball)
 
     def run(self) -> list[int]:
         refused = []
@@ -61,8 +64,9 @@ class _Walk:
                     frame = item
                     continue
                 if isinstance(item, Cuts):
-                    within[number] = ranges, frame, frozenset([item.case])
-                    holds = self._cut(ranges, frame, item, splits)
+                    # What is proved before the item, here or above, its open leaves need not prove again.
+                    within[number] = ranges, frame, pending & {item.case}
+                    holds = item.case not in pending or self._cut(ranges, frame, item, splits)
                 elif isinstance(item, Multiplied):
                     holds = self._multiplied(ranges, frame, item, splits)
                 else:

@@ -17,7 +17,7 @@ from verifier.checker.check import MAX_DEPTH, Checker, Verdict
 from verifier.checker.clip import PASSES
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
-from verifier.checker.exact import affine_bounds, round_down
+from verifier.checker.exact import ExactRelaxation, round_down
 from verifier.checker.exact_phases import refused_exactly
 from verifier.checker.phase_tree import read_phase_tree
 from verifier.checker.tree import CLIPS, LEAVES, PHASES, REF, SPLIT, Failure, second_children
@@ -92,7 +92,9 @@ def _phases(
     key = chunk, repr(box)
     if key in known:
         return 0, known[key]
-    known[key] = refused_exactly(network, [checker.cases[each].rows for each in tree.cases], tree, *box)
+    cases = [checker.cases[each] for each in tree.cases]
+    ball = cases[0].ball if all(each.ball == cases[0].ball for each in cases) else None
+    known[key] = refused_exactly(network, [each.rows for each in cases], tree, *box, ball)
     return tree.leaves(0, tree.ends), known[key]
 
 
@@ -113,14 +115,14 @@ def halves(box: Box, dim: int) -> tuple[Box, Box]:
 def _bound(checker: Checker, case: QueryCase, box: Box) -> tuple[Fraction | None, Box | None]:
     """The best proved row value when some row holds on the box, and the clipped box (None when nothing is left)."""
     lower, upper = box
-    forms = affine_bounds(checker.bounder.network, lower, upper, case.rows)
-    rads = [(up - low) / 2 for low, up in zip(lower, upper, strict=True)]
+    if case.ball is not None and not case.ball.meets(lower, upper):
+        return None, None
+    relaxation = ExactRelaxation(checker.bounder.network, lower, upper, ball=case.ball)
     best: Fraction | None = None
-    for row, (form, constant) in zip(case.rows, forms, strict=True):
-        value = constant - sum((abs(a) * r for a, r in zip(form, rads, strict=True)), Fraction(0))
+    for row, value in zip(case.rows, relaxation.bounds(case.rows), strict=True):
         if (value > 0 or (value == 0 and not row.strict)) and (best is None or value > best):
             best = value
-    return best, _clip(forms, box)
+    return best, _clip(relaxation.forms(case.rows), box)
 
 
 def _clip(forms: Sequence[tuple[list[Fraction], Fraction]], box: Box) -> Box | None:

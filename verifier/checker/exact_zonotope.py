@@ -29,10 +29,6 @@ class Form:
         coefs = [a + factor * b for a, b in zip(self.coefs, other.coefs, strict=True)]
         return Form(coefs, self.constant + factor * other.constant)
 
-    @property
-    def least(self) -> Fraction:
-        return self.constant - sum(map(abs, self.coefs))
-
 
 class ExactZonotope:
     """The zonotope of a region with these ranges (by ReLU node) and a slope for each column."""
@@ -62,7 +58,8 @@ class ExactZonotope:
         ]
         symbol |= {pair: named + i for i, pair in enumerate(nameless)}
         self.symbols = named + len(nameless)
-        rad = relaxation.rad.fractions()
+        self.ball, self.mid, self.rad = relaxation.ball, relaxation.mid.fractions(), relaxation.rad.fractions()
+        rad = self.rad
         diagonal = [[rad[i] if i == j else Fraction(0) for j in range(self.inputs)] for i in range(self.symbols)]
         self.coefs, self.constants = {0: _matrix(diagonal)}, {0: relaxation.mid}
         for k, node in enumerate(nodes):
@@ -94,7 +91,7 @@ class ExactZonotope:
             node, form = waiting.pop()
             at = int(cuts.column[node])
             if at < 0:
-                if at == LEAF and not form.least > 0:
+                if at == LEAF and not self._is_positive(form):
                     return False
                 continue
             ordinal, n = columns[at]
@@ -107,6 +104,17 @@ class ExactZonotope:
             waiting.append((node + 1, without.plus(-q * slope + below, z)))
             waiting.append((int(cuts.second[node]), without.plus(q * (1 - slope) - above, z)))
         return True
+
+    def _is_positive(self, form: Form) -> bool:
+        """Whether the form is > 0 for all symbols, those of the inputs in the box, or in the ball."""
+        own, others = form.coefs[: self.inputs], sum(map(abs, form.coefs[self.inputs :]), Fraction(0))
+        if form.constant - others - sum(map(abs, own)) > 0:
+            return True
+        if self.ball is None:
+            return False
+        slopes = [a / r if r else Fraction(0) for a, r in zip(own, self.rad, strict=True)]  # by x, not by the symbol
+        moved = sum((a * (c - m) for a, c, m in zip(slopes, self.ball.center, self.mid, strict=True)), Fraction(0))
+        return form.constant + moved - self.ball.reach(slopes) - others > 0
 
     def combined(self, row: QueryRow, splits: Sequence[Split], multipliers: Sequence[float]) -> Form:
         """The row, less each multiplier times its split's sign and argument."""

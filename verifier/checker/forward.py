@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from verifier.checker.ball import Ball
 from verifier.checker.lines import TINY, Floats, Lines, U
 
 
@@ -26,10 +27,21 @@ class Forward:
 
 
 def range_of(form: Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
-    """Interval of a forward form, rounded outward."""
+    """Interval of a forward form over boxes with these radii (B, in), rounded outward."""
     gamma = _gamma_of(form.generators, gamma)
     radius = (_swing(form.generators, rad) + form.remainder) * (1 + 4 * gamma) + 4 * U * np.abs(form.center) + TINY
     return form.center - radius, form.center + radius
+
+
+def range_in(ball: Ball, form: Forward, mid: Floats, gamma: float) -> tuple[Floats, Floats]:
+    """Interval of a forward form that has generators over the ball, rounded outward; infinite where it overflows."""
+    gamma, inputs = _gamma_of(form.generators, gamma), mid.shape[1]
+    moved, reach = ball.over(form.generators[:, :inputs], mid, gamma)
+    center = form.center + moved
+    radius = (reach + np.abs(form.generators[:, inputs:]).sum(axis=1) + form.remainder) * (1 + 4 * gamma)
+    radius = radius + 4 * U * np.abs(center) + TINY
+    sound = np.isfinite(center) & np.isfinite(radius)
+    return np.where(sound, center - radius, -np.inf), np.where(sound, center + radius, np.inf)
 
 
 def output_size(form: Forward, lines: Lines, u: Floats) -> Floats:

@@ -4,7 +4,7 @@ For a ReLU with z in [l, u] let U = max(u, 0), L = max(-l, 0), a = max(z, 0) and
 
     a >= 0,    b >= 0,    U L - L a - U b >= 0,    a b = 0,    b (L - b) >= 0,
 
-whatever the signs of l and u are.
+whatever the signs of l and u are. In the ball of a case ``1 - sum ((x_i - c_i) / r_i)^2 >= 0``.
 
 Lemma R4. Subtract multiples of these from something that is at most a row on a region, by multipliers that are not
 negative but for that of ``a b``, which may be anything: the result is at most the row there. With a symbol e in
@@ -59,10 +59,13 @@ class Lifted:
     def least(self, rows: Rows) -> float:
         """A number that the combination of the rows that ``item`` offers does not fall below on the region.
 
-        It is -inf or NaN where numbers or matrices are too large. Callers silence NumPy's warnings.
+        It is -inf or NaN where numbers or matrices are too large, and where there is no ball to multiply. Callers
+        silence NumPy's warnings.
         """
         zonotope, item, count = self.zonotope, self.item, len(self.listed)
         order = 1 + zonotope.symbols
+        if item.ball and zonotope.box.ball is None:
+            return -np.inf
         if (item.quadratic and order > LARGEST_ORDER) or count * order > LARGEST:
             return -np.inf
         form, constant, error = zonotope.combined(rows, item.weights, self.splits, item.multipliers)
@@ -84,16 +87,29 @@ class Lifted:
         product, back = np.abs(item.product), item.back
         total = float(np.abs(form[0]).sum() + np.abs(constant[0]) + (plus + item.chord * self.low) @ of_a + on_b @ of_b)
         total += float(item.chord @ (self.up * self.low) + (product * of_b) @ of_a + (back * of_b) @ of_b)
+        u, v = self._scaled()
+        total += item.ball * float(((np.abs(u) + v) ** 2).sum() + 1.0)
         lacking = float(error[0] + on_b @ unsure + (product * of_a + 4 * back * of_b) @ unsure)
         gamma = 8 * (2 * (count + order) + 64) * U
         lost = (lacking + gamma * total) * (1 + 64 * gamma) + TINY
         if item.quadratic:
             half = 0.5 * (b.T @ (back[:, None] * b) - a.T @ (item.product[:, None] * b))
             half[0] += 0.5 * linear
+            inputs = 1 + np.arange(len(u))
+            half[0, 0] += 0.5 * item.ball * (u @ u - 1.0)
+            half[0, inputs] += item.ball * u * v
+            half[inputs, inputs] += 0.5 * item.ball * v * v
             bound = _least(half + half.T, item.squares, gamma)
         else:
             bound = float(linear[0] - np.abs(linear[1:]).sum() * (1 + gamma) - gamma * np.abs(linear[0]))
         return bound - lost - 8 * U * (abs(bound) + lost) if total < MAX_MAGNITUDE**2 else -np.inf
+
+    def _scaled(self) -> tuple[Floats, Floats]:
+        """u and v (inputs,) for which ``(x_i - center_i) / radius_i`` is ``u_i + v_i e_i``; 0 where no ball is used."""
+        box, inputs = self.zonotope.box, self.zonotope.inputs
+        if not self.item.ball or box.ball is None:
+            return np.zeros(inputs), np.zeros(inputs)
+        return (box.mid[0] - box.ball.center) / box.ball.radii, box.rad[0] / box.ball.radii
 
 
 def _least(matrix: Floats, squares: Floats, gamma: float) -> float:

@@ -30,6 +30,7 @@ from verifier.checker.network import (
     Sparse,
     Vector,
 )
+from verifier.checker.structure import parents
 
 Constant = NDArray[np.generic]
 Shape = tuple[int, ...]
@@ -108,18 +109,12 @@ class Builder:
         needed = {0, last}
         for position in range(last, 0, -1):
             if position in needed:
-                needed.update(_parents(self.nodes[position]))
+                needed.update(parents(self.nodes[position]))
         if len(needed) > MOST_NODES:
             raise CheckError(f"the network has {len(needed)} layers, at most {MOST_NODES} are supported")
         kept = sorted(needed)
         place = {old: new for new, old in enumerate(kept)}
         return Network(tuple(_moved(self.nodes[old], place) for old in kept), tuple(self.sizes[old] for old in kept))
-
-
-def _parents(node: Node) -> list[int]:
-    if isinstance(node, Affine):
-        return [parent for parent, _ in node.terms]
-    return [node.parent] if isinstance(node, Relu | Sign) else []
 
 
 def _moved(node: Node, place: dict[int, int]) -> Node:

@@ -15,12 +15,14 @@ The chunk is ``count, case...`` and then, in preorder, nodes. A node is any numb
   on the path; then the number of nodes of its tree (high word first), for each node in preorder 0 if it is a leaf,
   65535 if it is an open one, or 1 + the column that is split; and for each split in the same order two multipliers (the
   upper half of a float32 each), for the side <= 0 and the side >= 0. For every open leaf of a node's items there
-  follows, after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case.
+  follows, after the node's ending, a node that has the splits above the leaf on its path and has to prove the one case,
+  unless an item before this one, of the node or of one above, proves it.
 * ``MULTIPLIERS`` (item): one case is proved here and for everything below, by a linear or quadratic form: the index of
   the case, a float32 weight per row, a float32 multiplier per split on the path; the number of listed columns and these
   (a word each, no two alike), 1 if the form is quadratic or 0; then float32 numbers: for every listed column those of
-  a >= 0, of b >= 0 and of the chord, and if it is quadratic those of a b = 0 and of b (L - b) >= 0, then the squares of
-  the constant, of every input and of every listed column. Those of a b = 0 and of the constant may be negative.
+  a >= 0, of b >= 0 and of the chord, and if it is quadratic those of a b = 0 and of b (L - b) >= 0, that of the case's
+  ball, then the squares of the constant, of every input and of every listed column. Those of a b = 0 and of the
+  constant may be negative.
 * ``SYMBOLS`` (item): before everything else at the root only; ranges at the root are also those of a zonotope with a
   symbol for every unstable ReLU.
 * ``RELU layer neuron`` (ending): two nodes follow, for the neuron's argument <= 0 and >= 0.
@@ -133,8 +135,9 @@ class Multiplied:
     """Hints that prove case ``case`` by a form in the symbols of the inputs and of the listed columns (K,).
 
     ``multipliers`` are those of the splits on the path. ``positive``, ``above``, ``chord``, ``product`` and ``back``
-    (K,) are those of the listed columns, ``squares`` (1 + inputs + K,) those of the constant, the inputs and the listed
-    columns; the last three are 0 where the form is linear. ``product`` and ``squares[0]`` have any sign.
+    (K,) are those of the listed columns, ``ball`` is the one of the case's ball, ``squares`` (1 + inputs + K,) are
+    those of the constant, the inputs and the listed columns; the last four are 0 where the form is linear. ``product``
+    and ``squares[0]`` have any sign.
     """
 
     position: int
@@ -148,6 +151,7 @@ class Multiplied:
     quadratic: bool
     product: Floats
     back: Floats
+    ball: float
     squares: Floats
 
 
@@ -332,13 +336,13 @@ def _multiplied(
         raise CheckError(f"word {position}: a form is linear (0) or quadratic (1), not {quadratic}")
     positive, above, chord = (reader.floats(count) for _ in range(3))
     product = back = np.broadcast_to(0.0, count)  # what is not in the file must not take room
+    ball = 0.0
     squares = np.broadcast_to(0.0, 1 + inputs + count)
     if quadratic:
-        product, back = reader.signed(count), reader.floats(count)
+        product, back, ball = reader.signed(count), reader.floats(count), float(reader.floats(1)[0])
         squares = np.concatenate([reader.signed(1), reader.floats(inputs + count)])
-    return Multiplied(
-        position, case, weights, multipliers, listed, positive, above, chord, bool(quadratic), product, back, squares
-    )
+    linear = position, case, weights, multipliers, listed, positive, above, chord
+    return Multiplied(*linear, bool(quadratic), product, back, ball, squares)
 
 
 def _cuts(

@@ -112,8 +112,10 @@ class PhaseProver:
                             region = self._framed(region, item)
                         continue
                     if isinstance(item, Cuts):
-                        within[number] = replace(region, pending=frozenset([item.case]))
-                        if first_end <= item.number < last_end and not self._cut(region, item):
+                        # What is proved before the item, here or above, its open leaves need not prove again.
+                        within[number] = replace(region, pending=region.pending & {item.case})
+                        mine = first_end <= item.number < last_end and item.case in region.pending
+                        if mine and not self._cut(region, item):
                             self.refused.append(item.position)
                     elif node.first_end >= first_end:
                         if isinstance(item, Proof):
@@ -251,7 +253,8 @@ class PhaseProver:
         last = len(self.bounder.network.nodes) - 1
         magnitude = weights @ (np.abs(rows.constant) + np.abs(rows.y) @ sizes[last][0] + np.abs(rows.x) @ sizes[0][0])
         parts = (self.box.lower, self.box.upper, self.box.mid, self.box.rad)
-        boxes = Boxes(*(np.broadcast_to(part, (count, part.shape[1])) for part in parts))
+        lower, upper, mid, rad = (np.broadcast_to(part, (count, part.shape[1])) for part in parts)
+        boxes = Boxes(lower, upper, mid, rad, self.box.ball)
         wide = {k: np.broadcast_to(size, (count, size.shape[1])) for k, size in sizes.items()}
         relaxation = Relaxation(boxes, lines, {}, wide)
         return self.bounder.combined(combined, np.arange(count), relaxation, 4 * gamma * magnitude)[3]

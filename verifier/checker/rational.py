@@ -77,5 +77,10 @@ class Exact:
         return [Fraction(value, self.denominator) for value in self.numerators.tolist()]
 
 
+def nearest(value: Fraction) -> float:
+    """The float64 nearest to a rational (division of integers in Python is correctly rounded), or OverflowError."""
+    return value.numerator / value.denominator
+
+
 def zeros(*shape: int) -> Exact:
     return Exact(np.full(shape, 0, dtype=object))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import re
 import zipfile
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from verifier.checker.errors import CheckError
+from verifier.checker.json_object import json_object
 from verifier.checker.sos_polynomial import BITS, Polynomial
 
 PROOF, WITNESS, VERSION = "nnsos", "nnsoswitness", 1
@@ -104,7 +104,7 @@ def is_about_polynomials(source: bytes | Path) -> bool:
 def read_evidence(data: bytes) -> Evidence:
     """Parse a file; raises CheckError for anything that is not exactly of the format."""
     members = _members(data)
-    manifest = _json(members, MANIFEST)
+    manifest = json_object(members[MANIFEST], MANIFEST)
     kind, version, semantics = (manifest.get(key) for key in ("format", "version", "semantics"))
     if kind not in (PROOF, WITNESS) or type(version) is not int or version != VERSION or semantics != "real":
         raise CheckError(
@@ -115,7 +115,7 @@ def read_evidence(data: bytes) -> Evidence:
     if (PROOF_FILE in members) != (kind == PROOF):
         raise CheckError(f"{PROOF_FILE} has to be there in a proof, and only there")
     problem_hash = _hashed(members, PROBLEM, manifest["problem"])
-    problem = _problem(_json(members, PROBLEM))
+    problem = _problem(json_object(members[PROBLEM], PROBLEM))
     question = _question(manifest["question"])
     claim = _text(manifest["claim"], "claim", LONGEST_CLAIM)
     claim = "".join(c if c.isprintable() else "?" for c in claim)  # it will meet a terminal
@@ -125,7 +125,7 @@ def read_evidence(data: bytes) -> Evidence:
         point = _numbers(manifest["x"], "x", len(problem.lower))
         return Evidence(problem, problem_hash, question, claim, None, case, point)
     _hashed(members, PROOF_FILE, manifest["proof"])
-    proof = _json(members, PROOF_FILE)
+    proof = json_object(members[PROOF_FILE], PROOF_FILE)
     _keys(proof, {"cases"}, PROOF_FILE)
     entries = _list(proof["cases"], "cases of the proof", MOST_CASES)
     if len(entries) != len(problem.cases):
@@ -154,24 +154,6 @@ def _members(data: bytes) -> dict[str, bytes]:
         ValueError,
     ) as error:
         raise CheckError(f"not a certificate: {error}") from None
-
-
-def _json(members: dict[str, bytes], name: str) -> dict[str, Any]:
-    try:
-        value = json.loads(members[name], object_pairs_hook=_once)
-    except (ValueError, RecursionError):
-        raise CheckError(f"{name} is not JSON, or has a number of too many digits") from None
-    if not isinstance(value, dict):
-        raise CheckError(f"{name} is not a JSON object")
-    return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A mapping whose every key stands there once: of two, readers differ about which one counts."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise CheckError("a key stands twice in a JSON object")
-    return found
 
 
 def _hashed(members: dict[str, bytes], name: str, stated: object) -> str:

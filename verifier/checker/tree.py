@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from verifier.checker.ball import Ball
 from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.clip import clip
 from verifier.checker.errors import CheckError
@@ -31,10 +32,14 @@ LEAVES, CLIPS, QUICK = (LEAF, QUICK_LEAF), (CLIP, QUICK_CLIP), (QUICK_LEAF, QUIC
 
 @dataclass(frozen=True)
 class Question:
-    """One case: rows of which at least one holds on every box; ``strict`` tells > 0 from >= 0, row by row."""
+    """One case: rows of which at least one holds on every box; ``strict`` tells > 0 from >= 0, row by row.
+
+    Where there is a ``ball``, it is enough that they hold on what it has of the boxes.
+    """
 
     rows: Rows
     strict: NDArray[np.bool_]
+    ball: Ball | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def prove(bounder: Bounder, question: Question, words: Words, lower: Floats, upp
             if not group.any():
                 continue
             at, low, up = batch[0][group], batch[1][group], batch[2][group]
-            boxes = Boxes.of(low, up)
+            boxes = Boxes.of(low, up, question.ball)
             bound = bounder.lower(boxes, question.rows, refine=not quick[group][0])
             holds = np.asarray(np.where(question.strict, bound.lower > 0, bound.lower >= 0).any(axis=1))
             leaves += int(np.isin(stream[at], LEAVES).sum())
@@ -127,6 +132,8 @@ def prove(bounder: Bounder, question: Question, words: Words, lower: Floats, upp
             margin, rest = min(margin, 0.0), np.logical_not(holds)
             at, low, up = at[rest], low[rest], up[rest]
             clipped_low, clipped_up, empty = clip(boxes[rest], bound[rest])
+            if question.ball is not None:
+                empty = empty | question.ball.misses(low, up)
             is_leaf = np.isin(stream[at], LEAVES)
             for i in np.flatnonzero(is_leaf & ~empty):
                 failures.append(Failure(int(at[i]), low[i], up[i]))

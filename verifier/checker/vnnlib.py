@@ -2,7 +2,8 @@
 
 ``read_query`` negates: the file says what a violation is, a ``QueryCase`` says what must hold. Every disjunct of the
 file's disjunctive normal form becomes one case. What is not understood is refused. Source: vnnlib.org, version 1.0;
-also accepted are ``<``, ``>``, ``=`` and the linear terms ``+``, ``-`` and ``*``.
+also accepted are ``<``, ``>``, ``=`` and the linear terms ``+``, ``-`` and ``*``, and one assertion of a ball,
+``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from itertools import product
 from math import prod
 from typing import NamedTuple
 
+from verifier.checker.ball import ExactBall
 from verifier.checker.errors import CheckError
 
 MOST_CASES = 100_000
@@ -24,6 +26,7 @@ DEEPEST = 100
 TOKEN = re.compile(r"[()]|[^\s();]+|;[^\n\r]*")
 QUOTED = re.compile(r"(?:^|\r)[^;\n\r]*[|\"]", re.MULTILINE)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+ONLY_SQUARES = "a query is linear, but for one assertion of a ball, (<= (+ (* w (* T T)) ...) b)"
 VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 
 
@@ -39,12 +42,21 @@ class QueryRow:
 
 @dataclass(frozen=True)
 class QueryCase:
-    """For every input with ``lower <= x <= upper`` at least one row must hold; nothing to show when ``empty``."""
+    """For every input with ``lower <= x <= upper``, and in the ball if there is one, at least one row must hold.
+
+    There is nothing to show when it is ``empty``. All cases of a query have the same ball.
+    """
 
     lower: tuple[Fraction, ...]
     upper: tuple[Fraction, ...]
     empty: bool
     rows: tuple[QueryRow, ...]
+    ball: ExactBall | None = None
+
+    def contains(self, x: Sequence[Fraction]) -> bool:
+        """Whether the point is one of the inputs."""
+        inside = all(low <= value <= up for low, value, up in zip(self.lower, x, self.upper, strict=True))
+        return inside and (self.ball is None or self.ball.contains(x))
 
 
 Expression = str | list["Expression"]
@@ -120,6 +132,7 @@ class _Reader:
         self.declared: set[str] = set()
         self.numbers: dict[str, Fraction] = {}
         self.assertions: list[Disjunction] = []
+        self.ball: ExactBall | None = None
 
     def read(self, command: Expression) -> None:
         match command:
@@ -131,6 +144,10 @@ class _Reader:
                 if index >= self.sizes[kind]:
                     raise CheckError(f"{name} is declared, but the network has {self.sizes[kind]} {kind} variables")
                 self.declared.add(name)
+            case ["assert", ["<=", total, bound] | [">=", bound, total]] if self.is_quadratic(total):
+                if self.ball is not None:
+                    raise CheckError("a second ball: one is supported")
+                self.ball = self.read_ball(total, bound)
             case ["assert", formula]:
                 self.assertions.append(self.formula(formula))
             case ["set-logic" | "set-info", *_]:
@@ -206,10 +223,58 @@ class _Reader:
                 if set(a) != {""}:
                     a, b = b, a
                 if set(a) != {""}:
-                    raise CheckError(f"term {_show(term)} is not linear")
+                    raise CheckError(f"term {_show(term)} is not linear; {ONLY_SQUARES}")
                 return {name: a[""] * value for name, value in b.items()}
             case _:
                 raise CheckError(f"term {_show(term)} is not supported")
+
+    def is_quadratic(self, term: Expression) -> bool:
+        """Whether it is a product of variables, or a sum that begins with one."""
+        match term:
+            case ["+", first, *_]:
+                return self.is_quadratic(first)
+            case ["*", left, right]:
+                nested = self.is_quadratic(left) or self.is_quadratic(right)
+                return nested or all(self.variables(part) for part in (left, right))
+            case _:
+                return False
+
+    def variables(self, term: Expression) -> bool:
+        """Whether there are any in it."""
+        return term in self.declared if isinstance(term, str) else any(map(self.variables, term))
+
+    def read_ball(self, total: Expression, bound: Expression) -> ExactBall:
+        squares = total[1:] if total[0] == "+" else [total]
+        found: dict[int, tuple[Fraction, Fraction]] = {}  # by input: the center's coordinate and the weight
+        for square in squares:
+            match square:
+                case ["*", ["*", _, _] as pair, str(factor)] | ["*", str(factor), ["*", _, _] as pair] if (
+                    factor not in self.declared
+                ):
+                    weight = self.number(factor)
+                case pair:
+                    weight = Fraction(1)
+            match pair:
+                case ["*", left, right] if left == right:
+                    root = self.linear(left)
+                case _:
+                    raise CheckError(f"term {_show(square)} is not a number times a square; {ONLY_SQUARES}")
+            constant = root.pop("", Fraction(0))
+            variables = [(name, value) for name, value in root.items() if value]
+            if len(variables) != 1 or variables[0][0][0] != "X" or weight <= 0:
+                raise CheckError(f"term {_show(square)} is no positive multiple of one input's square; {ONLY_SQUARES}")
+            ((name, factor_of_input),) = variables
+            if int(name[2:]) in found:
+                raise CheckError(f"{name} has two squares in the ball")
+            found[int(name[2:])] = -constant / factor_of_input, weight * factor_of_input**2
+        missing = [f"X_{i}" for i in range(self.sizes["X"]) if i not in found]
+        if missing:
+            raise CheckError(f"a ball needs a square of every input; {len(missing)} lack one: {', '.join(missing[:5])}")
+        limit = self.linear(bound)
+        if any(value for name, value in limit.items() if name):
+            raise CheckError(f"the bound of a ball has to be a number, not {_show(bound)}")
+        center, weights = zip(*(found[i] for i in range(self.sizes["X"])), strict=True)
+        return ExactBall(center, weights, limit.get("", Fraction(0)))
 
     def cases(self) -> tuple[QueryCase, ...]:
         count, inputs = prod(map(len, self.assertions)), self.sizes["X"]
@@ -236,8 +301,9 @@ class _Reader:
             atoms = [atom for part in choice for atom in part]
             bounds = [atom for atom in atoms if isinstance(atom, Bound)]
             if bounds or closed is None:
-                closed = _closed(_intersect(common, bounds))
-            cases.append(QueryCase(*closed, rows=tuple(atom for atom in atoms if isinstance(atom, QueryRow))))
+                closed = _closed(_intersect(common, bounds), self.ball)
+            rows = tuple(atom for atom in atoms if isinstance(atom, QueryRow))
+            cases.append(QueryCase(*closed, rows, self.ball))
             if bounds:
                 closed = None
         return tuple(cases)
@@ -258,13 +324,14 @@ def _intersect(sides: Sides, bounds: Sequence[Bound]) -> Sides:
     return lower, upper
 
 
-def _closed(sides: Sides) -> Box:
-    """Lower and upper bounds, all present, and whether the box is empty."""
+def _closed(sides: Sides, ball: ExactBall | None) -> Box:
+    """Lower and upper bounds, all present, and whether no input is within them and in the ball."""
     lower, upper = (tuple(value for value in side if value is not None) for side in sides)
     lacking = [f"X_{i}" for i, (low, up) in enumerate(zip(*sides)) if low is None or up is None]
     if lacking:
         raise CheckError(f"{len(lacking)} input(s) lack a lower or an upper bound: {', '.join(lacking[:5])}")
-    return lower, upper, any(low > up for low, up in zip(lower, upper))
+    empty = any(low > up for low, up in zip(lower, upper))
+    return lower, upper, empty or (ball is not None and not ball.meets(lower, upper))
 
 
 def _limit(cases: int, parts: Sequence[Disjunction] = ()) -> None:

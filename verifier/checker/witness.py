@@ -14,13 +14,13 @@ EXACT_UP_TO = 5_000_000  # values and weights of a network evaluated in rational
 
 
 def refute(checker: Checker, witness: Witness, exact: bool = False) -> Verdict:
-    """Accepts iff the point is in the case's box and all rows are proved to fail there (``exact``: in rationals)."""
+    """Accepts iff the point is an input of the case and all rows are proved to fail there (``exact``: in rationals)."""
     if witness.case >= len(checker.cases):
         raise CheckError(f"the query has {len(checker.cases)} cases, the witness is of case {witness.case}")
     case = checker.cases[witness.case]
     if len(witness.point) != len(case.lower):
         raise CheckError(f"the witness has {len(witness.point)} coordinates, the query {len(case.lower)} inputs")
-    if not all(low <= x <= up for low, x, up in zip(case.lower, witness.point, case.upper, strict=True)):
+    if not case.contains(witness.point):
         return Verdict(False, "the point is outside the input set", (), 0, 0.0)
     if not exact and _fails_in_float64(checker, witness):
         return Verdict(True, "every row fails at the point (outward-rounded float64)", (), 0, 0.0)

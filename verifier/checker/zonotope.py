@@ -93,6 +93,7 @@ class Zonotope:
         self.inputs = bounder.network.sizes[0]
         self.symbols = self.inputs + len(columns)
         self.gamma = (2 * self.symbols + 64) * U  # L1 for sums over all symbols
+        self.ball = None if box.ball is None else box.ball.in_symbols(box.mid[0], box.rad[0])
         self.slope = slopes
         self.center, self.half = np.zeros(len(columns)), np.zeros(len(columns))
         self.bands: dict[int, _Band] = {}
@@ -149,6 +150,16 @@ class Zonotope:
         form, constant, error = self.backward(coefs, (weights @ rows.constant)[None])
         error = (error + 8 * gamma * magnitude) * (1 + 8 * gamma) + TINY
         return form, constant, error
+
+    def positive(self, form: Floats, constant: Floats, error: Floats) -> Flags:
+        """Whether ``form . e + constant - error`` (m,) is > 0 for all symbols; inputs are in the box and the ball."""
+        total = np.abs(form).sum(axis=1)
+        found = _positive(constant, total, error, self.gamma)
+        if self.ball is None or found.all():
+            return found
+        own, others = form[:, : self.inputs, None], np.abs(form[:, self.inputs :]).sum(axis=1)
+        at_center, reach = self.ball.over(own, np.zeros((1, self.inputs)), self.gamma)
+        return found | _positive(constant + at_center[:, 0], reach[:, 0] + others, error, self.gamma)
 
     def backward(self, coefs: dict[int, Floats], constant: Floats) -> tuple[Floats, Floats, Floats]:
         """Coefficients on the symbols (m, N), constants and errors of rows ``sum of coefs[node] . value + constant``.
@@ -217,8 +228,7 @@ class Walk:
             """Whether no leaf among the nodes fails; the others wait."""
             leaf, inner = cuts.column[node] == LEAF, np.flatnonzero(cuts.column[node] >= 0)
             waiting.extend((int(node[i]), form[i].copy(), float(constant[i]), float(error[i])) for i in inner)
-            total = np.abs(form[leaf]).sum(axis=1)
-            return bool(_positive(constant[leaf], total, error[leaf], zonotope.gamma).all())
+            return bool(zonotope.positive(form[leaf], constant[leaf], error[leaf]).all())
 
         if not add(np.zeros(1, dtype=np.int64), form, constant, error):
             return False

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relaxations.bounds.balls import Ball
 from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
@@ -21,9 +22,18 @@ from verifier.attack.witness import inside, replay
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import sources
 from verifier.engine.attacks import FIRST_STARTS, Schedule
-from verifier.engine.deadline import Deadline
+from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.evidence import Accepted, Evidence
 from verifier.engine.explore import Explorer
+from verifier.engine.linear import (
+    LEAST_SECONDS,
+    MOST_SECONDS,
+    linear_attack,
+    open_boxes,
+    open_nodes,
+    possible,
+    seconds_kept,
+)
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver, Moments
@@ -121,6 +131,8 @@ class _Decision:
         self.check_seconds = 0.0  # per node, once measured
         self.by_phases = False
         self.full = False  # the tree has reached the memory it may take
+        self.programs = False  # whether there are linear programs about the network
+        self.kept = 0.0  # seconds for a relaxed attack, should it come to that
 
     def run(self) -> Outcome:
         try:
@@ -146,6 +158,8 @@ class _Decision:
 
     def _decide(self, network: ReluNetwork) -> Outcome:
         refine = network.density > SPARSE_NETWORK
+        self.programs = possible(network)
+        self.kept = seconds_kept(self.options.seconds) if self.programs else 0.0
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
         self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
@@ -176,16 +190,17 @@ class _Decision:
             self.options.depth_first,
             precision="float32" if max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
             refine=refine,
+            ball=Ball.of(case),
         )
         return CaseSearch(explorer, Place(None, low, up))
 
     def _search_phases(self, network: ReluNetwork, attacks: Schedule | None) -> None:
-        """A glance for violations, which costs less than bounds; then one tree for all cases that share a box."""
+        """A glance for violations, which costs less than bounds; then one tree for all cases of the same inputs."""
         if self.options.attack and self._attack(range(len(self.cases)), FIRST_POINTS):
             return
         boxes: dict[bytes, list[int]] = {}
         for k, case in enumerate(self.cases):
-            boxes.setdefault(case.root.lower.tobytes() + case.root.upper.tobytes(), []).append(k)
+            boxes.setdefault(case.inputs, []).append(k)
         stop = self.folder / "stop"
         with Driver(
             self.cases,
@@ -212,10 +227,10 @@ class _Decision:
         rows = [self.cases[k].explorer.rows for k in members]
         x, y, constant = (np.concatenate(parts) for parts in zip(*((r.x, r.y, r.constant) for r in rows), strict=True))
         target = target_of(network, Rows(x, y, constant), np.cumsum([0, *(len(r.constant) for r in rows)]))
-        root = self.cases[members[0]].root
+        root, ball = self.cases[members[0]].root, self.cases[members[0]].explorer.ball
         here = tier(self.options.device, forks=self.options.workers > 1)
         few = network.input_size <= SPLIT_UP_TO and not network.signs
-        bounding = Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few)
+        bounding = Bounding(network, target, root.lower, root.upper, ascend=here.ascend, symbols=few, ball=ball)
         search = PhaseSearch.over_box(bounding)
         search.tree.store = self.store
         return search
@@ -230,16 +245,20 @@ class _Decision:
             self.full = True
             return Deadline(-math.inf)
         if self.groups:
-            return self.deadline.earlier(CHECK_RESERVE + CHECK_SHARE_PHASES * (time.monotonic() - self.started))
+            return self._earlier(CHECK_SHARE_PHASES * (time.monotonic() - self.started))
         nodes = sum(case.nodes for case in self.cases)
         if nodes < WORTH_MEASURING:
-            return self.deadline.earlier(CHECK_RESERVE)
+            return self._earlier(0.0)
         if not self.check_seconds:
             case = next((case for case in self.cases if case.open), self.cases[0])
             places = [*case.open, case.root][:64]
             lower, upper = boxes_of(places)
             self.check_seconds = RIGOUR * case.explorer.seconds_per_box(lower, upper) / self.options.workers
-        return self.deadline.earlier(CHECK_RESERVE + self.check_seconds * nodes)
+        return self._earlier(self.check_seconds * nodes)
+
+    def _earlier(self, seconds: float) -> Deadline:
+        """The deadline less the seconds of a check, or those of a relaxed attack: never are both wanted."""
+        return self.deadline.earlier(CHECK_RESERVE + max(seconds, self.kept))
 
     def _attack_open(self, group: Group) -> bool:
         """A first descent on the cases that a group's search has not proved."""
@@ -284,6 +303,15 @@ class _Decision:
     def _handed_over(self, relaxed: RelaxedAttack | None) -> RelaxedAttack | None:
         return self.evidence.hand_over(relaxed) if relaxed is not None else None
 
+    def _relaxed_attack(self) -> RelaxedAttack | None:
+        """That of a linear program, else what bounds by lines have left, else what intervals say."""
+        regions = open_nodes(self.groups) if self.by_phases else open_boxes(self.cases)
+        until = earliest(self.deadline.earlier(CHECK_RESERVE), Deadline.after(MOST_SECONDS))
+        found = linear_attack(regions, until) if self.programs and until.remaining >= LEAST_SECONDS else None
+        if found is None:
+            found = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
+        return found or relaxed_attack_by_intervals(self.cases)
+
     def _why_open(self) -> str:
         if self.borderline is not None:
             return "borderline: at a point the exact network and its float runtime disagree on the property"
@@ -300,8 +328,7 @@ class _Decision:
         if self.groups:
             proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
-            relaxed = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
-            relaxed = self._handed_over(relaxed or relaxed_attack_by_intervals(self.cases))
+            relaxed = self._handed_over(self._relaxed_attack())
         return Outcome(
             verdict,
             reason,

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from relaxations.bounds.balls import MANY_PASSES, Ball, least
 from relaxations.bounds.boxes import BoxBounder, Rows
 from relaxations.network import ReluNetwork
 from verifier.certificate.words import CLIP, LEAF, OPEN, QUICK_CLIP, QUICK_LEAF, SPLIT
@@ -60,8 +61,8 @@ class Exploration:
 class Explorer:
     """Everything that stays the same while one case is searched; small enough to send to another process.
 
-    ``margin`` (relative) is how far above zero a bound must be before the search believes it: the checker redoes
-    the leaf with outward rounding.
+    Inputs outside ``ball`` do not matter. ``margin`` (relative) is how far above zero a bound must be before the search
+    believes it: the checker redoes the leaf with outward rounding.
     """
 
     network: ReluNetwork
@@ -73,14 +74,15 @@ class Explorer:
     margin: float = 1e-6
     precision: str = "float32"
     refine: bool = True
+    ball: Ball | None = None
 
     @cached_property
     def _coarse(self) -> BoxBounder:
-        return BoxBounder(self.network.astype(np.dtype(self.precision)), self.rows, self.refine)
+        return BoxBounder(self.network.astype(np.dtype(self.precision)), self.rows, self.refine, self.ball)
 
     @cached_property
     def _fine(self) -> BoxBounder:
-        return BoxBounder(self.network, self.rows, self.refine)
+        return BoxBounder(self.network, self.rows, self.refine, self.ball)
 
     def __getstate__(self) -> dict[str, object]:
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
@@ -126,6 +128,8 @@ class Explorer:
         forced = ids < state.forced
         size = np.abs(bounds.at_mid) + (bounds.at_mid - bounds.lower)  # of the row on this box, whatever its unit
         closed = (bounds.lower > self.margin * size).any(axis=1) & ~forced
+        if self.ball is not None:
+            closed |= self.ball.misses(low, up)
         state.close(ids[closed])
         go_on = ~closed
         if not go_on.any():
@@ -133,7 +137,7 @@ class Explorer:
         ids, low, up, forced = ids[go_on], low[go_on], up[go_on], forced[go_on]
         form, at_mid = bounds.form[go_on].astype(float), bounds.at_mid[go_on].astype(float)
         bound, gap = bounds.lower[go_on].astype(float), bounds.gap[go_on].astype(float)
-        corners = _minimisers(form, bound, low, up)
+        corners = self._minimisers(form, bound, low, up)
         state.see(self.values(corners), corners)
         if state.attained <= stop_at:
             state.reopen(ids, low, up, bound)
@@ -157,11 +161,16 @@ class Explorer:
         state.strand(ids[fixed], low[fixed], up[fixed], bound[fixed].max(axis=1, initial=-np.inf))
         state.split(ids[~fixed], dim[~fixed], low[~fixed], up[~fixed], bound[~fixed].max(axis=1, initial=-np.inf))
 
+    def _minimisers(self, form: np.ndarray, bound: np.ndarray, low: np.ndarray, up: np.ndarray) -> np.ndarray:
+        """Per box the input where the row nearest to being proved is relaxed-smallest: a point of the relaxed attack.
 
-def _minimisers(form: np.ndarray, bound: np.ndarray, low: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """Per box the corner where the row nearest to being proved is relaxed-smallest: a point of the relaxed attack."""
-    best = bound.argmax(axis=1)
-    return np.where(form[np.arange(len(best)), best] > 0, low, up)
+        Without a ball a corner.
+        """
+        nearest = form[np.arange(len(bound)), bound.argmax(axis=1)]
+        if self.ball is None:
+            return np.where(nearest > 0, low, up)
+        points = least(nearest, (low + up) / 2, (up - low) / 2, self.ball, np, MANY_PASSES)[1]
+        return self.ball.moved_inside(points, low, up)
 
 
 class _State:
@@ -178,7 +187,7 @@ class _State:
         self.stranded: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
         self.attained = np.inf
         middle = (lower + upper) / 2
-        self.point = middle[0]
+        self.point = middle[0]  # of no value yet
         self._push(np.arange(self.roots), lower, upper, np.full(self.roots, -np.inf))
 
     def _push(self, ids: np.ndarray, low: np.ndarray, up: np.ndarray, bound: np.ndarray) -> None:

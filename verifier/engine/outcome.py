@@ -58,7 +58,8 @@ class Exploit(NamedTuple):
 class RelaxedAction:
     """An action of ``relaxation`` on the box [``lower``, ``upper``] under ``splits``, as it goes into a file.
 
-    ``rows`` are the values of the case's rows, ``score`` is ``-weights @ rows``; ``note`` says what was left out.
+    ``rows`` are the values of the case's rows, ``score`` is ``-weights @ rows``, or ``-max(rows)`` where ``weights`` is
+    None; ``note`` says what was left out.
     """
 
     relaxation: str
@@ -67,7 +68,7 @@ class RelaxedAction:
     lower: np.ndarray
     upper: np.ndarray
     rows: np.ndarray
-    weights: np.ndarray
+    weights: np.ndarray | None
     score: float
     splits: tuple[tuple[int, int, int], ...] = ()
 
@@ -87,6 +88,11 @@ class RelaxedAttack:
     exploits: list[Exploit]
     action: RelaxedAction | None = None
     path: Path | None = None
+
+    @property
+    def relaxation(self) -> str:
+        """Whose action it is; "" where there is none to store."""
+        return self.action.relaxation if self.action is not None else ""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from relaxations.actions import Point
 from relaxations.bounds.boxes import BoxBounder, BoxBounds
 from relaxations.bounds.greedy import Greedy, greedy, rows_layer
 from relaxations.bounds.interval import interval_bounds, through_layer
@@ -41,7 +42,7 @@ def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
     for k, place in candidates[:LOOKED_AT]:
         if found and until.over:
             break
-        found.append((_bounds(cases[k], place), k, place))
+        found.append((bounds_of(cases[k], place), k, place))
     bounds, k, place = min(found, key=lambda entry: entry[0].lower[0].max())
     ranges = [(l[0], u[0]) for l, u in bounds.ranges]
     return _of_box(cases[k], k, place, ranges, int(bounds.lower[0].argmax()))
@@ -51,7 +52,7 @@ def relaxed_attack_by_intervals(cases: list[CaseSearch]) -> RelaxedAttack | None
     """The same of the first open case's box, with ranges by intervals: where there was no time for any bound."""
     for k, case in [(k, case) for k, case in enumerate(cases) if not case.closed][:LOOKED_AT]:
         root, network = case.root, case.explorer.network
-        ranges = interval_bounds(network, root.lower[None], root.upper[None])[:-1]
+        ranges = interval_bounds(network, root.lower[None], root.upper[None], case.explorer.ball)[:-1]
         found = _of_box(case, k, root, [(l[0], u[0]) for l, u in ranges], 0)
         if found.bound <= 0:
             return found
@@ -62,7 +63,7 @@ def _of_box(case: CaseSearch, k: int, place: Place, ranges: Ranges, row: int) ->
     """The minimiser of one row's relaxation on a box of case k, for these ranges."""
     network, rows = case.explorer.network, case.explorer.rows
     weights, target = np.eye(len(rows.constant))[row], rows_layer(rows, network.output)
-    made = greedy(network, target, weights, (place.lower, place.upper), ranges)
+    made = greedy(network, target, weights, (place.lower, place.upper), ranges, ball=case.explorer.ball)
     names = [np.arange(len(l)) for l, _ in ranges]
     return RelaxedAttack(
         k,
@@ -70,7 +71,12 @@ def _of_box(case: CaseSearch, k: int, place: Place, ranges: Ranges, row: int) ->
         made.bound,
         float(case.explorer.values(made.action.x[None])[0]),
         _exploits(made, made.costs(network), names),
-        _action("crown", network, made, ranges, names, (place.lower, place.upper), (made.rows(target), weights)),
+        _action(
+            "crown",
+            content_of(network, made.action, ranges, names, made.below),
+            (place.lower, place.upper),
+            (made.rows(target), weights),
+        ),
     )
 
 
@@ -92,21 +98,22 @@ def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
     box = bounding.lower, bounding.upper
     of_case = slice(*bounding.target.first[case : case + 2])
     rows = made.rows(bounding.target.layer)[of_case], weights[of_case]
-    ranges = _all_ranges(search.original.network, box, node, names)
+    ranges = all_ranges(search.original.network, box, node, names)
     splits = tuple((k, int(names[k][i]), sign) for k, i, sign in node.splits)
     stands = made.bound <= 0
+    content = content_of(search.original.network, made.action, ranges, names, made.below)
     return RelaxedAttack(
         group.cases[case],
         made.action.x.tolist(),
         made.bound if stands else node.bound,
         search.values(made.action.x[None], [case])[0],
         _exploits(made, made.costs(bounding.exact), names),
-        _action("alpha-crown", search.original.network, made, ranges, names, box, rows, splits) if stands else None,
+        _action("alpha-crown", content, box, rows, splits) if stands else None,
     )
 
 
-def _bounds(case: CaseSearch, place: Place) -> BoxBounds:
-    bounder = BoxBounder(case.explorer.network, case.explorer.rows, case.explorer.refine)
+def bounds_of(case: CaseSearch, place: Place) -> BoxBounds:
+    bounder = BoxBounder(case.explorer.network, case.explorer.rows, case.explorer.refine, case.explorer.ball)
     return bounder.bounds(place.lower[None], place.upper[None])
 
 
@@ -115,10 +122,11 @@ def _of_node(bounding: Bounding, node: Node, case: int, weights: np.ndarray) -> 
     at = int(np.flatnonzero(node.pending == case)[0])
     ranges = [(l.astype(float), u.astype(float)) for l, u in zip(node.lower, node.upper)]
     below = [s[at] / FINE for s in node.final.slopes] or None
-    return greedy(bounding.exact, bounding.target.layer, weights, (bounding.lower, bounding.upper), ranges, below)
+    box = bounding.lower, bounding.upper
+    return greedy(bounding.exact, bounding.target.layer, weights, box, ranges, below, bounding.ball)
 
 
-def _all_ranges(
+def all_ranges(
     network: ReluNetwork, box: Box, node: Node, names: Sequence[np.ndarray]
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The node's ranges of every neuron of the network: of those left out as idle, what intervals make of the rest."""
@@ -137,44 +145,49 @@ def _all_ranges(
 
 def _action(
     relaxation: str,
-    network: ReluNetwork,
-    made: Greedy,
-    ranges: Ranges,
-    names: Sequence[np.ndarray],
+    content: tuple[PointAction, str],
     box: Box,
     rows: tuple[np.ndarray, np.ndarray],
     splits: tuple[tuple[int, int, int], ...] = (),
 ) -> RelaxedAction | None:
-    """What goes into a file; ``rows`` are their values and weights.
+    """What goes into a file; ``content`` is from ``content_of``, ``rows`` are their values and weights.
 
     None where it stands in no proof's way but the search's own margin, and where float64 has overflowed.
     """
     values, weights = rows
-    content, note = _content(network, made, ranges, names)
     score = -float(weights @ values)
     if not 0 <= score < np.inf:
         return None
-    return RelaxedAction(relaxation, content, note, *box, values, weights, score, splits)
+    return RelaxedAction(relaxation, *content, *box, values, weights, score, splits)
 
 
-def _content(
-    network: ReluNetwork, made: Greedy, ranges: Ranges, names: Sequence[np.ndarray]
+def content_of(
+    network: ReluNetwork,
+    action: Point,
+    ranges: Ranges,
+    names: Sequence[np.ndarray],
+    below: Sequence[np.ndarray] | None = None,
 ) -> tuple[PointAction, str]:
-    """The action on the whole network, ``made`` being among the neurons ``names``; and what is missing, in words."""
-    x = made.action.x
+    """An action on the whole network, ``action`` being among the neurons ``names``; and what is missing, in words.
+
+    ``below`` are the slopes of these neurons' lower lines, None where outputs are in triangles.
+    """
+    x = action.x
     if network.signs or sum(network.widths[1:]) > MOST_NEURONS:
         return PointAction(x, None), SIGNS if network.signs else TOO_MANY
-    values, zs, outputs, below = [x[None]], [], [], []
+    values, zs, outputs, slopes = [x[None]], [], [], []
     for k, layer in enumerate(network.layers):
         a, slope = np.zeros(len(layer.bias)), np.zeros(len(layer.bias))
-        a[names[k]], slope[names[k]] = made.action.a[k], made.below[k]
-        zs.append(layer.apply(values)[0]), outputs.append(a), below.append(slope)
+        a[names[k]] = action.a[k]
+        if below is not None:
+            slope[names[k]] = below[k]
+        zs.append(layer.apply(values)[0]), outputs.append(a), slopes.append(slope)
         values.append(a[None])
     lower, upper = (tuple(side) for side in zip(*ranges)) if ranges else ((), ())
-    parts = tuple(zs), tuple(outputs), lower, upper, tuple(below)
+    parts = tuple(zs), tuple(outputs), lower, upper, tuple(slopes)
     if not all(np.isfinite(layer).all() for part in parts for layer in part):
         return PointAction(x, None), OVERFLOW
-    return PointAction(x, Units(*parts)), ""
+    return PointAction(x, Units(*parts[:4], None if below is None else parts[4])), ""
 
 
 def _exploits(made: Greedy, costs: list[np.ndarray], names: Sequence[np.ndarray]) -> list[Exploit]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from relaxations.bounds.balls import name_of
 from verifier.attack.group import GroupAttack
 from verifier.attack.targets import Targets
 from verifier.engine.attacks import LONGEST, Schedule, timed
@@ -70,6 +71,11 @@ class CaseSearch:
         self.waiting = [self.root]
 
     @property
+    def inputs(self) -> bytes:
+        """Equal for cases about the same inputs."""
+        return name_of(self.root.lower, self.root.upper, self.explorer.ball)
+
+    @property
     def open(self) -> list[Place]:
         return [*self.waiting, *self.running, *self.stuck]
 
@@ -125,7 +131,7 @@ def attack_on(
 ) -> GroupAttack:
     """A short attack on several cases at once (see GroupAttack), each below what has been seen of it so far."""
     boxes = [case.root.lower for case in cases], [case.root.upper for case in cases]
-    targets = Targets.of([case.explorer.rows for case in cases], *boxes)
+    targets = Targets.of([case.explorer.rows for case in cases], *boxes, [case.explorer.ball for case in cases])
     stop_at = np.array([case.stop_at for case in cases])
     until = earliest(deadline, Deadline.after(LONGEST))
     return GroupAttack(cases[0].explorer.network, targets, count, seed, stop_at, until, attained, begin)

@@ -65,7 +65,7 @@ def check_relaxed(path: Path, model: Path | None, spec: Path | None, parameters:
         raise CertificateError(f"{path}: it is about case {attack.case}, and there are {len(problem.cases)}")
     network, case = lower(problem.graph), problem.cases[attack.case]
     rows = float_rows(case, network.input_size, len(network.output.bias))
-    validation = validate(attack, Subject(network, rows, case.box))
+    validation = validate(attack, Subject(network, rows, case.box, case.ball))
     return RelaxedResult(attack, validation, id, time.monotonic() - started)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from relaxations.bounds.boxes import Rows
 from relaxations.bounds.greedy import rows_layer
 from relaxations.bounds.interval import interval_bounds
 from relaxations.network import Layer, ReluNetwork
-from specs.problem import Box
+from specs.problem import Ball, Box
 from verifier.relaxed.contents import Assignment, Moments, PointAction, PseudoMoments, RelaxedFile, Units
 
 SAMPLES = 64
@@ -78,11 +79,12 @@ class Validation:
 
 @dataclass(frozen=True)
 class Subject:
-    """What an attack is about: the network as the search sees it, and the rows and the box of the case."""
+    """What an attack is about: the network as the search sees it, and the rows, the box and the ball of the case."""
 
     network: ReluNetwork
     rows: Rows
     box: Box
+    ball: Ball | None = None
 
 
 def validate(attack: RelaxedFile, subject: Subject) -> Validation:
@@ -95,6 +97,8 @@ def validate(attack: RelaxedFile, subject: Subject) -> Validation:
         values = subject.rows.x @ x + subject.rows.y @ subject.network.evaluate(x[None])[0] + subject.rows.constant
         real = -float(values.max())
         checks.append(_box(attack, subject))
+        if subject.ball is not None:
+            checks.append(_in_ball(attack, subject.ball, x))
         if rows is None:
             return Validation(tuple(checks), np.nan, real)
         score = -float(rows.max() if attack.weights is None else attack.weights @ rows)
@@ -198,6 +202,14 @@ def _box(attack: RelaxedFile, subject: Subject) -> Check:
     size = np.maximum(np.maximum(np.abs(low), np.abs(up)), 1)
     share = np.maximum(low - attack.lower, attack.upper - up) / size
     return Check("the node's box is inside the case's", max(0.0, _largest(share)), attack.tolerance)
+
+
+def _in_ball(attack: RelaxedFile, ball: Ball, x: np.ndarray) -> Check:
+    """How far the input is beyond the ball's surface: as a share of the radius, for the norm the radius is 1 in."""
+    finite = bool(np.isfinite(x).all())
+    distance = ball.squares(list(map(Fraction, x.tolist()))) if finite else Fraction(0)
+    outside = float(np.sqrt(float(distance / ball.bound))) - 1 if ball.bound else float(distance > 0)
+    return Check("the input is in the ball", max(0.0, outside) if finite else np.inf, attack.tolerance)
 
 
 def _inside(attack: RelaxedFile, x: np.ndarray) -> Check:

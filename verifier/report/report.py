@@ -83,7 +83,7 @@ class Answer:
             "bracket": list(self.bracket),
             "certificate": _certificate(self.certificate),
             "attack": _attack(self.attack, requirement.inputs),
-            "relaxed_attack": _relaxed(self.relaxed_attack, requirement.inputs),
+            "relaxed_attack": _relaxed(self.relaxed_attack, self.outcome.attained, requirement.inputs),
             "stats": self.outcome.stats,
             "seconds": self.seconds,
         }
@@ -191,15 +191,17 @@ def _attack(attack: Attack | None, inputs: InputSet | None) -> dict[str, Any] | 
     }
 
 
-def _relaxed(relaxed: RelaxedAttack | None, inputs: InputSet | None) -> dict[str, Any] | None:
+def _relaxed(relaxed: RelaxedAttack | None, attained: float, inputs: InputSet | None) -> dict[str, Any] | None:
     if relaxed is None:
         return None
     return {
+        "relaxation": relaxed.relaxation or None,
         "case": relaxed.case,
         "input": relaxed.point,
         "input_raw": _raw(relaxed.point, inputs),
         "bound": relaxed.bound,
         "value": relaxed.value,
+        "gap": attained - relaxed.bound,
         "exploits": [exploit._asdict() for exploit in relaxed.exploits],
         "file": str(relaxed.path) if relaxed.path else None,
     }

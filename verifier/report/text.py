@@ -85,8 +85,9 @@ def _unknown(answer: Answer) -> list[tuple[str, str]]:
     relaxed = answer.relaxed_attack
     if relaxed is not None:
         neurons = ", ".join(f"layer {e.layer} neuron {e.neuron} (gap {e.gap:.3g})" for e in relaxed.exploits[:5])
+        name = f"the relaxation {relaxed.relaxation}" if relaxed.relaxation else "the relaxation"
         lines += [
-            ("relaxed", f"{relaxed.bound:.6g} in the relaxation, {relaxed.value:.6g} in the network itself, at"),
+            ("relaxed", f"{relaxed.bound:.6g} in {name}, {relaxed.value:.6g} in the network itself, at"),
             ("", _input(relaxed.point, answer.requirement)),
             ("exploits", neurons),
             ("file", f"{relaxed.path}: a point of the relaxation, NOT a counterexample" if relaxed.path else ""),

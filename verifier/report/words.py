@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from math import sqrt
 
-from specs.problem import Box, Problem, Row, Terms
+from specs.problem import Ball, Box, Problem, Row, Terms
 
 MANY_INPUTS, MANY_ROWS, MANY_TERMS = 8, 4, 6
 
@@ -21,9 +22,11 @@ def set_in_words(problem: Problem) -> str:
     boxes = list(dict.fromkeys(case.box for case in problem.cases))
     if not boxes:
         return "the empty set"
-    if len(boxes) == 1:
-        return _box(boxes[0])
-    return f"{len(boxes)} boxes of {len(boxes[0].lower)} inputs"
+    words = _box(boxes[0]) if len(boxes) == 1 else f"{len(boxes)} boxes of {len(boxes[0].lower)} inputs"
+    balls = list(dict.fromkeys(case.ball for case in problem.cases))
+    if balls == [None]:
+        return words
+    return f"the points of {words} in {_ball(balls[0]) if len(balls) == 1 and balls[0] else 'their balls'}"
 
 
 def property_in_words(problem: Problem) -> str:
@@ -45,6 +48,15 @@ def _box(box: Box) -> str:
         return " x ".join(f"[{number(low)}, {number(up)}]" for low, up in sides)
     free = sum(low < up for low, up in sides)
     return f"a box of {len(sides)} inputs, {free} of them free"
+
+
+def _ball(ball: Ball) -> str:
+    if len(set(ball.weights)) > 1:
+        return f"an ellipsoid of {len(ball.weights)} half axes"
+    radius = number(sqrt(ball.bound / ball.weights[0]))
+    if len(ball.center) > MANY_INPUTS:
+        return f"a Euclidean ball of the radius {radius}"
+    return f"the Euclidean ball of the radius {radius} around ({', '.join(map(number, ball.center))})"
 
 
 def _row(row: Row) -> str:

@@ -51,14 +51,17 @@ def test_with_the_slopes_of_a_backward_pass_the_form_has_its_bound(seed: int) ->
 def test_at_every_input_the_symbols_are_in_their_range_and_the_forms_are_exact(seed: int) -> None:
     node, rng = Node(seed), np.random.default_rng(seed)
     slopes = [rng.uniform(0, 1, size=n) for n in node.sizes[1:]]
-    stable = [np.where(l[0] >= 0, 1.0, np.where(u[0] <= 0, 0.0, s)) for l, u, s in zip(*node.frame[2:], slopes)]
+    stable = [
+        np.where(l[0] >= 0, 1.0, np.where(u[0] <= 0, 0.0, s))
+        for l, u, s in zip(node.frame.lower, node.frame.upper, slopes)
+    ]
     shifts = [(k, int(rng.integers(n)), float(rng.normal())) for k, n in enumerate(node.sizes[1:])]
     form = made(node, slopes, shifts)
     for x in rng.uniform(node.lower, node.upper, size=(50, 2)):
         e = symbols(node, form, stable, x)
         assert np.abs(e).max() <= 1 + 1e-9
         seen, values = node.network.preactivations(x[None])
-        unstable = [z[0][(l[0] < 0) & (u[0] > 0)] for z, l, u in zip(seen, *node.frame[2:])]
+        unstable = [z[0][(l[0] < 0) & (u[0] > 0)] for z, l, u in zip(seen, node.frame.lower, node.frame.upper)]
         np.testing.assert_allclose(form.rows @ e + form.constant, np.concatenate(unstable), atol=1e-9)
         row = float(node.duals.weights[0] @ values[0]) + sum(shift * seen[k][0][i] for k, i, shift in shifts)
         assert form.form @ e + form.offset == pytest.approx(row, abs=1e-9)

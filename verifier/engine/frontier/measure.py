@@ -69,6 +69,8 @@ def measure(
         network = lower(asked.problem.graph)
     except ModelError as error:
         raise ModelError(error.message, asked.model) from None
+    if asked.grid is not None and any(case.ball is not None for case in asked.problem.cases):
+        raise CertifyError("a grid of inputs is made of a box alone, and the set of inputs has a ball")
     started = time.monotonic()
     try:
         roots = roots_of(asked.problem, network, lambda: deadline.over)
@@ -282,7 +284,7 @@ class _Run:
         started = time.monotonic()
         for place, query in enumerate(self.queries):
             share = Deadline.after(until.remaining / (len(self.queries) - place))
-            targets = Targets.of([query.rows], [query.lower], [query.upper])
+            targets = Targets.of([query.rows], [query.lower], [query.upper], [query.ball])
             found = GroupAttack(query.network, targets, STARTS, self.seed, np.array([-np.inf]), share).run()
             self._seen(ATTACK, place, np.stack([attempt.point for _, attempt in found]) if found else query.lower[None])
         self.descent, self.descent_seconds = self.attack.score, time.monotonic() - started
@@ -294,7 +296,7 @@ class _Run:
     def _seen(self, by: str, place: int, points: np.ndarray) -> float:
         """The best score of real inputs (B, n), moved into the domain; remembered if none was better."""
         query, grid = self.queries[place], self.grids[place]
-        inside = np.clip(points, query.lower, query.upper)
+        inside = query.moved_inside(points)
         inside = inside if grid is None else grid.nearest(inside)
         scores = _score(query, inside)
         best = int(np.argmax(scores))

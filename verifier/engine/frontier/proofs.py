@@ -4,6 +4,7 @@ ibp                   a leaf of the box: the checker bounds it by itself (rule R
 crown, alpha-crown    slopes of the lower lines (PROOF, rule R1)
 lp, sdp               multipliers of the root's neurons (MULTIPLIERS, rule R4)
 milp                  a tree over phases with multipliers at its leaves
+others                as sdp, if their duals are multipliers, too
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def trees_of(name: str, roots: Sequence[Root], found: Sequence[Found], numbers: 
         return [_branched(root, dual, numbers) for root, dual in pairs]
     if name in ("crown", "alpha-crown"):
         return _sloped(roots, found, numbers)
-    if name in RECORDED:
-        return _recorded(RECORDED[name], roots, [[dual for _, dual in own] for own in found], numbers)
+    duals = [[dual for _, dual in own] for own in found]
+    if all(isinstance(dual, Multipliers) for own in duals for dual in own):
+        return _recorded(_multipliers, roots, duals, numbers)
     return None
 
 
@@ -103,19 +105,11 @@ def _slopes(tree: PhaseTree, root: Root, place: int, dual: Slopes, columns: np.n
     return True
 
 
-def _linear(tree: PhaseTree, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
-    tree.multiplied(root.node, place, dual, np.zeros(0), columns)
-    return True
-
-
-def _moments(tree: PhaseTree, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
+def _multipliers(tree: PhaseTree, root: Root, place: int, dual: Multipliers, columns: np.ndarray) -> bool:
     kept = stored(Lifting.of(root.queries[place]), dual) if dual.squares is not None else dual
     if kept is not None:
         tree.multiplied(root.node, place, kept, np.zeros(0), columns)
     return kept is not None
-
-
-RECORDED: dict[str, Record] = {"lp": _linear, "sdp": _moments}
 
 
 def _branched(root: Root, dual: Leaves, numbers: Numbers) -> tuple[tuple[int, ...], Chunk]:

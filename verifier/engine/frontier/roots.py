@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relaxations.base import Query
+from relaxations.bounds.balls import Ball, name_of
 from relaxations.bounds.boxes import Rows
 from relaxations.network import Layer, ReluNetwork, rows_of
 from specs.errors import CertifyError
@@ -43,23 +44,26 @@ class Root:
         """The same with some of its cases, by their places among them."""
         first = self.bounding.target.first
         kept = np.concatenate([np.arange(first[p], first[p + 1]) for p in places])
-        whole = self.bounding.target.layer
-        layer = Layer(tuple((source, rows_of(weight, kept)) for source, weight in whole.terms), whole.bias[kept])
+        rows = self.bounding.target.layer
+        layer = Layer(tuple((source, rows_of(weight, kept)) for source, weight in rows.terms), rows.bias[kept])
         target = Target(layer, np.cumsum([0, *(first[p + 1] - first[p] for p in places)]))
-        bounding = Bounding(self.bounding.exact, target, self.bounding.lower, self.bounding.upper)
+        whole = self.bounding
+        bounding = Bounding(whole.exact, target, whole.lower, whole.upper, ball=whole.ball)
         cases, queries = (tuple(part[p] for p in places) for part in (self.cases, self.queries))
         return Root(cases, bounding, self.node, queries)
 
 
 def roots_of(problem: Problem, network: ReluNetwork, over: Callable[[], bool]) -> tuple[Root, ...]:
-    """All cases, those of one box together. Raises OutOfTime where ``over()`` turns true before the ranges are known,
-    and ``CertifyError`` for a case that every input fails."""
+    """All cases, those of the same inputs together.
+
+    Raises OutOfTime where ``over()`` turns true before the ranges are known, and ``CertifyError`` for a case that every
+    input fails.
+    """
     boxes: dict[bytes, list[int]] = {}
     for k, case in enumerate(problem.cases):
         if not case.any_of:
             raise CertifyError(f"case {k} asks for nothing that could hold: every input of its box is an attack")
-        low, up = _box(problem, k)
-        boxes.setdefault(low.tobytes() + up.tobytes(), []).append(k)
+        boxes.setdefault(name_of(*_box(problem, k), Ball.of(case)), []).append(k)
     return tuple(_root(problem, network, members, over) for members in boxes.values())
 
 
@@ -71,7 +75,7 @@ def _root(problem: Problem, network: ReluNetwork, members: list[int], over: Call
     rows = [float_rows(problem.cases[k], network.input_size, len(network.output.bias)) for k in members]
     x, y, constant = (np.concatenate(parts) for parts in zip(*((r.x, r.y, r.constant) for r in rows), strict=True))
     target = target_of(network, Rows(x, y, constant), np.cumsum([0, *(len(r.constant) for r in rows)]))
-    bounding = Bounding(network, target, *_box(problem, members[0]))
+    bounding = Bounding(network, target, *_box(problem, members[0]), ball=Ball.of(problem.cases[members[0]]))
     bounding.over = over
     node = bounding.root()
     queries = tuple(query_of(bounding, node, place) for place in range(len(members)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from relaxations.bounds.balls import Ball
 from relaxations.bounds.dual import Duals, Frame, Lines, lines
 from verifier.engine.phases.node import FINE, Node
 
@@ -15,8 +16,10 @@ Stored = Sequence[Sequence[np.ndarray]]  # per node and layer, (rows, n)
 class Batch:
     """Nodes with their first ``depth`` layers; a row has an ``owner`` (the node) and a ``place`` (among its rows)."""
 
-    def __init__(self, nodes: Sequence[Node], depth: int, mid: np.ndarray, rad: np.ndarray) -> None:
-        self.nodes, self.depth, self.mid, self.rad = nodes, depth, mid, rad
+    def __init__(
+        self, nodes: Sequence[Node], depth: int, mid: np.ndarray, rad: np.ndarray, ball: Ball | None = None
+    ) -> None:
+        self.nodes, self.depth, self.mid, self.rad, self.ball = nodes, depth, mid, rad, ball
         self.signs = nodes[0].signs
         self.lower = [np.stack([node.lower[j] for node in nodes]) for j in range(depth)]
         self.upper = [np.stack([node.upper[j] for node in nodes]) for j in range(depth)]
@@ -30,7 +33,8 @@ class Batch:
     def lines(self, owner: np.ndarray) -> tuple[Frame, Lines]:
         """Frame and lines, one per row, or one for all rows where there is but one node."""
         where: np.ndarray | slice = owner if len(self.nodes) > 1 else slice(None)
-        frame = Frame(self.mid, self.rad, tuple(l[where] for l in self.lower), tuple(u[where] for u in self.upper))
+        lower, upper = (tuple(part[where] for part in parts) for parts in (self.lower, self.upper))
+        frame = Frame(self.mid, self.rad, lower, upper, self.ball)
         return frame, lines(frame, tuple(None if p is None else p[where] for p in self.phases), np, self.signs)
 
     def slopes(self, stored: Stored, owner: np.ndarray, place: np.ndarray, levels: int) -> tuple[np.ndarray, ...]:

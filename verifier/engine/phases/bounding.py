@@ -15,8 +15,9 @@ from functools import partial
 import numpy as np
 
 from relaxations.bounds.ascent import Rates, ascend
+from relaxations.bounds.balls import Ball
 from relaxations.bounds.dual import Duals, Frame, backward, evaluate, lines
-from relaxations.bounds.interval import through_layer
+from relaxations.bounds.interval import reads_input, through_layer
 from relaxations.bounds.symbols import Symbols
 from relaxations.bounds.zonotope import zonotope
 from relaxations.maps.linear import nonzeros
@@ -61,7 +62,7 @@ class Target:
 
 
 class Bounding(LayerRows):
-    """Bounds nodes of one box. ``least`` is the bound above which a row counts as proved.
+    """Bounds nodes of one box, as far as it is in ``ball``. ``least`` is the bound above which a row counts as proved.
 
     ``ascend`` is ``relaxations.bounds.ascent.ascend`` or does the same. With ``symbols`` the root's bounds are those of
     a zonotope, too, which pays where there are few inputs. ``map(function, jobs)`` works through
@@ -78,8 +79,9 @@ class Bounding(LayerRows):
         caution: float = 1.0,
         ascend: Ascend = ascend,
         symbols: bool = False,
+        ball: Ball | None = None,
     ) -> None:
-        super().__init__(network, lower, upper, caution, ascend)
+        super().__init__(network, lower, upper, caution, ascend, ball)
         self.target, self.layer, self.symbols = target, target.layer.astype(np.float32), symbols
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
@@ -102,7 +104,7 @@ class Bounding(LayerRows):
                 self.influence.append(zonotope.influence)
                 l, u = np.maximum(l, low), np.minimum(u, up)
             node.lower.append(l.astype(np.float32)), node.upper.append(u.astype(np.float32))
-            if any(source > 0 for source, _ in layer.terms) or len(layer.terms) > 1:
+            if self.ball is not None or any(source > 0 for source, _ in layer.terms) or len(layer.terms) > 1:
                 self._refine_root(node, k)
             if zonotope is not None:
                 zonotope.relu(node.lower[k], node.upper[k])
@@ -119,7 +121,7 @@ class Bounding(LayerRows):
         idle = [(u <= 0) & (k not in root.signs) for k, u in enumerate(root.upper)]
         network, layer, kept = slimmed(self.exact, self.target.layer, idle)
         target = Target(layer, self.target.first)
-        slim = type(self)(network, target, self.lower, self.upper, self.caution, self.ascend, self.symbols)
+        slim = type(self)(network, target, self.lower, self.upper, self.caution, self.ascend, self.symbols, self.ball)
         slim.map, slim.over, slim.least, slim.deep = self.map, self.over, self.least, self.deep
         slim.dense = self.dense
         slim.influence = [rows[:, keep] for rows, keep in zip(self.influence, kept)]
@@ -151,7 +153,8 @@ class Bounding(LayerRows):
         for k in sorted(root.rows):
             unstable = root.unstable(k)
             operations = len(unstable) * 2.0 * float(self.work[k])
-            if not len(unstable) or 3 * operations > ROOT_OPERATIONS:
+            settled = reads_input(self.network.layers[k])  # by the ball, and there are no slopes to improve
+            if not len(unstable) or settled or 3 * operations > ROOT_OPERATIONS:
                 continue
             self.deep.add(k)
             root.refreshed[k] = unstable
@@ -220,7 +223,7 @@ class Bounding(LayerRows):
         self, nodes: Sequence[Node], finals: Sequence[FinalDuals]
     ) -> Iterator[tuple[Batch, np.ndarray, np.ndarray, Duals]]:
         """The open cases' rows of the nodes with their duals, so many at a time."""
-        batch = Batch(nodes, len(self.network.layers), self.mid32, self.rad32)
+        batch = Batch(nodes, len(self.network.layers), self.mid32, self.rad32, self.ball32)
         count = [len(node.pending) for node in nodes]
         owner = np.repeat(np.arange(len(nodes)), count)
         place = np.concatenate([np.arange(n) for n in count])
@@ -272,10 +275,11 @@ class Bounding(LayerRows):
         """For each open case of a node its place and the search by splits in the node's zonotope, not begun yet.
 
         The case that is farthest from a proof comes first; none comes where the zonotope would be too large, or where
-        there are signs.
+        there are signs. Nor is there any where there is a ball: a zonotope's symbols know the box alone.
         """
         unstable = sum(len(node.unstable(k)) for k in range(len(node.lower)))
-        if node.signs or unstable * (len(self.mid) + unstable) > LARGEST_ZONOTOPE:
+        too_large = unstable * (len(self.mid) + unstable) > LARGEST_ZONOTOPE
+        if node.signs or self.ball is not None or too_large:
             return
         for batch, o, p, duals in self._final_rows([node], [node.final]):
             frame, drawn = batch.lines(o)
@@ -325,7 +329,7 @@ class Bounding(LayerRows):
                 None if part is None else part[at if len(part) > 1 else slice(None)].astype(float) for part in parts
             )
 
-        wide = Frame(self.mid, self.rad, pick(frame.lower), pick(frame.upper))
+        wide = Frame(self.mid, self.rad, pick(frame.lower), pick(frame.upper), self.ball)
         chosen = Duals(pick(duals.slopes), pick(duals.multipliers), duals.weights[at].astype(float))
         return backward(
             self.exact, self.target.layer, wide, lines(wide, pick(phases), np, self.exact.signs), chosen, np

@@ -132,7 +132,7 @@ class Driver:
     def _affordable(self, search: PhaseSearch) -> bool:
         """Whether Shor's relaxation of every open case takes but a share of the time.
 
-        Not where zonotopes are cut in parts: what is left of one has to be proved by itself, whatever the root shows.
+        Not where zonotopes are cut in parts: whether it pays beside these has not been measured.
         """
         [root] = search.open
         if not (search.bounding.dense and possible(root)):

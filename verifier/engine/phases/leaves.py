@@ -32,7 +32,7 @@ def solve_leaf(bounding: Bounding, node: Node, case: int) -> Leaf:
     from relaxations.lp.phase_program import PhaseProgram
     from relaxations.lp.safe_dual import phases_of, safe_dual
 
-    query = _with_splits(query_of(bounding, node, case), node)
+    query = with_splits(query_of(bounding, node, case), node)
     phases = phases_of(query, node.splits)
     until = time.monotonic() + SECONDS
     try:
@@ -54,9 +54,10 @@ def solve_leaf(bounding: Bounding, node: Node, case: int) -> Leaf:
     return Leaf(kept, np.array([_of_split(query, dual, *split) for split in node.splits]), point)
 
 
-def _with_splits(query: Query, node: Node) -> Query:
+def with_splits(query: Query, node: Node) -> Query:
     """The query with the ranges that split neurons have without their split, so that the program states it itself."""
-    whole = [(low[0], up[0]) for low, up in interval_bounds(query.network, query.lower[None], query.upper[None])]
+    found = interval_bounds(query.network, query.lower[None], query.upper[None], query.ball)
+    whole = [(low[0], up[0]) for low, up in found]
     ranges = [(l.copy(), u.copy()) for l, u in query.ranges]
     for layer, neuron, sign in node.splits:
         end = 0 if sign > 0 else 1

@@ -55,7 +55,7 @@ def query_of(bounding: Bounding, node: Node, case: int) -> Query:
     network = ReluNetwork(bounding.exact.input_size, bounding.exact.layers, rows)
     ranges = tuple((l.astype(float), u.astype(float)) for l, u in zip(node.lower, node.upper, strict=True))
     outputs = Rows(np.zeros((count, network.input_size)), np.eye(count), np.zeros(count))
-    return Query(network, outputs, bounding.lower, bounding.upper, ranges)
+    return Query(network, outputs, bounding.lower, bounding.upper, ranges, bounding.ball)
 
 
 @dataclass(frozen=True)

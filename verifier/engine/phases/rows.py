@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from relaxations.bounds.ascent import Rates
+from relaxations.bounds.balls import Ball, moved_inside
 from relaxations.bounds.dual import Duals, Frame, Lines, backward, evaluate
 from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.batch import Batch, as_stored, halved, padded
@@ -24,21 +25,35 @@ class OutOfTime(Exception):
 
 
 class LayerRows:
-    """A network on one box, and how rows over it are bounded. ``ascend`` and ``map`` are those of ``Bounding``."""
+    """A network on one box, as far as it is in ``ball``, and how rows over it are bounded.
+
+    ``ascend`` and ``map`` are those of ``Bounding``.
+    """
 
     def __init__(
-        self, network: ReluNetwork, lower: np.ndarray, upper: np.ndarray, caution: float, ascend: Ascend
+        self,
+        network: ReluNetwork,
+        lower: np.ndarray,
+        upper: np.ndarray,
+        caution: float,
+        ascend: Ascend,
+        ball: Ball | None = None,
     ) -> None:
         self.exact, self.lower, self.upper = network, lower, upper
         self.network = network.astype(np.float32)
         self.mid, self.rad = (lower + upper) / 2, (upper - lower) / 2
         self.mid32, self.rad32 = self.mid.astype(np.float32), self.rad.astype(np.float32)
+        self.ball, self.ball32 = ball, None if ball is None else ball.astype(np.float32)
         self.caution, self.ascend = caution, ascend
         self.map: Callable[..., Iterable[Any]] = map
         self.over: Callable[[], bool] = _never
         sizes = np.cumsum(self.network.widths)
         # Powers of two: a tier that compiles a program for each shape of batch then needs few.
         self.rows_at_once = [1 << max(3, int(CELLS_AT_ONCE // size).bit_length() - 1) for size in sizes]
+
+    def moved_inside(self, points: np.ndarray) -> np.ndarray:
+        """Inputs (B, n) of box and ball, near those given."""
+        return moved_inside(points, self.lower, self.upper, self.ball)
 
     def __getstate__(self) -> dict[str, Any]:
         """Another process does its own work itself."""
@@ -63,7 +78,7 @@ class LayerRows:
 
     def _bound_rows(self, nodes: list[Node], neurons: list[np.ndarray], k: int) -> None:
         """Bound ``neurons[i]`` of layer k in node i by its stored duals as they are."""
-        layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
+        layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32, self.ball32)
         owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
         if nodes[0].rows[k].shared:
             place = np.zeros_like(place)
@@ -80,7 +95,7 @@ class LayerRows:
 
     def _ascend_rows(self, nodes: list[Node], neurons: list[np.ndarray], k: int, steps: int, rates: Rates) -> None:
         """Bound ``neurons[i]`` of layer k in node i by ascent from its stored duals; the better ones are stored."""
-        layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32)
+        layer, batch = self.network.layers[k], Batch(nodes, k, self.mid32, self.rad32, self.ball32)
         owner, place, neuron, sign = self._rows_of(nodes, k, neurons)
         slopes = [[s.copy() for s in node.rows[k].slopes] for node in nodes]
         multipliers = [padded(node.rows[k].multipliers, len(node.splits)) for node in nodes]

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from relaxations.bounds.boxes import Rows, composed
+from relaxations.lifting import Lifting
 from relaxations.multipliers import Multipliers
 from relaxations.network import Layer, ReluNetwork
 from verifier.engine.phases.bounding import FINAL_ROOT_STEPS, FINAL_STEPS, Bounding, Target
 from verifier.engine.phases.branching import Experience, best
 from verifier.engine.phases.cutting import Way
 from verifier.engine.phases.leaves import solve_leaf
+from verifier.engine.phases.moments import query_of, stored
 from verifier.engine.phases.node import FinalDuals, Neuron, Node
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.tree import PhaseTree
@@ -54,7 +56,7 @@ class PhaseSearch:
     ``original`` is as it was asked, ``bounding`` may have left out neurons that are idle on the whole box.
     ``stuck`` nodes have no neuron left to split and are still not proved. ``count`` are the nodes with bounds of their
     own, ``cuts`` those in zonotopes. ``done`` is the share of the whole tree that is closed here, a node counting half
-    of its parent. ``root`` is the deepened root with its columns.
+    of its parent. ``root`` is the deepened root with its columns, ``duals`` what proves cases there by moments.
     """
 
     original: Original
@@ -70,6 +72,7 @@ class PhaseSearch:
     seen: Seen = field(default_factory=Seen)
     experience: Experience = field(default_factory=Experience)
     root: tuple[Node, np.ndarray] | None = None
+    duals: dict[int, Multipliers] = field(default_factory=dict)
 
     @staticmethod
     def over_box(bounding: Bounding) -> PhaseSearch:
@@ -101,8 +104,9 @@ class PhaseSearch:
     def start(self, over: Callable[[], bool]) -> None:
         """Bound the root cheaply; raises OutOfTime where ``over()`` turns true before that is done."""
         self.bounding.over = over
-        for case, value in enumerate(self.values(self.bounding.mid[None], [*range(self.bounding.target.cases)])):
-            self.seen.add(case, value, self.bounding.mid)
+        [middle] = self.bounding.moved_inside(self.bounding.mid[None])
+        for case, value in enumerate(self.values(middle[None], [*range(self.bounding.target.cases)])):
+            self.seen.add(case, value, middle)
         root = self.bounding.root()
         self.count = self.next = 1
         self._settle([root], [np.zeros((0, 2), dtype=np.int64)], FINAL_ROOT_STEPS)
@@ -129,6 +133,7 @@ class PhaseSearch:
         """Take over proofs of cases at the root, by their positions: no node below it has to prove them any more."""
         assert self.root is not None
         root, columns = self.root
+        self.duals.update(found)
         for case, dual in found.items():
             self.tree.multiplied(root, case, dual, np.zeros(0), columns)
         for node in self.unproved:
@@ -155,12 +160,32 @@ class PhaseSearch:
         self.tree.names = [names[keep] for names, keep in zip(self.tree.names, kept)]
 
     def again(self, caution: float, over: Callable[[], bool]) -> PhaseSearch:
-        """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not."""
+        """The same search from its root, with that many times the margins; ``over()`` ends it, OutOfTime or not.
+
+        Proofs by moments are taken over as far as they hold of the new root, and not a second time: what is refused may
+        be one of them.
+        """
         search = self._anew(self.bounding.lower, self.bounding.upper, caution)
         search.start(over)
         search.deepen()
+        kept = self._kept(search)
+        if kept:
+            search.lifted(kept)
+        search.duals = {}
         search.run(over, over)
         return search
+
+    def _kept(self, search: PhaseSearch) -> dict[int, Multipliers]:
+        """The proofs by moments that hold of another search's root, which must have the same unstable neurons."""
+        if not self.duals or not search.open or self.root is None or search.root is None:
+            return {}
+        (old, _), (new, _) = self.root, search.root
+        for k, (mine, theirs) in enumerate(zip(self.tree.names, search.tree.names, strict=True)):
+            if not np.array_equal(mine[old.free(k)], theirs[new.free(k)]):
+                return {}
+        left = [case for case in search.cases_left if case in self.duals]
+        tried = {case: stored(Lifting.of(query_of(search.bounding, new, case)), self.duals[case]) for case in left}
+        return {case: dual for case, dual in tried.items() if dual is not None}
 
     def halves(self, dim: int) -> tuple[PhaseSearch, PhaseSearch]:
         """The same question on the two halves of the box, cut at the middle of an input; nothing done yet."""
@@ -171,7 +196,7 @@ class PhaseSearch:
 
     def _anew(self, lower: np.ndarray, upper: np.ndarray, caution: float = 1.0) -> PhaseSearch:
         old, asked = self.bounding, self.original
-        bounding = type(old)(asked.network, asked.target, lower, upper, caution, old.ascend, old.symbols)
+        bounding = type(old)(asked.network, asked.target, lower, upper, caution, old.ascend, old.symbols, old.ball)
         return PhaseSearch.over_box(bounding)
 
     def part(self, nodes: Sequence[Node], first_number: int) -> PhaseSearch:
@@ -329,7 +354,7 @@ class PhaseSearch:
             (left if node.candidates else self.stuck).append(node)
         self.open += sorted(left, key=lambda node: node.bound)
         if left:
-            points = np.clip(np.stack([node.point for node in left]), self.bounding.lower, self.bounding.upper)
+            points = self.bounding.moved_inside(np.stack([node.point for node in left]))
             for node, point, value in zip(left, points, self.values(points, [node.worst for node in left])):
                 self.seen.add(node.worst, value, point)
 
@@ -344,8 +369,9 @@ class PhaseSearch:
                 self.tree.multiplied(node, case, leaf.dual, leaf.of_splits, columns)
                 proved.append(place)
             elif leaf.point is not None:
-                [value] = self.values(leaf.point[None], [case])
-                self.seen.add(case, value, leaf.point)
+                point = self.bounding.moved_inside(leaf.point[None])
+                [value] = self.values(point, [case])
+                self.seen.add(case, value, point[0])
         left = np.setdiff1d(np.arange(len(node.pending)), proved)
         node.final, node.pending = node.final[left], node.pending[left]
 

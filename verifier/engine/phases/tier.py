@@ -127,7 +127,8 @@ class Tier:
         part = self._part(network, target, len(lines.free))
         rows, batch_rows = len(duals.weights), padded_rows(len(duals.weights))
         split = any(phase is not None for phase in lines.phase)
-        shape = self.shapes.setdefault((part.outline, batch_rows, split, rates.weights), Shape())
+        key = part.outline, batch_rows, split, rates.weights, frame.ball is not None
+        shape = self.shapes.setdefault(key, Shape())
         program = shape.program
         if program is None or (shape.tried and not shape.faster(rows, batch_rows)):
             started = time.perf_counter()

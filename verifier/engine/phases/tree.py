@@ -16,6 +16,7 @@ from verifier.engine.phases.store import Place, Store
 
 ENTRY = 200  # bytes in memory of an item that is stored
 Item = bytes | Place
+Kept = dict[int, list[Item]]  # items by node
 
 
 @dataclass
@@ -23,15 +24,18 @@ class PhaseTree:
     """What is known of every node by number: the packed words of its items, and how it ends.
 
     ``rows`` is the number of rows of each case, ``names`` the network's number of each neuron of a layer, where nodes
-    count but some of them; ``symbols`` tells that a zonotope has bounded the root, too. ``split`` holds the neuron, by
-    this number, and the number of the first child; ``below`` the nodes that prove what splits in the node's zonotope
-    have left. With a ``store`` items are kept there from the first on, and leave memory when they are many.
+    count but some of them; ``symbols`` tells that a zonotope has bounded the root, too. ``zonotopes`` are the items of
+    splits in zonotopes, which are written after all others: what these prove, open leaves need not prove again, in
+    whatever order they were found. ``split`` holds the neuron, by this number, and the number of the first child;
+    ``below`` the nodes that prove what splits in the node's zonotope have left. With a ``store`` items are kept there
+    from the first on, and leave memory when they are many.
     """
 
     rows: np.ndarray
     names: list[np.ndarray]
     symbols: bool = False
-    items: dict[int, list[Item]] = field(default_factory=dict)
+    items: Kept = field(default_factory=dict)
+    zonotopes: Kept = field(default_factory=dict)
     split: dict[int, tuple[int, int, int]] = field(default_factory=dict)
     ended: dict[int, int] = field(default_factory=dict)
     below: dict[int, list[int]] = field(default_factory=dict)
@@ -76,7 +80,7 @@ class PhaseTree:
         column = np.concatenate([at[node.free(k)] for k, at in enumerate(place)])
         weights = cut.weights[first_row : first_row + self.rows[case]]
         parts = [np.array([ZONOTOPE, case]), _floats(weights), slopes, _floats(cut.multipliers)]
-        self._add(node.number, parts + cut.search.words(column))
+        self._add(node.number, parts + cut.search.words(column), self.zonotopes)
         self.below.setdefault(node.number, []).extend(left)
 
     def multiplied(self, node: Node, case: int, dual: Multipliers, of_splits: np.ndarray, columns: np.ndarray) -> None:
@@ -93,7 +97,7 @@ class PhaseTree:
             kinds += [dual.product, dual.back]
         parts += [_floats(np.concatenate(kind)) for kind in kinds]
         if dual.squares is not None:
-            parts.append(_floats(dual.squares))
+            parts += [_floats(np.zeros(1)), _floats(dual.squares)]  # there is no ball
         self._add(node.number, parts)
 
     def close(self, node: Node) -> None:
@@ -107,9 +111,10 @@ class PhaseTree:
 
     def merge(self, other: PhaseTree) -> None:
         """Take over what another part of the same tree has recorded, also of nodes that were known before."""
-        for number, items in other.items.items():
-            for item in items:
-                self._keep(number, other.bytes_of(item))
+        for mine, theirs in ((self.items, other.items), (self.zonotopes, other.zonotopes)):
+            for number, items in theirs.items():
+                for item in items:
+                    self._keep(number, other.bytes_of(item), mine)
         for number, left in other.below.items():
             self.below.setdefault(number, []).extend(left)
         self.split.update(other.split)
@@ -127,13 +132,13 @@ class PhaseTree:
         assert self.store is not None
         return self.store.get(item)
 
-    def _add(self, number: int, parts: list[np.ndarray]) -> None:
+    def _add(self, number: int, parts: list[np.ndarray], where: Kept | None = None) -> None:
         words = np.concatenate([part.astype("<u2") for part in parts])
-        self._keep(number, zlib.compress(words.tobytes(), 1))
+        self._keep(number, zlib.compress(words.tobytes(), 1), self.items if where is None else where)
         self.size += len(words)
 
-    def _keep(self, number: int, data: bytes) -> None:
-        self.items.setdefault(number, []).append(data if self.store is None else self.store.put(data))
+    def _keep(self, number: int, data: bytes, where: Kept) -> None:
+        where.setdefault(number, []).append(data if self.store is None else self.store.put(data))
         self.held += len(data) if self.store is None else ENTRY
 
 
@@ -154,7 +159,7 @@ class PhaseWords:
         stack = [0]
         while stack:
             number = stack.pop()
-            for item in tree.items.get(number, ()):
+            for item in (*tree.items.get(number, ()), *tree.zonotopes.get(number, ())):
                 yield np.frombuffer(zlib.decompress(tree.bytes_of(item)), dtype="<u2")
             if number in tree.split:
                 layer, neuron, child = tree.split[number]
@@ -169,7 +174,7 @@ def _refined(
     k: int, rows: RowDuals, names: np.ndarray, unstable: list[np.ndarray], splits: tuple[tuple[int, int, int], ...]
 ) -> list[np.ndarray]:
     """Layer k of a frame: neurons by their ``names``, slopes four to a word, multipliers of earlier splits."""
-    steps = np.concatenate([np.zeros((len(rows.slopes[0]), 0)), *(s[:, n] for s, n in zip(rows.slopes, unstable))], 1)
+    steps = np.concatenate([np.zeros((len(rows.multipliers), 0)), *(s[:, n] for s, n in zip(rows.slopes, unstable))], 1)
     steps = np.pad(steps, ((0, 0), (0, -steps.shape[1] % 4))).astype(np.uint16).reshape(len(steps), -1, 4)
     packed = steps[:, :, 0] << 12 | steps[:, :, 1] << 8 | steps[:, :, 2] << 4 | steps[:, :, 3]
     above = [s for s, (layer, _, _) in enumerate(splits) if layer < k]

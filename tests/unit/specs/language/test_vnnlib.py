@@ -187,7 +187,7 @@ def test_declare_fun_comments_gzip_and_byte_order_mark(tmp_path: Path) -> None:
         ("(declare-const X_0 Real)\n(assert (<= X_0 -inf))", 2, 17, "finite"),
         ("(declare-const X_0 Real)\n(assert (<= X_0 1.2.3))", 2, 17, "'1.2.3' is neither"),
         ("(declare-const X_0 Real)\n(assert (<= X_0 1e999999999))", 2, 17, "exponent"),
-        ("(declare-const X_0 Real)\n(assert (<= (* X_0 X_0) 1))", 2, 13, "nonlinear"),
+        ("(declare-const X_0 Real)\n(assert (<= (* X_0 X_0 X_0) 1))", 2, 13, "nonlinear"),
         ("(declare-const X_0 Real)\n(assert (<= (/ X_0 0) 1))", 2, 13, "other than 0"),
         ("(declare-const X_0 Real)\n(assert (<= X_0 1 2))", 2, 9, "compares two values"),
         ("(declare-const X_0 Real)\n(assert (=> (<= X_0 1) (<= X_0 1)))", 2, 10, "unknown command or operator '=>'"),

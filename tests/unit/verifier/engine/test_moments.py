@@ -13,10 +13,11 @@ import pytest
 
 from relaxations.sdp.shor import Shor
 from tests.oracle import Row
-from tests.unit.verifier.engine.made_phases import Asked, asked, started
+from tests.unit.verifier.engine.made_phases import Asked, asked, never, started
 from tests.unit.verifier.engine.test_phases import judge
 from verifier.engine.deadline import Deadline
-from verifier.engine.phases import moments
+from verifier.engine.phases import cutting, moments
+from verifier.engine.phases.cutting import CutSearch
 from verifier.engine.phases.moments import query_of, try_moments
 from verifier.engine.phases.search import PhaseSearch
 
@@ -62,9 +63,72 @@ def test_what_first_order_steps_prove_is_true_and_accepted(tmp_path: Path, monke
     assert outcomes(SEEDS[:20], tmp_path)["proved"] >= 1
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_moments_also_rid_open_leaves_in_zonotopes_of_what_they_prove(
+    parts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Splits in the root's zonotope come first and are left in parts; the proof by moments is written before them."""
+    for name, value in {"EARLY": 2, "AT_LEAST_EARLY": 0.0, "AT_FIRST": 2, "WORTHWHILE": 0.0, "FEW": 2}.items():
+        monkeypatch.setattr(cutting, name, value)
+    monkeypatch.setattr(cutting, "UNIT_DEPTH", 2)
+    close = CutSearch.close
+    monkeypatch.setattr(CutSearch, "close", lambda self, over, in_parts: close(self, over, True))
+    rid = 0
+    for seed in SEEDS:
+        one = asked(seed, tmp_path, placement="near")
+        search = started(one)
+        if not search.open or not search.open[0].candidates:
+            continue
+        one = sharpened(one, search)
+        search = started(one)
+        if not search.open:  # other bounds show it as well
+            continue
+        [root] = search.open
+        dual = try_moments(query_of(search.bounding, root, 0), Deadline.after(60)).dual
+        assert dual is not None
+        search.open = []
+        if not search._cut(root) or not any(node.begun for node in search.open):
+            continue
+        search.lifted({0: dual})
+        assert search.closed
+        assert one.optima()[0] > 0
+        assert one.float_verdict(search, parts).accepted
+        assert one.exact_verdict(search).accepted
+        rid += 1
+    assert rid >= 1
+
+
+def test_proofs_by_moments_outlive_one_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after one refusal: with no split made, the search from the root has the proofs, but not a second time."""
+    monkeypatch.setattr(PhaseSearch, "run", lambda self, over, out_of_time: None)
+    kept = 0
+    for seed in SEEDS:
+        one = asked(seed, tmp_path, placement="far", cases=3)
+        search = started(one)
+        if not search.open or not (proved := lifted(search)):
+            continue
+        again = search.again(100.0, never)
+        left = set(again.cases_left)
+        assert not left & set(proved), "a proof by moments was lost"
+        assert all(one.optima()[case] > 0 for case in proved)
+        assert again.duals == {}
+        if again.closed:
+            assert one.float_verdict(again).accepted
+            assert one.exact_verdict(again).accepted
+            kept += 1
+    assert kept >= 1
+
+
 def moved(one: Asked, by: Fraction) -> Asked:
     rows = tuple(Row(row.x, row.y, row.constant + by, row.strict) for row in one.cases[0])
     return replace(one, cases=(rows,))
+
+
+def sharpened(one: Asked, search: PhaseSearch) -> Asked:
+    """The question moved to a thousandth of its size above what the relaxation shows at the open root."""
+    relaxed = Shor(query_of(search.bounding, search.open[0], 0))
+    by = relaxed.solve().value + 2e-3 * float(np.abs(relaxed.lifting.rows).sum(axis=1).max())
+    return moved(one, Fraction(by).limit_denominator(10**12))
 
 
 def test_the_checker_accepts_nearly_all_that_the_relaxation_shows(tmp_path: Path) -> None:
@@ -75,10 +139,7 @@ def test_the_checker_accepts_nearly_all_that_the_relaxation_shows(tmp_path: Path
         search = started(one)
         if not search.open or not search.open[0].candidates:
             continue
-        relaxed = Shor(query_of(search.bounding, search.open[0], 0))
-        size = float(np.abs(relaxed.lifting.rows).sum(axis=1).max())
-        by = relaxed.solve().value + 2e-3 * size
-        sharp = moved(one, Fraction(by).limit_denominator(10**12))
+        sharp = sharpened(one, search)
         again = started(sharp)
         if not again.open:  # other bounds show it as well
             continue

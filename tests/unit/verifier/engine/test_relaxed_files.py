@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.unit.verifier.engine.made import made
 from tests.unit.verifier.engine.made_phases import Asked, asked, go_on, started
 from verifier.engine.outcome import RelaxedAttack
 from verifier.engine.phases.group import Group
+from verifier.engine.phases.search import PhaseSearch
 from verifier.engine.relaxed import (
     MOST_NEURONS,
     TOO_MANY,
@@ -79,13 +81,18 @@ def subject_of(one: Asked) -> Subject:
     return Subject(network, Rows(x, y, np.array([float(row.constant) for row in rows])), Box(one.lower, one.upper))
 
 
-def test_of_a_search_over_phases(tmp_path: Path) -> None:
-    stood = split = 0
+def unproved(tmp_path: Path) -> Iterator[tuple[Asked, PhaseSearch]]:
+    """Questions whose search over phases is not at its end after a few nodes."""
     for seed in range(60):
         one = asked(seed, tmp_path)
         search = go_on(started(one), nodes=4)
-        if not search.unproved:
-            continue
+        if search.unproved:
+            yield one, search
+
+
+def test_of_a_search_over_phases(tmp_path: Path) -> None:
+    stood = split = 0
+    for one, search in unproved(tmp_path):
         found = relaxed_attack_by_phases([Group((0,), {0: search})])
         assert found.bound <= 0 or found.action is None
         if found.action is None:

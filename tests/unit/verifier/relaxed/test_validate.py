@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from specs.problem import Ball
 from tests.unit.verifier.relaxed.drawn import drawn
 from tests.unit.verifier.relaxed.files import (
     about,
@@ -252,3 +253,16 @@ def test_giant_ranges_neither_hide_errors_nor_go_unnoticed() -> None:
     assert "wider than interval arithmetic" in remark
     found = validate(wrong_z(attack), subject(one.query))
     assert "pre-activations are the affine maps of the outputs before them" in wrong(found)
+
+
+@pytest.mark.parametrize(("share", "holds"), [(1.01, True), (0.99, False)])
+def test_the_input_has_to_be_in_the_ball(share: float, holds: bool) -> None:
+    """A ball around a corner of the box, to just beyond the attack's input or to just before it."""
+    one = drawn(3)
+    attack, about_it = of_point(one), subject(one.query)
+    center = about_it.box.lower
+    x = [Fraction(value) for value in one.action.x.tolist()]
+    distance = sum(((v - c) ** 2 for v, c in zip(x, center)), Fraction(0))
+    assert distance > 0
+    ball = Ball(center, (Fraction(1),) * len(center), distance * Fraction(share) ** 2)
+    assert ("the input is in the ball" not in wrong(validate(attack, replace(about_it, ball=ball)))) is holds
