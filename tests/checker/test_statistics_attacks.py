@@ -127,7 +127,7 @@ def test_a_seed_chosen_among_answers_is_refused(tmp_path):
         failures = {}
         for seed in range(8):
             points = [x.tolist() for _, x in zip(range(50), draws(SQUARE, seed))]
-            failures[seed] = sum(queries.ask([x], "look around") < 0 for x in points)
+            failures[seed] = sum(queries.ask([x, [0.0]], "look around") < 0 for x in points)
         queries.run(make(seed=min(failures, key=failures.__getitem__), queries=50), lambda x: [x])
     statements.write_statement(tmp_path / "s", tmp_path / "l", "audit")
     found = verdict((tmp_path / "s").read_bytes())
@@ -213,6 +213,8 @@ PLANS_BENT = {
     "order next to 1": ("renyi", {"order": "1." + "0" * 300 + "1", "divergence": "0"}),
     "a divergence of many digits": ("renyi", {"divergence": "9" * 300}),
     "kappa with other digits": ("domination", {"kappa": "\u0661\u0666"}),
+    "more queries than answers": ("clopper-pearson", {"queries": 201}),
+    "weights beyond 1": ("importance", {"sampler": PLANS["importance"].sampler.to_json() | {"weights": ["1/4", "1"]}}),
     "kappa below 1": ("domination", {"kappa": "1/2"}),
     "no law is named": ("domination", {"nature": ""}),
     "weights of many digits": ("importance", {"sampler": {"kind": "mixture", "weights": [TINY, TINY], "parts": []}}),
@@ -234,16 +236,32 @@ def test_bent_plans_are_refused_at_once(files, which):
     assert time.perf_counter() - started < 5  # and not by working through numbers of any length
 
 
+def test_an_order_next_to_1_proves_nothing(files):
+    """The bound's logarithm, rounded to 0, is still 0 when it is multiplied by 10^300."""
+    order = {"order": PLANS_BENT["order next to 1"][1]["order"], "divergence": "0"}
+    data = forged(files("renyi"), lambda lines: _plan(lines).update(order))
+    assert not passes(restated(data, upper=str(1 - F(1, 10**61))))
+
+
+def test_two_plans_do_not_share_their_draws(files):
+    def again(lines):
+        return [*lines, {"n": len(lines), "kind": "plan", "name": "other", "plan": _plan(lines)}]
+
+    with pytest.raises(CheckError, match="same seed"):
+        verdict(forged(files("clopper-pearson"), again))
+
+
 CELLS_BENT = {
     "certified by nothing": {1: {"evidence": ""}},
     "masses beyond 1": {1: {"mass": "15/16"}},
-    "a negative mass": {1: {"mass": "-1/16"}},
+    "a negative mass": {0: {"mass": "-1/16"}, 1: {"mass": "1"}},
     "mass taken from a cell that fails": {0: {"mass": "0"}},
     "shares beyond 1": {0: {"share": "1"}},
     "no share": {0: {"share": "0"}},
     "another box": {0: {"lower": [(0.0).hex()] * 2}},
     "draws that another cell has": {0: {"queries": 80}, 2: {"queries": 120}},
     "masses of many digits": {k: {"mass": "1/" + str(10**900 + k)} for k in range(3)},
+    "draws of no cell": {2: {"status": "certified", "evidence": "x"}},
     "sampled cells called certified": {0: {"status": "certified", "evidence": "x"}},
 }
 
