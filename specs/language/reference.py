@@ -81,9 +81,11 @@ def reference_page() -> str:
     schema = json_schema()
     sections = [_section("The file", schema)]
     definitions = schema["$defs"]
-    order = ["Model", "Input", "Normalize", "BoxSet", "Ball", "DatasetRow", "Requirement", "Engine", "Budget", "Gate"]
+    order = ["Model", "Overseer", "NetworkFile", "Input", "Normalize", "BoxSet", "Ball", "DatasetRow", "Requirement", "Engine", "Budget", "Gate"]
     titles = {
         "Model": "models.NAME",
+        "Overseer": "overseers.NAME",
+        "NetworkFile": "overseers.NAME.network",
         "Input": "inputs.NAME",
         "Normalize": "inputs.NAME.normalize",
         "BoxSet": "inputs.NAME.box",
