@@ -229,7 +229,7 @@ class _Compiler:
             inside = self._membership(left, right)
             return inside if isinstance(op, ast.In) else negate(inside)
         a, b = self.value(left), self.value(right)
-        if isinstance(b, Winner):
+        if isinstance(b, Winner) and not isinstance(a, Winner):
             (a, b), (left, right) = (b, a), (right, left)
         if isinstance(a, Winner):
             if not isinstance(op, (ast.Eq, ast.NotEq)):

@@ -169,8 +169,8 @@ class SpecCompiler:
         wanted = {member for k in start for member in self.groups[k]}
         forgotten = sorted((read | wanted) - named) if section.over and not unknown else []
         for k in forgotten:
-            why = "reads it" if k in read else f"it is coupled with {' and '.join(section.over)}"
-            self.source.fault(f"{names[k]} is missing here: the requirement {why}", "require", i, "over")
+            why = "the requirement reads it" if k in read else f"it is coupled with {' and '.join(section.over)}"
+            self.source.fault(f"{names[k]} is missing here: {why}", "require", i, "over")
         return sorted(wanted)
 
     def _cases(self, posed: Posed, constraints: Sequence[Dnf]) -> tuple[Case, ...]:

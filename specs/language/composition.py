@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from math import prod
-from typing import TypeVar
-
-import numpy as np
 
 from specs.compose import Composer
-from specs.graph import ops
 from specs.joint import JointSet
 from specs.language.compile_expression import Argument
 from specs.language.coupling import Coupling
-from specs.language.decimals import show
 from specs.language.expression import ExpressionFault
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
 from specs.language.tensor import Tensor
-from specs.language.terms import Linear, Term
+from specs.language.terms import Linear
+from specs.language.vectors import Element, Vectors
 from specs.sets import InputSet
-
-Value = TypeVar("Value")
-Element = tuple[str, int]  # of a vector: the node, and the place in it
 
 
 @dataclass(frozen=True)
@@ -57,7 +50,7 @@ class Composition:
         self._starts: dict[str, int] = {}
         self._calls: dict[ast.Call, _Called] = {}
         for k, given in enumerate(inputs):
-            own = _distinct(place for place in coupling.places[k] if place >= len(self._variables))
+            own = [place for place in dict.fromkeys(coupling.places[k]) if place >= len(self._variables)]
             if own:
                 shape = given.shape if len(own) == given.size else (len(own),)
                 self._nodes[k] = self._composer.input(given.name, shape)
@@ -77,7 +70,10 @@ class Composition:
         wanted: Sequence[str] = graph.outputs
         if tap:
             wanted = [layer_of(module, tap, node.func.col_offset)]
-        results = self._composer.inline(graph, self._inputs(module, arguments, node.col_offset), wanted, name)
+        given = self._inputs(module, arguments, node.col_offset)
+        if not self._composer.inputs_of(given):
+            raise ExpressionFault(f"{name} is called on constants only", node.col_offset)
+        results = self._composer.inline(graph, given, wanted, name)
         shape = graph.by_name[wanted[0]].shape if tap else module.output_shape
         called = _Called(
             self._registered(results, shape, node, None if tap else module), shape, None if tap else module
@@ -164,6 +160,7 @@ class Composition:
                 column,
             )
         found = []
+        vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
         for shape, group in zip(shapes, groups):
             terms = [term for argument in group for term in argument.terms]
             if len(terms) != prod(shape):
@@ -171,100 +168,5 @@ class Composition:
                 raise ExpressionFault(
                     f"{module.name} takes {prod(shape)} values (shape {list(shape)}), but {sizes}", column
                 )
-            found.append(self._composer.reshaped(self._vector(group), shape))
+            found.append(self._composer.reshaped(vectors.node(group), shape))
         return found
-
-    def _vector(self, arguments: Sequence[Argument]) -> str:
-        """The node of the arguments' elements, one after the other."""
-        terms = [(self._linear(term, argument), argument) for argument in arguments for term in argument.terms]
-        elements = [self._element(term) for term, _ in terms]
-        known = [element for element in elements if element is not None]
-        if len(known) == len(elements):
-            nodes = _distinct(node for node, _ in known)
-            starts = self._starts_of(nodes)
-            return self._composer.picked(self._composer.joined(nodes), [starts[node] + i for node, i in known])
-        return self._affine(terms, elements)
-
-    def _linear(self, term: Term, argument: Argument) -> Linear:
-        if isinstance(term, Linear):
-            return term
-        raise ExpressionFault(
-            f"max, min, abs, norm and the like are not supported yet in what a network is called on: {argument.text}",
-            argument.column,
-        )
-
-    def _element(self, term: Linear) -> Element | None:
-        """The element of an input or a slot that the term is, if it is no more than that."""
-        if len(term.x) == 1 and not term.y:
-            ((i, factor),) = term.x.items()
-            mean, scale = self.coupling.normalization[i]
-            return self._variables[i] if (factor, term.constant) == (scale, mean) else None
-        if len(term.y) == 1 and not term.x and not term.constant:
-            ((slot, factor),) = term.y.items()
-            return self._slots[slot] if factor == 1 else None
-        return None
-
-    def _affine(self, terms: Sequence[tuple[Linear, Argument]], elements: Sequence[Element | None]) -> str:
-        """A matrix times all that the terms read, plus a constant. All numbers have to be exact in float64."""
-        read = [
-            [(element, Fraction(1))] if element is not None else self._read(term, argument)
-            for element, (term, argument) in zip(elements, terms)
-        ]
-        nodes = _distinct(element[0] for row in read for element, _ in row)
-        starts = self._starts_of(nodes)
-        width = sum(prod(self._composer.shape(node)) for node in nodes)
-        matrix, offset = np.zeros((len(terms), width)), np.zeros(len(terms))
-        for i, (row, (term, argument)) in enumerate(zip(read, terms)):
-            for (node, place), factor in row:
-                matrix[i, starts[node] + place] = _exactly(factor, argument)
-            if elements[i] is None:
-                offset[i] = _exactly(term.constant, argument)
-        if not nodes:
-            return self._composer.constant(_narrow(offset))
-        product = self._composer.add(
-            ops.MatMul(), self._composer.constant(_narrow(matrix), "mixing"), self._composer.joined(nodes)
-        )
-        return (
-            self._composer.add(ops.Add(), product, self._composer.constant(_narrow(offset)))
-            if offset.any()
-            else product
-        )
-
-    def _read(self, term: Linear, argument: Argument) -> list[tuple[Element, Fraction]]:
-        as_they_are = (Fraction(0), Fraction(1))
-        if any(self.coupling.normalization[i] != as_they_are for i in term.x):
-            raise ExpressionFault(
-                f"arithmetic on normalised inputs is not supported yet in what a network is called on: {argument.text}",
-                argument.column,
-            )
-        return [
-            *((self._variables[i], factor) for i, factor in term.x.items()),
-            *((self._slots[slot], factor) for slot, factor in term.y.items()),
-        ]
-
-    def _starts_of(self, nodes: Sequence[str]) -> dict[str, int]:
-        """Where each of the nodes starts in all of them joined."""
-        sizes = [prod(self._composer.shape(node)) for node in nodes]
-        return {node: sum(sizes[:i]) for i, node in enumerate(nodes)}
-
-
-def _distinct(values: Iterable[Value]) -> list[Value]:
-    return list(dict.fromkeys(values))
-
-
-def _exactly(value: Fraction, argument: Argument) -> float:
-    """The number in float64. Raises ``ExpressionFault`` where float64 does not hold it."""
-    number = float(value)
-    if Fraction(number) != value:
-        raise ExpressionFault(
-            f"{show(value)} in what a network is called on has no exact float64, so it cannot be a weight: "
-            f"{argument.text}",
-            argument.column,
-        )
-    return number
-
-
-def _narrow(values: np.ndarray) -> np.ndarray:
-    """In float32 where that holds every number, so that a network of float32 weights stays one."""
-    narrow = values.astype(np.float32)
-    return narrow if np.array_equal(narrow.astype(np.float64), values) else values

@@ -81,7 +81,20 @@ def reference_page() -> str:
     schema = json_schema()
     sections = [_section("The file", schema)]
     definitions = schema["$defs"]
-    order = ["Model", "Overseer", "NetworkFile", "Input", "Normalize", "BoxSet", "Ball", "DatasetRow", "Requirement", "Engine", "Budget", "Gate"]
+    order = [
+        "Model",
+        "Overseer",
+        "NetworkFile",
+        "Input",
+        "Normalize",
+        "BoxSet",
+        "Ball",
+        "DatasetRow",
+        "Requirement",
+        "Engine",
+        "Budget",
+        "Gate",
+    ]
     titles = {
         "Model": "models.NAME",
         "Overseer": "overseers.NAME",

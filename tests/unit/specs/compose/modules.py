@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ def dense(*layers: Layer) -> Graph:
 
 def random_dense(rng: np.random.Generator, *sizes: int) -> Graph:
     """Layers of these sizes with weights that are multiples of 1/16, so that float64 computes them exactly."""
-    shapes = list(zip(sizes, sizes[1:]))
+    shapes = list(pairwise(sizes))
     return dense(*((rng.integers(-16, 17, (n, m)) / 16, rng.integers(-16, 17, m) / 16) for n, m in shapes))
 
 
