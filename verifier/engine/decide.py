@@ -80,10 +80,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Question:
-    """A problem with the files it came from. ``query`` is the VNN-LIB file, None for other specifications."""
+    """A problem with the files it came from.
+
+    ``query`` is the VNN-LIB file, None for other specifications; ``model`` is None where several are composed.
+    """
 
     problem: Problem
-    model: Path
+    model: Path | None
     query: Path | None
     claim: str
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from specs.joint import JointSet
 from specs.sets import InputSet
 from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
@@ -176,7 +177,7 @@ def _certificate(proof: Proof | None) -> dict[str, Any] | None:
     }
 
 
-def _attack(attack: Attack | None, inputs: InputSet | None) -> dict[str, Any] | None:
+def _attack(attack: Attack | None, inputs: InputSet | JointSet | None) -> dict[str, Any] | None:
     if attack is None:
         return None
     return {
@@ -191,7 +192,9 @@ def _attack(attack: Attack | None, inputs: InputSet | None) -> dict[str, Any] | 
     }
 
 
-def _relaxed(relaxed: RelaxedAttack | None, attained: float, inputs: InputSet | None) -> dict[str, Any] | None:
+def _relaxed(
+    relaxed: RelaxedAttack | None, attained: float, inputs: InputSet | JointSet | None
+) -> dict[str, Any] | None:
     if relaxed is None:
         return None
     return {
@@ -207,7 +210,7 @@ def _relaxed(relaxed: RelaxedAttack | None, attained: float, inputs: InputSet | 
     }
 
 
-def _raw(point: Sequence[Fraction | float], inputs: InputSet | None) -> dict[str, float] | None:
+def _raw(point: Sequence[Fraction | float], inputs: InputSet | JointSet | None) -> dict[str, float] | None:
     """The input by name in raw units, None when the specification knows neither."""
     if inputs is None:
         return None

@@ -105,9 +105,10 @@ def _input(point: Sequence[Fraction | float], requirement: Requirement) -> str:
     inputs = requirement.inputs
     if inputs is None:
         return _listed([f"X_{i} = {float(x)!r}" for i, x in enumerate(point[:SHOWN])], len(point))
-    raw = [float(x) for x in inputs.to_raw(point[:SHOWN])]
+    raw = inputs.to_raw(point)
     units = inputs.units or ("",) * inputs.size
-    return _listed([f"{inputs.element(i)} = {x!r} {units[i]}".rstrip() for i, x in enumerate(raw)], len(point))
+    shown = [f"{inputs.element(i)} = {float(x)!r} {units[i]}".rstrip() for i, x in enumerate(raw[:SHOWN])]
+    return _listed(shown, len(raw))
 
 
 def _outputs(outputs: Sequence[float], requirement: Requirement) -> str:
