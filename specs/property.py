@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
+from specs.joint import JointSet
 from specs.problem import Problem
+from specs.sets import InputSet
 
 Severity = Literal["malign", "benign", "info"]
 ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]
@@ -21,6 +23,8 @@ class Requirement:
     """Something that has to hold: ``problem`` decides it; ``text`` is what the user wrote in ``line`` of the file.
 
     ``vacuous`` says in words why the answer does not depend on the network, and is empty when it does.
+    ``inputs`` is ``None`` for VNN-LIB queries, whose sets are part of the problem; ``output_names`` are the names of
+    the flat outputs of the problem's network, empty where they have none.
     """
 
     id: str
@@ -32,6 +36,8 @@ class Requirement:
     slack: Fraction = Fraction(0)
     accept_class: ClaimClass = "sound"
     vacuous: str = ""
+    inputs: InputSet | JointSet | None = None
+    output_names: tuple[str, ...] = ()
     judge: Judge | None = field(default=None, compare=False, repr=False)
 
     def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:

@@ -7,7 +7,7 @@ import math
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
 
     A ``Stopped`` ends the search; what is known by then is reported and what is left is unknown.
     """
-    hashes = {"model": _model_hash(question), "spec": _sha256(question.spec)}
+    hashes = {**_model_hashes(question), "spec": _sha256(question.spec)}
     seen = versions()
     answers: list[Answer] = []
     stopped = ""
@@ -68,13 +68,16 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
             outcome = Outcome("unknown", stopped, math.inf, -math.inf)
         else:
             share = (settings.deadline - started) / (len(question.requirements) - number)
-            outcome, stopped = _decide(question, requirement, settings, min(share, question.engine.seconds or math.inf))
+            limit = min(share, question.engine.seconds or math.inf)
+            outcome, stopped = _decide(question, requirement, settings, limit, hashes)
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     return Report(tuple(answers), "", total, seen, hashes)
 
 
-def _decide(question: Question, requirement: Requirement, settings: Settings, limit: float) -> tuple[Outcome, str]:
+def _decide(
+    question: Question, requirement: Requirement, settings: Settings, limit: float, hashes: Mapping[str, str]
+) -> tuple[Outcome, str]:
     """The outcome, and why the search was stopped if it was."""
     last = [Progress(math.inf, -math.inf, 0, 0)]
 
@@ -83,7 +86,7 @@ def _decide(question: Question, requirement: Requirement, settings: Settings, li
         settings.progress(progress)
 
     try:
-        outcome = _evidence(question, requirement, settings, limit, watch)
+        outcome = _evidence(question, requirement, settings, limit, hashes, watch)
         return outcome, outcome.reason if outcome.stopped else ""
     except (Stopped, MemoryError) as stop:
         reason = stop.reason if isinstance(stop, Stopped) else "memory"
@@ -97,6 +100,7 @@ def _evidence(
     requirement: Requirement,
     settings: Settings,
     limit: float,
+    hashes: Mapping[str, str],
     watch: Callable[[Progress], None],
 ) -> Outcome:
     """The engine's outcome, its files moved to their place once accepted: no unchecked file ever bears the name."""
@@ -116,7 +120,7 @@ def _evidence(
                 _moments(settings),
             ),
             Path(folder) / (home.name if home else "proof.nncert"),
-            versions(),
+            {**versions(), **_recorded(question, hashes)},
             watch,
             settings.start_checker,
         )
@@ -125,7 +129,20 @@ def _evidence(
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)
-        return _moved(outcome, home)
+        return _moved(_extrapolated(outcome, question, requirement, settings), home)
+
+
+def _extrapolated(outcome: Outcome, question: Question, requirement: Requirement, settings: Settings) -> Outcome:
+    """The outcome with the extrapolation of its relaxed attack, where one is asked for."""
+    relaxed = outcome.relaxed
+    if question.extrapolate is None or relaxed is None or relaxed.path is None:
+        return outcome
+    from verifier.relaxed.emit import emit_extrapolation
+
+    left = max(settings.deadline - time.monotonic(), 0.0)
+    stated = requirement.stated
+    made = emit_extrapolation(stated.problem, stated.inputs, relaxed.path, question.extrapolate, left)
+    return replace(outcome, relaxed=replace(relaxed, extrapolated=made))
 
 
 def _demands_exact(question: Question, requirement: Requirement) -> bool:
@@ -160,11 +177,19 @@ def _moved(outcome: Outcome, home: Path | None) -> Outcome:
     proof, attack, relaxed = outcome.proof, outcome.attack, outcome.relaxed
     if proof is not None:
         proof = replace(proof, path=proof.path.replace(home) if home else Path())
-    if attack is not None and attack.path is not None:
-        attack = replace(attack, path=attack.path.replace(home.parent / attack.path.name) if home else None)
-    if relaxed is not None and relaxed.path is not None:
-        relaxed = replace(relaxed, path=relaxed.path.replace(home.parent / relaxed.path.name) if home else None)
+    if attack is not None:
+        attack = replace(attack, path=_placed(attack.path, home))
+    if relaxed is not None:
+        made = relaxed.extrapolated
+        if made is not None:
+            made = replace(made, path=_placed(made.path, home), table=_placed(made.table, home))
+        relaxed = replace(relaxed, path=_placed(relaxed.path, home), extrapolated=made)
     return replace(outcome, proof=proof, attack=attack, relaxed=relaxed)
+
+
+def _placed(file: Path | None, home: Path | None) -> Path | None:
+    """The file moved beside the place of the certificate; None where nothing is kept."""
+    return file.replace(home.parent / file.name) if file is not None and home is not None else None
 
 
 def _contradicted(
@@ -181,17 +206,24 @@ def _contradicted(
         "versions": versions(),
     }
     evidence = [part.path for part in (outcome.proof, outcome.attack) if part is not None]
-    folder = save_reproducer(settings.reproducers, question.model, question.spec, evidence, details)
+    folder = save_reproducer(settings.reproducers, question.models, question.spec, evidence, details)
     return SoundnessError(f"requirement {requirement.id}: {wrong}", folder)
 
 
-def _model_hash(question: Question) -> str:
-    """Of the model's file; a model that has none is known by the canonical copy its certificates embed."""
+def _model_hashes(question: Question) -> dict[str, str]:
+    """Of every model's file; a model that has none is known by the canonical copy its certificates embed."""
+    if question.model is None:
+        return {name: _sha256(file) for name, file in question.files.items()}
     if question.model.is_file() or not question.requirements:
-        return _sha256(question.model)
+        return {"model": _sha256(question.model)}
     from specs.loading.onnx_writer import write_onnx
 
-    return hashlib.sha256(write_onnx(question.requirements[0].stated.problem.graph)).hexdigest()
+    return {"model": hashlib.sha256(write_onnx(question.requirements[0].stated.problem.graph)).hexdigest()}
+
+
+def _recorded(question: Question, hashes: Mapping[str, str]) -> dict[str, str]:
+    """What a certificate about composed networks says of the files they are composed of, for the record."""
+    return {f"sha256 of {name}": value for name, value in hashes.items()} if question.model is None else {}
 
 
 def _sha256(path: Path) -> str:

@@ -84,11 +84,11 @@ def run_checker(
         answer = _asked(checker_command(certificate, *files, exact))
     if "error" in answer:
         message = str(answer["error"])
-        for translated, own in zip(files, (model, spec)):
+        for translated, own in zip(files, (model or spec, spec)):
             message = message.replace(str(translated), str(own))
         raise CertificateError(f"{certificate}: {message}")
-    for what, translated, own in zip(("model", "query"), files, (model, spec)):
-        if translated != own:
+    for what, translated, own in zip(("model", "query"), files, (model or spec, spec)):
+        if translated is not None and translated.parent == Path(folder):
             answer[what] |= {"taken": "translated", "path": str(own)}
     return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
 
@@ -170,18 +170,24 @@ def _canonical(
     from verifier.question import read_question
 
     question = read_question(model, spec, parameters)
-    texts = [write_vnnlib(requirement.stated.problem).encode() for requirement in question.requirements]
-    wanted = _query_hash(certificate)
+    wanted_model, wanted_query = _hashes(certificate)
+    query, file = folder / "query.vnnlib", Path()
     # A file about none of the requirements is judged against the first, so that the checker says what differs.
-    text = next((text for text in texts if hashlib.sha256(text).hexdigest() == wanted), texts[0])
-    query = folder / "query.vnnlib"
-    query.write_bytes(text)
-    graph = question.requirements[0].stated.problem.graph
-    return _model_for_checker(question.model, graph, folder), query
+    for requirement in (*question.requirements, question.requirements[0]):
+        problem = requirement.stated.problem
+        query.write_bytes(write_vnnlib(problem).encode())
+        file = _model_for_checker(question.model, problem.graph, folder)
+        if _sha256(query) == wanted_query and (question.model is not None or _sha256(file) == wanted_model):
+            break
+    return file, query
 
 
-def _model_for_checker(model: Path, graph: Graph, folder: Path) -> Path:
-    if is_onnx(model):
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _model_for_checker(model: Path | None, graph: Graph, folder: Path) -> Path:
+    if model is not None and is_onnx(model):
         return model
     from specs.loading.onnx_writer import write_onnx
 
@@ -190,11 +196,13 @@ def _model_for_checker(model: Path, graph: Graph, folder: Path) -> Path:
     return file
 
 
-def _query_hash(certificate: Path) -> str:
+def _hashes(certificate: Path) -> tuple[str, str]:
+    """Of the model and of the query that a file of evidence is about."""
     from verifier.checker.container import read_evidence
     from verifier.checker.errors import CheckError
 
     try:
-        return read_evidence(certificate.read_bytes()).query.sha256
+        evidence = read_evidence(certificate.read_bytes())
     except CheckError as error:
         raise CertificateError(f"{certificate}: {error}") from None
+    return evidence.model.sha256, evidence.query.sha256

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.joint import JointSet
 from specs.language.load_spec import load_spec
-from specs.language.spec import EngineOptions, Spec
+from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.loading import load_model
 from specs.property import ClaimClass, Severity
 from specs.property import Requirement as Stated
@@ -20,18 +21,22 @@ from verifier.report.words import property_in_words, set_in_words
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing that has to hold. ``region`` and ``promise`` are the set and the property in words.
-
-    ``inputs`` is None for a VNN-LIB query, whose inputs have neither names nor units.
-    """
+    """One thing that has to hold. ``region`` and ``promise`` are the set and the property in words."""
 
     stated: Stated
     region: str
     promise: str
     silent_on: tuple[str, ...]
-    inputs: InputSet | None = None
-    output_names: tuple[str, ...] = ()
     id: str = ""
+
+    @property
+    def inputs(self) -> InputSet | JointSet | None:
+        """The inputs in the user's units; None for a VNN-LIB query, whose inputs have neither names nor units."""
+        return self.stated.inputs
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        return self.stated.output_names
 
     @property
     def severity(self) -> str:
@@ -39,20 +44,32 @@ class Requirement:
 
     @property
     def claim(self) -> str:
-        return f"FOR ALL x IN {self.region}: {self.promise}"
+        name = self.inputs.name if isinstance(self.inputs, JointSet) else "x"
+        return f"FOR ALL {name} IN {self.region}: {self.promise}"
 
 
 @dataclass(frozen=True)
 class Question:
-    """``query`` is the VNN-LIB file when there is one; ``engine`` what the specification asks of the search."""
+    """``query`` is the VNN-LIB file when there is one; ``engine`` what the specification asks of the search.
 
-    model: Path
+    ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
+    ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
+    """
+
+    model: Path | None
     spec: Path
     query: Path | None
     requirements: tuple[Requirement, ...]
     engine: EngineOptions
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    extrapolate: Extrapolate | None = None
+
+    @property
+    def models(self) -> tuple[Path, ...]:
+        """The files of all networks."""
+        return tuple(self.files.values()) if self.model is None else (self.model,)
 
 
 def read_question(
@@ -65,8 +82,6 @@ def read_question(
     if is_model(spec):
         raise SpecError("is a model, not a specification: say certify MODEL SPEC", spec)
     read = load_spec(spec, model, parameters, load)
-    if read.model_file is None:
-        raise SpecError("names no model; say certify MODEL SPEC", spec)
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(
@@ -77,6 +92,8 @@ def read_question(
         read.engine,
         read.require_class,
         read.warnings,
+        read.files,
+        read.extrapolate,
     )
 
 
@@ -87,8 +104,11 @@ def _of_query(spec: Spec, stated: Stated) -> Requirement:
 
 
 def _of_yaml(spec: Spec, stated: Stated) -> Requirement:
-    assert spec.input_set is not None  # every spec.yaml has one
-    described = spec.input_set.describe().removeprefix(f"{spec.input_set.name}: ")
+    inputs = stated.inputs
+    assert inputs is not None  # every spec.yaml has some
+    described = inputs.describe()
+    if not isinstance(inputs, JointSet):
+        described = described.removeprefix(f"{inputs.name}: ")
     region = "{" + " and ".join([described, *(f"({condition})" for condition in stated.where)]) + "}"
     promise = f"{stated.text}, by at least {stated.slack}" if stated.slack else stated.text
-    return Requirement(stated, region, promise, spec.does_not_say, spec.input_set, spec.output_names, stated.id)
+    return Requirement(stated, region, promise, spec.does_not_say, stated.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def _word(violated: bool) -> str:
 
 
 def save_reproducer(
-    folder: Path, model: Path, spec: Path, evidence: list[Path | None], details: dict[str, object]
+    folder: Path, models: Sequence[Path], spec: Path, evidence: list[Path | None], details: dict[str, object]
 ) -> Path:
     """Copies of the files and what was found, in a new folder below ``folder``."""
     target = folder / "contradiction"
@@ -63,7 +64,7 @@ def save_reproducer(
         number += 1
         target = folder / f"contradiction-{number}"
     target.mkdir(parents=True)
-    for file in (model, spec, *evidence):
+    for file in (*models, spec, *evidence):
         if file is not None and file.is_file():
             shutil.copy(file, target)
     (target / "details.json").write_text(json.dumps(details, indent=1), encoding="utf-8")

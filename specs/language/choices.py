@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import comb
 
-from specs.language.formula import And, Formula, Or, less
+from specs.language.formula import And, Either, Formula, Or, less
 from specs.language.terms import Term
 
 _MAX_CHOICES = 20_000
@@ -27,6 +27,21 @@ class Winner:
         others = [score for k, score in enumerate(self.scores) if k not in classes]
         chosen = [self.scores[k] for k in classes]
         return And(tuple(Or(tuple(less(other, score) for score in chosen)) for other in others))
+
+    def same(self, other: Winner) -> Formula:
+        """Whether both have the same winner; where one of them has none they have not.
+
+        Some class wins in both; or, what comes to the same, no two different classes lead one and the other (ties
+        included). The second form has an opposite of ``n (n - 1)`` alternatives, the first one of exponentially many.
+        """
+        classes = range(len(self.scores))
+        wins = tuple(And((self.among([k]), other.among([k]))) for k in classes)
+        apart = [(i, j) for i in classes for j in classes if i != j]
+        return Either(And(tuple(Or((*self.beaten(i), *other.beaten(j))) for i, j in apart)), Or(wins))
+
+    def beaten(self, k: int) -> list[Formula]:
+        """The ways in which another class can be strictly ahead of class ``k``."""
+        return [less(self.scores[k], score) for other, score in enumerate(self.scores) if other != k]
 
 
 @dataclass(frozen=True)

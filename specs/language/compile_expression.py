@@ -6,26 +6,49 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, cast
+from typing import Literal, Protocol, cast
 
 from specs.language.choices import Comparisons, Top, Winner
 from specs.language.dnf import Atom
-from specs.language.expression import Expression, ExpressionFault
-from specs.language.formula import And, Formula, Or, at_most, less, negate
+from specs.language.expression import TAP, Expression, ExpressionFault
+from specs.language.formula import And, Either, Formula, Or, at_most, less, negate
 from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor, pairwise
 from specs.language.terms import Extreme, Linear, Term, absolute, add, constant, extreme, scale, subtract, total
 
-Value = Linear | Extreme | Tensor | Atom | And | Or | Comparisons | Winner | Top
+Value = Linear | Extreme | Tensor | Atom | And | Or | Either | Comparisons | Winner | Top
 """What a part of an expression can be: a number, an array of numbers, a condition, or a choice of classes."""
 
 
 @dataclass(frozen=True)
+class Argument:
+    """What a network is called on: its elements, flat, and where it stands."""
+
+    terms: tuple[Term, ...]
+    text: str
+    column: int
+
+
+class Networks(Protocol):
+    """What can be called in an expression."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
+        """The outputs of network ``name``, or of its layer ``tap`` where this is not empty, as linear terms.
+
+        Raises ``ExpressionFault``.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class Scope:
-    """What names mean: ``values`` for inputs and ``let``, ``models`` to call on an input, ``labels`` of inputs."""
+    """What names mean: ``values`` for inputs and ``let``, ``networks`` to call, ``labels`` of inputs."""
 
     values: Mapping[str, Value]
-    models: Mapping[str, Mapping[str, Value]]
+    networks: Networks
     labels: Mapping[str, int]
 
 
@@ -90,7 +113,7 @@ class _Compiler:
             return self.scope.values[node.id]
         if node.id in ("true", "false"):
             return And(()) if node.id == "true" else Or(())
-        hint = f"; call it on an input, as in {node.id}(x)" if node.id in self.scope.models else ""
+        hint = f"; call it on an input, as in {node.id}(x)" if node.id in self.scope.networks.names else ""
         raise ExpressionFault(
             f"{node.id!r} is not defined{hint or did_you_mean(node.id, self.scope.values)}", node.col_offset
         )
@@ -130,7 +153,7 @@ class _Compiler:
         return index
 
     def _as_formula(self, value: Value, node: ast.expr) -> Formula:
-        if isinstance(value, (Atom, And, Or)):
+        if isinstance(value, (Atom, And, Or, Either)):
             return value
         if isinstance(value, Comparisons):
             if value.operator == "!=":
@@ -206,12 +229,12 @@ class _Compiler:
             inside = self._membership(left, right)
             return inside if isinstance(op, ast.In) else negate(inside)
         a, b = self.value(left), self.value(right)
-        if isinstance(b, Winner):
+        if isinstance(b, Winner) and not isinstance(a, Winner):
             (a, b), (left, right) = (b, a), (right, left)
         if isinstance(a, Winner):
-            if not isinstance(op, (ast.Eq, ast.NotEq)) or isinstance(b, Winner):
-                raise ExpressionFault("argmax and argmin are compared with == != in and a class only", left.col_offset)
-            wins = a.among([self._class(right, a.scores)])
+            if not isinstance(op, (ast.Eq, ast.NotEq)):
+                raise ExpressionFault("argmax and argmin are compared with == != and in only", left.col_offset)
+            wins = self._same(a, b, left) if isinstance(b, Winner) else a.among([self._class(right, a.scores)])
             return wins if isinstance(op, ast.Eq) else negate(wins)
         if not isinstance(a, (Linear, Extreme, Tensor)) or not isinstance(b, (Linear, Extreme, Tensor)):
             wrong, node = (b, right) if isinstance(a, (Linear, Extreme, Tensor)) else (a, left)
@@ -220,6 +243,11 @@ class _Compiler:
         if isinstance(found, Tensor):
             return Comparisons(tuple(found.flat()), "!=" if isinstance(op, ast.NotEq) else "")
         return cast(Value, found)
+
+    def _same(self, a: Winner, b: Winner, node: ast.expr) -> Formula:
+        if len(a.scores) != len(b.scores):
+            raise ExpressionFault(f"one has {len(a.scores)} classes, the other {len(b.scores)}", node.col_offset)
+        return a.same(b)
 
     def _membership(self, left: ast.expr, right: ast.expr) -> Formula:
         if isinstance(right, ast.Call) and isinstance(top := self.value(right), Top):
@@ -232,12 +260,19 @@ class _Compiler:
     # functions
 
     def _call(self, node: ast.Call) -> Value:
+        networks = self.scope.networks
+        if isinstance(node.func, ast.Call):
+            return networks.call(node, *self._tap(node.func), self._arguments(node))
         name = cast(ast.Name, node.func).id
-        if name in self.scope.models:
-            return self._model(name, node)
+        if name in networks.names:
+            return networks.call(node, name, "", self._arguments(node))
+        if name == TAP:
+            raise ExpressionFault(
+                f"{self._text(node)} is a layer: call it, as in {TAP}(target, relu1)(x)", node.col_offset
+            )
         rule = _FUNCTIONS.get(name)
         if rule is None:
-            known = [*_FUNCTIONS, *self.scope.models]
+            known = [*_FUNCTIONS, *networks.names]
             raise ExpressionFault(
                 f"{name!r} is neither a model nor a function{did_you_mean(name, known)}", node.col_offset
             )
@@ -247,13 +282,26 @@ class _Compiler:
             raise ExpressionFault(f"{name} takes {wanted} argument(s), found {len(node.args)}", node.col_offset)
         return method(self, node)
 
-    def _model(self, name: str, node: ast.Call) -> Value:
-        outputs = self.scope.models[name]
-        if len(node.args) == 1 and isinstance(node.args[0], ast.Name) and node.args[0].id in outputs:
-            return outputs[node.args[0].id]
-        raise ExpressionFault(
-            f"{name} is called on an input: {' or '.join(f'{name}({x})' for x in outputs)}", node.col_offset
-        )
+    def _tap(self, node: ast.Call) -> tuple[str, str]:
+        """The network and the layer that ``tap(network, layer)`` names."""
+        names = [part.id for part in node.args if isinstance(part, ast.Name)]
+        if len(names) != 2 or len(node.args) != 2:
+            raise ExpressionFault(f"{TAP} takes a model and a layer, as in {TAP}(target, relu1)(x)", node.col_offset)
+        name, layer = names
+        if name not in self.scope.networks.names:
+            hint = did_you_mean(name, self.scope.networks.names)
+            raise ExpressionFault(f"{name!r} is no model{hint}", node.args[0].col_offset)
+        return name, layer
+
+    def _arguments(self, node: ast.Call) -> list[Argument]:
+        if not node.args:
+            raise ExpressionFault(f"{self._text(node)} needs something to be called on, as in (x)", node.col_offset)
+        found = []
+        for part in node.args:
+            value = self._numeric(part)
+            terms = value.flat() if isinstance(value, Tensor) else [value]
+            found.append(Argument(tuple(terms), self._text(part), part.col_offset))
+        return found
 
     def _implies(self, node: ast.Call) -> Value:
         return Or((negate(self.formula(node.args[0])), self.formula(node.args[1])))
@@ -319,11 +367,11 @@ class _Compiler:
 
     def _margin(self, node: ast.Call) -> Value:
         scores = self._elements(node.args[:1])
-        k = self._class(node.args[1], scores)
-        others = [score for j, score in enumerate(scores) if j != k]
-        if not others:
+        if len(scores) < 2:
             raise ExpressionFault("margin needs at least two values", node.col_offset)
-        return subtract(scores[k], extreme("max", others))
+        classes = range(len(scores)) if len(node.args) == 1 else [self._class(node.args[1], scores)]
+        rivals = [extreme("max", [score for j, score in enumerate(scores) if j != k]) for k in classes]
+        return extreme("max", [subtract(scores[k], rival) for k, rival in zip(classes, rivals)])
 
     def _label(self, node: ast.Call) -> Value:
         name = self._text(node.args[0])
@@ -366,14 +414,14 @@ _FUNCTIONS: Mapping[str, tuple[int, int, Callable[[_Compiler, ast.Call], Value]]
     "argmax": (1, 1, _Compiler._argmax),
     "argmin": (1, 1, _Compiler._argmin),
     "top": (2, 2, _Compiler._top),
-    "margin": (2, 2, _Compiler._margin),
+    "margin": (1, 2, _Compiler._margin),
     "label": (1, 1, _Compiler._label),
     "all": (1, _MANY, _Compiler._quantified),
     "any": (1, _MANY, _Compiler._quantified),
 }
 
 
-FUNCTIONS = frozenset(_FUNCTIONS)
+FUNCTIONS = frozenset({*_FUNCTIONS, TAP})
 
 
 def _kind(value: object) -> str:
@@ -382,4 +430,4 @@ def _kind(value: object) -> str:
         return f"{value.values.size} values"
     if isinstance(value, (Winner, Top)):
         return "a class, not a number"
-    return "a condition" if isinstance(value, (Atom, And, Or, Comparisons)) else "a number"
+    return "a condition" if isinstance(value, (Atom, And, Or, Either, Comparisons)) else "a number"

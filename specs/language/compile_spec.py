@@ -1,21 +1,25 @@
-"""The requirements of a specification, compiled for a network."""
+"""The requirements of a specification, compiled for what it calls."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import ast
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
+from itertools import chain
 
-from specs.graph import Graph
+from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
-from specs.language.compile_expression import Scope, Value, compile_formula, compile_value
+from specs.language.compile_expression import Argument, Networks, Scope, Value, compile_formula, compile_value
+from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
 from specs.language.expression import Expression, ExpressionFault
 from specs.language.formula import And, Formula, negate, tighten, to_dnf
 from specs.language.meaning import Meaning
+from specs.language.networks import Posed, Poser, raw_terms
 from specs.language.schema import Requirement as RequirementSection
 from specs.language.source import Source
+from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear
 from specs.language.yaml_tree import YamlPath
@@ -28,59 +32,53 @@ Located = tuple[tuple[Expression, YamlPath], ...]
 
 @dataclass(frozen=True)
 class Expressions:
-    """The expressions of a file; ``None`` where one could not be read. ``asserts`` and ``where`` by requirement."""
+    """The expressions of a file; ``None`` where one could not be read.
 
-    linear: Located
+    ``linear`` by the input under which they stand, ``asserts`` and ``where`` by requirement.
+    """
+
+    linear: Sequence[Located]
     lets: Mapping[str, Expression | None]
     asserts: Sequence[Expression | None]
     where: Sequence[Located]
 
+    @property
+    def known_lets(self) -> dict[str, Expression]:
+        return {name: part for name, part in self.lets.items() if part is not None}
+
+    @property
+    def all(self) -> Iterable[Expression]:
+        """Every expression that could be read."""
+        located = chain(*self.linear, *self.where)
+        return chain(self.known_lets.values(), (e for e in self.asserts if e is not None), (e for e, _ in located))
+
 
 class SpecCompiler:
-    """Compiles requirements for one network and one set of inputs; faults go to ``source``."""
+    """Compiles requirements about what ``poser`` calls; faults go to ``source``."""
 
     def __init__(
-        self,
-        source: Source,
-        expressions: Expressions,
-        inputs: InputSet,
-        model: str,
-        output_names: tuple[str, ...],
-        graph: Graph,
+        self, source: Source, expressions: Expressions, poser: Poser, groups: Sequence[frozenset[int]]
     ) -> None:
-        self.source, self.expressions, self.inputs, self.graph = source, expressions, inputs, graph
-        shape = graph.by_name[graph.outputs[0]].shape if len(graph.outputs) == 1 else (graph.output_size,)
-        lets = tuple((name, part) for name, part in expressions.lets.items() if part is not None)
-        linear = tuple(part for part, _ in expressions.linear)
-        self.meaning = Meaning(inputs, model, shape, output_names, lets, linear)
-        self.ball = inputs.ball_of_model()
+        self.source, self.expressions, self.poser, self.groups = source, expressions, poser, groups
+        self.inputs = poser.inputs
+        self.meaning = Meaning(poser, expressions.known_lets)
         self.scope = self._scope()
 
     def requirements(self, sections: Sequence[RequirementSection]) -> tuple[Requirement, ...]:
         """One requirement per section, in order; none when something is wrong with the set of inputs."""
-        domain: list[Dnf] = [(self.inputs.bounds(),)]
-        domain += [self._dnf(part, *path) for part, path in self.expressions.linear]
+        self.linear = [[self._dnf(part, *path) for part, path in located] for located in self.expressions.linear]
         self.source.faults.raise_if_any()
-        self._check_domain(domain)
+        self._check_domain()
         self.source.faults.raise_if_any()
-        found = [self._requirement(i, one, domain) for i, one in enumerate(sections)]
+        found = [self._requirement(i, one) for i, one in enumerate(sections)]
         return tuple(one for one in found if one is not None)
 
     def _scope(self) -> Scope:
-        """Names at the start of an expression: raw inputs in terms of what the model consumes, outputs, and ``let``."""
-        inputs, meaning = self.inputs, self.meaning
-        raw = [Linear({i: scale}, {}, mean) for i, (mean, scale) in enumerate(zip(inputs.mean, inputs.scale))]
-        outputs = [Linear({}, {i: Fraction(1)}, Fraction(0)) for i in range(self.graph.output_size)]
-        values: dict[str, Value] = {inputs.name: Tensor.of(raw, inputs.shape, inputs.names)}
-        models = {meaning.model: {inputs.name: Tensor.of(outputs, meaning.output_shape, meaning.output_names)}}
-        labels = {} if inputs.label is None else {inputs.name: inputs.label}
-        scope = Scope(values, models, labels)
-        for name, expression in meaning.lets:
-            try:
-                values[name] = compile_value(expression, scope)
-            except ExpressionFault as fault:
-                self.source.expression_fault(fault, "let", name)
-                values[name] = And(())
+        """Names at the start of an expression: raw inputs in terms of what networks consume, and ``let``."""
+        raw = [self.poser.raw(k) for k in range(len(self.inputs))]
+        scope, faults = scope_of(self.inputs, raw, self.expressions.known_lets, self.poser)
+        for name, fault in faults:
+            self.source.expression_fault(fault, "let", name)
         self.source.faults.raise_if_any()
         return scope
 
@@ -101,52 +99,138 @@ class SpecCompiler:
             self.source.fault(str(error), *path)
             return ()
 
-    def _check_domain(self, domain: Sequence[Dnf]) -> None:
+    def _check_domain(self) -> None:
         """The set of inputs has to be bounded, and not plainly empty."""
-        path = ("inputs", self.inputs.name)
-        for conditions in domain[1:]:
-            if any(atom.y for cube in conditions for atom in cube):
-                self.source.fault("conditions on an input cannot use outputs", *path, "linear")
-        try:
-            cases_of(domain, self.inputs.size, self.inputs.element, self.ball)
-        except NoPoint as error:
-            self.source.fault(f"the sets do not intersect: {error.message}", *path)
-        except (Unbounded, OverflowError) as error:
-            self.source.fault(str(error), *path)
+        for k, conditions in enumerate(self.linear):
+            if any(atom.y for dnf in conditions for cube in dnf for atom in cube):
+                self.source.fault("conditions on an input cannot use outputs", "inputs", self.inputs[k].name, "linear")
+        self.source.faults.raise_if_any()
+        for group in dict.fromkeys(self.groups):
+            members = sorted(group)
+            posed = self.poser.posed(members, ())
+            path = ("inputs", self.inputs[members[0]].name) if len(members) == 1 else ("inputs",)
+            try:
+                self._all_cases(posed, self._domain(members, posed))
+            except NoPoint as error:
+                self.source.fault(f"the sets do not intersect: {error.message}", *path)
+            except (Unbounded, OverflowError, PartialBall) as error:
+                self.source.fault(str(error), *path)
 
-    def _requirement(self, i: int, section: RequirementSection, domain: Sequence[Dnf]) -> Requirement | None:
+    def _domain(self, members: Sequence[int], posed: Posed) -> list[Dnf]:
+        """The sets of these inputs and the conditions under them."""
+        return [(posed.inputs.bounds(),), *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
+
+    def _requirement(self, i: int, section: RequirementSection) -> Requirement | None:
         path: YamlPath = ("require", i, "assert")
         condition, located = self.expressions.asserts[i], self.expressions.where[i]
         if condition is None:
             return None
         before = len(self.source.faults.found)
-        set_with_where = [*domain, *(self._dnf(part, *own) for part, own in located)]
+        where = [self._dnf(part, *own) for part, own in located]
         unsafe = self._expanded(negate(tighten(self._formula(condition, *path), section.slack)), *path)
+        members = self._quantified(i, section, [*where, unsafe])
         if len(self.source.faults.found) > before:
             return None
+        slots = {slot for dnf in (*where, unsafe) for cube in dnf for atom in cube for slot, _ in atom.y}
+        posed = self.poser.posed(members, slots)
+        domain = [*self._domain(members, posed), *(_moved(dnf, posed) for dnf in where)]
         try:
-            problem = Problem(self.graph, self._cases([*set_with_where, unsafe]))
-            vacuous = why_vacuous(problem) if self._cases(set_with_where) else "`where` excludes every input"
-        except OverflowError as error:
+            problem = Problem(posed.graph, self._cases(posed, [*domain, _moved(unsafe, posed)]))
+            vacuous = why_vacuous(problem) if self._cases(posed, domain) else "`where` excludes every input"
+        except (OverflowError, PartialBall) as error:
             self.source.fault(str(error), *path)
             return None
-        where = tuple(part for part, _ in located)
+        own = tuple(part for part, _ in located)
+        conditions = (*(part for k in members for part, _ in self.expressions.linear[k]), *own)
         return Requirement(
             id=section.id,
             severity=section.severity,
             problem=problem,
             text=condition.text,
             line=self.source.document.position(path)[0],
-            where=tuple(part.text for part in where),
+            where=tuple(part.text for part in own),
             slack=section.slack,
             accept_class=section.accept_class,
             vacuous=vacuous,
-            judge=None if section.slack else partial(self.meaning.is_violated, condition, where),
+            inputs=posed.inputs,
+            output_names=posed.names,
+            judge=None if section.slack else partial(self.meaning.is_violated, posed, condition, conditions),
         )
 
-    def _cases(self, constraints: Sequence[Dnf]) -> tuple[Case, ...]:
+    def _quantified(self, i: int, section: RequirementSection, constraints: Sequence[Dnf]) -> list[int]:
+        """The inputs that a requirement is about: those it reads or names, and all that conditions couple with them."""
+        atoms = [atom for dnf in constraints for cube in dnf for atom in cube]
+        read = self.poser.read({v for atom in atoms for v, _ in atom.x}, {s for atom in atoms for s, _ in atom.y})
+        names = [one.name for one in self.inputs]
+        unknown = [name for name in section.over if name not in names]
+        for name in unknown:
+            self.source.fault(f"{name!r} is no input{did_you_mean(name, names)}", "require", i, "over")
+        named = {names.index(name) for name in section.over if name in names}
+        start = named or read or range(len(names))
+        wanted = {member for k in start for member in self.groups[k]}
+        forgotten = sorted((read | wanted) - named) if section.over and not unknown else []
+        for k in forgotten:
+            why = "the requirement reads it" if k in read else f"it is coupled with {' and '.join(section.over)}"
+            self.source.fault(f"{names[k]} is missing here: {why}", "require", i, "over")
+        return sorted(wanted)
+
+    def _cases(self, posed: Posed, constraints: Sequence[Dnf]) -> tuple[Case, ...]:
         """Cases of the unsafe set under ``constraints``; none when it is plainly empty."""
         try:
-            return cases_of(constraints, self.inputs.size, self.inputs.element, self.ball)
+            return self._all_cases(posed, constraints)
         except NoPoint:
             return ()
+
+    def _all_cases(self, posed: Posed, constraints: Sequence[Dnf]) -> tuple[Case, ...]:
+        return cases_of(constraints, posed.n_inputs, posed.element, posed.inputs.ball_of_model())
+
+
+def scope_of(
+    inputs: Sequence[InputSet],
+    raw: Sequence[Sequence[Linear]],
+    lets: Mapping[str, Expression],
+    networks: Networks,
+) -> tuple[Scope, list[tuple[str, ExpressionFault]]]:
+    """The scope of all expressions, and what is wrong with each ``let`` that cannot be compiled."""
+    values: dict[str, Value] = {one.name: Tensor.of(terms, one.shape, one.names) for one, terms in zip(inputs, raw)}
+    labels = {one.name: one.label for one in inputs if one.label is not None}
+    scope = Scope(values, networks, labels)
+    faults = []
+    for name, expression in lets.items():
+        try:
+            values[name] = compile_value(expression, scope)
+        except ExpressionFault as fault:
+            faults.append((name, fault))
+            values[name] = And(())
+    return scope, faults
+
+
+def coupling_of(inputs: Sequence[InputSet], expressions: Expressions) -> Coupling:
+    """What the conditions under the inputs couple. Conditions that cannot be compiled couple nothing."""
+    starts = [sum(one.size for one in inputs[:k]) for k in range(len(inputs))]
+    raw = [raw_terms(one, range(start, start + one.size)) for one, start in zip(inputs, starts)]
+    scope, _ = scope_of(inputs, raw, expressions.known_lets, _NoNetworks())
+    found = []
+    for k, located in enumerate(expressions.linear):
+        for part, _ in located:
+            try:
+                found.append((k, compile_formula(part, scope)))
+            except ExpressionFault:
+                continue  # compiled again, with a place to tell of it, once it is known what can be called
+    return couple(inputs, found)
+
+
+class _NoNetworks:
+    """Nothing to call: conditions on inputs are about inputs."""
+
+    names: Sequence[str] = ()
+
+    def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
+        raise ExpressionFault("there is nothing to call here", node.col_offset)
+
+
+def _moved(dnf: Dnf, posed: Posed) -> Dnf:
+    """The constraints in the variables of the posed network."""
+    if posed.variables is None and posed.slots is None:
+        return dnf
+    return tuple(tuple(atom.moved(posed.variables, posed.slots) for atom in cube) for cube in dnf)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from itertools import chain, product
 from math import prod
@@ -12,6 +12,8 @@ from specs.problem import Terms
 
 MAX_DISJUNCTS = 100_000
 MAX_ATOMS = 1_000_000
+
+Places = Mapping[int, int] | Sequence[int]
 
 
 class Atom(NamedTuple):
@@ -27,6 +29,16 @@ class Atom(NamedTuple):
         """The atom ``>= 0`` (``> 0``) of the same expression."""
         x, y = (tuple((index, -value) for index, value in terms) for terms in (self.x, self.y))
         return self._replace(x=x, y=y, constant=-self.constant)
+
+    def moved(self, x: Places | None = None, y: Places | None = None) -> Atom:
+        """The atom over other variables: ``x`` and ``y`` give each one's new index, None leaves them as they are."""
+        return self._replace(x=_moved(self.x, x), y=_moved(self.y, y))
+
+
+def _moved(terms: Terms, places: Places | None) -> Terms:
+    if places is None:
+        return terms
+    return tuple(sorted((places[index], value) for index, value in terms))
 
 
 Dnf = tuple[tuple[Atom, ...], ...]

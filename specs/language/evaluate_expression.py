@@ -10,7 +10,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 from specs.language.expression import Expression
 from specs.language.tensor import Tensor, pairwise
@@ -18,10 +18,10 @@ from specs.language.tensor import Tensor, pairwise
 
 @dataclass(frozen=True)
 class Numbers:
-    """Values at one point: inputs and earlier ``let`` by name, model outputs by model and input, labels by input."""
+    """Values at one point: inputs and ``let`` by name, what networks compute by the call in the expression, labels."""
 
     values: Mapping[str, Any]
-    models: Mapping[str, Mapping[str, Tensor]]
+    outputs: Callable[[ast.Call], Tensor | None]
     labels: Mapping[str, int]
 
 
@@ -102,8 +102,9 @@ class _Evaluator:
                 return pairwise(self.value(node.left), self.value(node.right), _ARITHMETIC[type(node.op)], 0)
             case ast.Compare():
                 return self._chain(node)
-            case ast.Call(func=ast.Name(id=name)):
-                return self._call(name, node.args)
+            case ast.Call():
+                outputs = self.at.outputs(node)
+                return outputs if outputs is not None else self._call(cast(ast.Name, node.func).id, node.args)
         raise AssertionError(f"{ast.dump(node)} does not compile")
 
     def _negative(self, value: Any) -> Any:
@@ -123,15 +124,13 @@ class _Evaluator:
             return inside == isinstance(op, ast.In)
         if isinstance(right, _Best):
             left, right = right, left
+        if isinstance(left, _Best) and isinstance(right, _Best):
+            return (len(left.indices) == 1 and left == right) == isinstance(op, ast.Eq)
         if isinstance(left, _Best):
             return (left.indices == {int(_single(right))}) == isinstance(op, ast.Eq)
         return pairwise(left, right, _COMPARE[type(op)], 0)
 
     def _call(self, name: str, nodes: list[ast.expr]) -> Any:
-        if name in self.at.models:
-            (node,) = nodes
-            assert isinstance(node, ast.Name)
-            return self.at.models[name][node.id]
         if name == "label":
             return Fraction(self.at.labels[ast.unparse(nodes[0])])
         if name == "norm":
@@ -172,8 +171,11 @@ def _top(scores: Tensor, k: Any) -> _Leaders:
     return _Leaders(frozenset(index for index, count in enumerate(rivals) if count < _single(k)))
 
 
-def _margin(scores: Tensor, k: Any) -> Any:
+def _margin(scores: Tensor, k: Any = None) -> Any:
     values = scores.flat()
+    if k is None:
+        second, first = sorted(values)[-2:]
+        return first - second
     chosen = values.pop(int(_single(k)))
     return chosen - max(values)
 

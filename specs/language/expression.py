@@ -12,6 +12,9 @@ from specs.language.decimals import parse_decimal
 
 MAX_LENGTH = 20_000
 MAX_DEPTH = 100
+TAP = "tap"
+"""The word for internal tensors: ``tap(target, layer)(x)``."""
+_LATER = ("lipschitz",)
 
 _ALLOWED = (
     ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.BinOp, ast.Add, ast.Sub, ast.Mult,
@@ -77,13 +80,22 @@ def _check(tree: ast.expr) -> None:
         column = getattr(node, "col_offset", column)
         if depth > MAX_DEPTH:
             raise ExpressionFault(f"is nested deeper than {MAX_DEPTH} operations", column)
-        if not isinstance(node, _ALLOWED) or (isinstance(node, ast.Call) and not isinstance(node.func, ast.Name)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _LATER:
+            raise ExpressionFault(f"{node.func.id}(...) is not supported yet", column)
+        if not isinstance(node, _ALLOWED) or (isinstance(node, ast.Call) and not _is_callable(node.func)):
             raise ExpressionFault(f"{_noun(node)} is not part of the expression language", column)
         nodes.extend(
             (child, depth + 1, column) for child in ast.iter_child_nodes(node) if type(child) is not ast.keyword
         )
         if isinstance(node, ast.Call) and node.keywords:
             raise ExpressionFault("functions take their arguments by position", column)
+
+
+def _is_callable(node: ast.expr) -> bool:
+    """A name, or a tap: ``tap(target, layer)``."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == TAP
+    return isinstance(node, ast.Name)
 
 
 def _noun(node: ast.AST) -> str:

@@ -24,7 +24,16 @@ class Or:
     parts: tuple[Formula, ...]
 
 
-Formula = Atom | And | Or
+@dataclass(frozen=True)
+class Either:
+    """Two formulas that say the same: ``disjunctive`` multiplies out to few alternatives, and so does the opposite of
+    ``conjunctive``."""
+
+    conjunctive: Formula
+    disjunctive: Formula
+
+
+Formula = Atom | And | Or | Either
 
 
 def at_most_zero(term: Term, strict: bool) -> Formula:
@@ -49,6 +58,8 @@ def negate(formula: Formula) -> Formula:
     if isinstance(formula, Atom):
         mirrored = formula.mirrored()
         return mirrored._replace(strict=not formula.strict)
+    if isinstance(formula, Either):
+        return Either(negate(formula.disjunctive), negate(formula.conjunctive))
     parts = tuple(negate(part) for part in formula.parts)
     return Or(parts) if isinstance(formula, And) else And(parts)
 
@@ -57,6 +68,8 @@ def tighten(formula: Formula, slack: Fraction) -> Formula:
     """``formula`` with every comparison that involves an output holding by at least ``slack``."""
     if isinstance(formula, Atom):
         return formula._replace(constant=formula.constant + slack) if formula.y else formula
+    if isinstance(formula, Either):
+        return Either(tighten(formula.conjunctive, slack), tighten(formula.disjunctive, slack))
     return type(formula)(tuple(tighten(part, slack) for part in formula.parts))
 
 
@@ -66,6 +79,8 @@ def to_dnf(formula: Formula) -> Dnf:
         if formula.x or formula.y:
             return ((formula,),)
         return TRUE if formula.constant < 0 or (formula.constant == 0 and not formula.strict) else FALSE
+    if isinstance(formula, Either):
+        return to_dnf(formula.disjunctive)
     parts = [to_dnf(part) for part in formula.parts]
     if isinstance(formula, Or):
         return TRUE if TRUE in parts else _distinct(disjoin(parts))

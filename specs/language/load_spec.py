@@ -52,7 +52,7 @@ def _load_query(path: Path, model: Path | None, parameters: Mapping[str, str], l
     problem = compile_vnnlib(query, graph)
     text = "no input satisfies every assertion of the query"
     requirement = Requirement("query", "malign", problem, text, vacuous=why_vacuous(problem))
-    return Spec(path.name, path, model, graph, (requirement,))
+    return Spec(path.name, path, model, (requirement,))
 
 
 def _load_model(path: Path, **options: Any) -> Graph:

@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from specs.language.evaluate_expression import Numbers, evaluate_expression, is_true
 from specs.language.expression import Expression
+from specs.language.networks import Posed, Poser
 from specs.language.tensor import Tensor
-from specs.sets import InputSet
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """Names and expressions of a specification; shares nothing with their compiled form but the syntax tree."""
+    """Names and expressions of a specification; shares nothing with their compiled form but the syntax tree.
 
-    input_set: InputSet
-    model: str
-    output_shape: tuple[int, ...]
-    output_names: tuple[str, ...]
-    lets: tuple[tuple[str, Expression], ...]
-    linear: tuple[Expression, ...]
+    What a network computes is taken as given: `Poser.values` hands it over.
+    """
+
+    poser: Poser
+    lets: Mapping[str, Expression]
 
     def is_violated(
-        self, condition: Expression, where: Sequence[Expression], x: Sequence[Fraction], y: Sequence[Fraction]
+        self,
+        posed: Posed,
+        condition: Expression,
+        domain: Sequence[Expression],
+        x: Sequence[Fraction],
+        y: Sequence[Fraction],
     ) -> bool:
-        """Whether ``x`` (what the model consumes) lies in the set, ``where`` is true, and ``condition`` is not."""
-        if not self.input_set.contains(x):
+        """Whether ``x`` (what the network consumes) lies in the set, ``domain`` is true, and ``condition`` is not."""
+        if not posed.inputs.contains(x):
             return False
-        at = self._at(x, y)
-        domain = all(is_true(evaluate_expression(part, at)) for part in (*self.linear, *where))
-        return domain and not is_true(evaluate_expression(condition, at))
+        at = self._at(posed, x, y)
+        inside = all(is_true(evaluate_expression(part, at)) for part in domain)
+        return inside and not is_true(evaluate_expression(condition, at))
 
-    def _at(self, x: Sequence[Fraction], y: Sequence[Fraction]) -> Numbers:
-        name = self.input_set.name
-        inputs = Tensor.of(self.input_set.to_raw(x), self.input_set.shape, self.input_set.names)
-        outputs = Tensor.of(y, self.output_shape, self.output_names)
-        values = {name: inputs}
-        labels = {} if self.input_set.label is None else {name: self.input_set.label}
-        at = Numbers(values, {self.model: {name: outputs}}, labels)
-        for let, expression in self.lets:
-            values[let] = evaluate_expression(expression, at)
-        return at
+    def _at(self, posed: Posed, x: Sequence[Fraction], y: Sequence[Fraction]) -> Numbers:
+        raw = posed.inputs.to_raw(x)
+        values, labels, start = _Values(self.lets), {}, 0
+        for one in posed.sets:
+            values[one.name] = Tensor.of(raw[start : start + one.size], one.shape, one.names)
+            start += one.size
+            if one.label is not None:
+                labels[one.name] = one.label
+        values.at = Numbers(values, lambda node: self.poser.values(posed, node, x, y), labels)
+        return values.at
+
+
+class _Values(dict[str, Any]):
+    """Inputs by name, and ``let`` evaluated when one is asked for: a requirement need not be about all inputs."""
+
+    def __init__(self, lets: Mapping[str, Expression]) -> None:
+        super().__init__()
+        self._lets = lets
+        self.at: Numbers
+
+    def __missing__(self, name: str) -> Any:
+        self[name] = evaluate_expression(self._lets[name], self.at)
+        return self[name]

@@ -14,6 +14,7 @@ _HEAD = """# spec.yaml
 <!-- Written by `python -m specs.language.reference`; change the schema, not this page. -->
 
 One file asks one question: does this network, for *every* input of a stated set, do what the requirements say?
+It may be about [several networks](../specifications.md) together.
 Keys that are not listed here are errors, and so is every tag, anchor and duplicate key. All mistakes of a file are
 reported at once, with line and column.
 
@@ -54,6 +55,8 @@ A subset of Python expressions. They are parsed, never executed, and compiled ex
 | form | meaning |
 |---|---|
 | `target(x)` | outputs of the model `target` on the input `x` |
+| `judge(x, y)`, `target(gen(z))`, `small(x[0:2])` | a network on several things, on outputs of others, on parts |
+| `tap(target, relu1)(x)` | what a layer of the model holds, by its name under `taps`, in its file, or by number |
 | `y[3]`, `y[-1]`, `y[2:5]`, `x[0, 1]` | elements, counted from 0 as in Python; leading axes of length 1 are left out |
 | `y.COC`, `x.rho` | elements by name (`output_names`, `names`) |
 | `+ - * /` and `**` | linear arithmetic; one side of `*` is a constant, a divisor and a power consist of constants |
@@ -63,8 +66,9 @@ A subset of Python expressions. They are parsed, never executed, and compiled ex
 | `min(...)`, `max(...)`, `sum(...)` | of several numbers, or of all elements |
 | `abs(v)`, `relu(v)`, `clip(v, low, high)` | element by element |
 | `norm(v, inf)`, `norm(v, 1)` | largest absolute value, sum of absolute values |
-| `margin(y, k)` | `y[k]` minus the largest other element |
+| `margin(y, k)`, `margin(y)` | `y[k]` minus the largest other element; the largest minus the second largest |
 | `argmax(y) == k`, `!= k`, `in [j, k]`, and `argmin` | which element is largest |
+| `argmax(a) == argmax(b)` | the same element is the largest of both |
 | `k in top(y, n)` | fewer than `n` others are at least as large as `y[k]` |
 | `label(x)` | the label of the example that is the centre of the ball |
 
@@ -81,9 +85,25 @@ def reference_page() -> str:
     schema = json_schema()
     sections = [_section("The file", schema)]
     definitions = schema["$defs"]
-    order = ["Model", "Input", "Normalize", "BoxSet", "Ball", "DatasetRow", "Requirement", "Engine", "Budget", "Gate"]
+    order = [
+        "Model",
+        "Overseer",
+        "NetworkFile",
+        "Input",
+        "Normalize",
+        "BoxSet",
+        "Ball",
+        "DatasetRow",
+        "Requirement",
+        "Engine",
+        "Budget",
+        "Extrapolation",
+        "Gate",
+    ]
     titles = {
         "Model": "models.NAME",
+        "Overseer": "overseers.NAME",
+        "NetworkFile": "overseers.NAME.network",
         "Input": "inputs.NAME",
         "Normalize": "inputs.NAME.normalize",
         "BoxSet": "inputs.NAME.box",
@@ -92,6 +112,7 @@ def reference_page() -> str:
         "Requirement": "require[]",
         "Engine": "engine",
         "Budget": "engine.budget",
+        "Extrapolation": "emit[].extrapolation",
         "Gate": "gate",
     }
     sections += [_section(f"`{titles[name]}`", definitions[name]) for name in order]
@@ -116,7 +137,8 @@ def _type(value: dict[str, Any]) -> str:
         return f"`{value['const']}`"
     if "$ref" in value:
         return "mapping"
-    options = [option for option in value.get("anyOf", []) if option.get("type") not in ("null", "string")]
+    alternatives = value.get("anyOf") or value.get("oneOf") or []
+    options = [option for option in alternatives if "enum" in option or option.get("type") not in ("null", "string")]
     if options:
         return " or ".join(dict.fromkeys(_type(option) for option in options))
     if value.get("type") == "array":

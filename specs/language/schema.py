@@ -49,6 +49,8 @@ def _not_negative(value: object) -> Fraction:
 
 
 def _numbers(value: object) -> Any:
+    if value in ("data-min", "data-max"):
+        raise PydanticCustomError("not_yet", "{what}: bounds taken from data are not supported yet", {"what": value})
     return tuple(_numbers(part) for part in value) if isinstance(value, list) else _number(value)
 
 
@@ -59,7 +61,7 @@ def _count(value: object) -> int:
 
 
 def _not_yet(value: object) -> None:
-    raise PydanticCustomError("not_yet", "is not supported yet")
+    raise PydanticCustomError("not_yet_key", "is not supported yet")
 
 
 def _texts(value: object) -> object:
@@ -67,36 +69,38 @@ def _texts(value: object) -> object:
 
 
 def _role(value: object) -> object:
-    if value in ("reference", "generator", "surrogate", "plant"):
-        raise PydanticCustomError("role", "models with the role {role} are not supported yet", {"role": str(value)})
+    if value in ("surrogate", "plant"):
+        raise PydanticCustomError("not_yet", "models with the role {role} are not supported yet", {"role": str(value)})
     return value
 
 
 def _method(value: object) -> object:
     if isinstance(value, dict):
-        raise PydanticCustomError("method", "options of a method are not supported yet; give its name only")
+        raise PydanticCustomError("not_yet", "options of a method are not supported yet; give its name only")
     return value
 
 
 def _conditions(value: object) -> object:
     if isinstance(value, dict):
-        raise PydanticCustomError("where", "sets other than conditions are not supported here yet")
+        raise PydanticCustomError("not_yet", "sets other than conditions are not supported here yet")
     return _texts(value)
 
 
-LATER_ARTEFACTS = (
-    "extrapolation", "monitor", "model", "vnnlib", "junit", "sarif", "csv", "latex", "baseline", "ledger"
-)  # fmt: skip
+LATER_ARTEFACTS = ("monitor", "model", "vnnlib", "junit", "sarif", "csv", "latex", "baseline", "ledger")
 
 
 def _artefact(value: object) -> object:
     if value in LATER_ARTEFACTS:
-        raise PydanticCustomError("artefact", "the artefact {name} is not supported yet", {"name": str(value)})
+        raise PydanticCustomError("not_yet", "the artefact {name} is not supported yet", {"name": str(value)})
     return value
 
 
+def _kind_of_emitted(value: object) -> str:
+    return "options" if isinstance(value, dict) else "name"
+
+
 def _not_empty(value: object) -> object:
-    if value == []:
+    if value in ([], {}):
         raise PydanticCustomError("empty", "expected at least one entry")
     return value
 
@@ -145,20 +149,47 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-class Model(Section):
-    """A network."""
+class NetworkFile(Section):
+    """A file with a network in it."""
 
     path: str = Field(description="Model file, relative to this one; $MODEL is the MODEL of the command line.")
     arch: Any = Field(None, description="Architecture of a state_dict, as in {sequential: [linear, relu, linear]}.")
-    role: Annotated[Literal["target"], BeforeValidator(_role)] = Field(
-        default="target", description="What the network is for."
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="Expected hash of the model file.")
+    trust: NotYet = None
+
+
+class Model(NetworkFile):
+    """A network."""
+
+    role: Annotated[Literal["target", "reference", "generator"], BeforeValidator(_role)] = Field(
+        default="target", description="What the network is for; it makes no difference to what is asked."
     )
     output_names: tuple[Name, ...] = Field(default=(), description="Names of the outputs, for y.NAME.")
-    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="Expected hash of the model file.")
-    taps: NotYet = None
+    taps: dict[Name, str] = Field(
+        default={}, description="Names for internal tensors, as in {plan: relu2}, for tap(target, plan)(x)."
+    )
     front: NotYet = None
-    trust: NotYet = None
     recall: NotYet = None
+
+
+class Overseer(Section):
+    """Who judges: a learned overseer is one more network, compiled together with those it judges."""
+
+    network: NetworkFile | None = Field(default=None, description="The network that computes its answers.")
+    sees: Annotated[tuple[Name, ...], BeforeValidator(_texts)] = Field(
+        default=(), description="What it is shown, in order: names of inputs, of `let`, or of taps."
+    )
+    outputs: dict[Name, Count] = Field(default={}, description="Names of its answers, as in {malign: 0, benign: 1}.")
+    python: NotYet = None
+    surrogate: NotYet = None
+    symbolic: NotYet = None
+    table: NotYet = None
+    chain: NotYet = None
+    axioms: NotYet = None
+    budget: NotYet = None
+    deterministic: NotYet = None
+    cache: NotYet = None
+    isolation: NotYet = None
 
 
 class Normalize(Section):
@@ -202,7 +233,7 @@ class Ball(Section):
 
 
 class Input(Section):
-    """What the network may be given. All sets under an input intersect."""
+    """What a network may be given. All sets under an input intersect."""
 
     shape: tuple[Positive, ...] = Field(description="Shape of the input; as many elements as the model takes.")
     names: tuple[Name, ...] = Field(default=(), description="Names of the elements, for x.NAME.")
@@ -210,7 +241,10 @@ class Input(Section):
     normalize: Normalize | None = Field(default=None, description="How raw values become what the model consumes.")
     box: BoxSet | None = Field(default=None, description="Bounds.")
     ball: Ball | None = Field(default=None, description="A ball.")
-    linear: Conditions = Field(default=(), description='Conditions on the input, such as "x.debt <= 5 * x.income".')
+    linear: Conditions = Field(
+        default=(),
+        description='Conditions on the input, such as "x.debt <= 5 * x.income". They may name other inputs, too.',
+    )
     points: NotYet = None
     poly: NotYet = None
     image_of: NotYet = None
@@ -231,7 +265,9 @@ class Requirement(Section):
     where: Conditions = Field(default=(), description="Further conditions on the input under which it has to hold.")
     slack: NotNegative = Field(default=Fraction(0), description="By how much comparisons of outputs have to hold.")
     accept_class: ClaimClass = Field(default="sound", description="Weakest class of claim that counts.")
-    over: NotYet = None
+    over: Annotated[tuple[Name, ...], BeforeValidator(_texts)] = Field(
+        default=(), description="The inputs it is about: those it reads, and what is coupled with them, when absent."
+    )
     solve_for: NotYet = None
     statistical: NotYet = None
     methods: NotYet = None
@@ -271,28 +307,50 @@ class Gate(Section):
     regression: NotYet = None
 
 
-Artefact = Literal["report", "certificate", "attack", "relaxed-attack"]
-Emitted = Annotated[Artefact, BeforeValidator(_artefact)]
+class Extrapolation(Section):
+    """Options of the extrapolation."""
+
+    minimal: bool = Field(default=False, description="Move the relaxed attack so that few units deviate, and little.")
+    loss: NotNegative = Field(
+        default=None, description="What `minimal` may give up of the score, relative to 1 and its size (0.000001)."
+    )
+    data: str = Field(default="", description="An .npz file of inputs on all of which both networks agree.")
+
+
+class Emit(Section):
+    """An artefact with options."""
+
+    extrapolation: Extrapolation = Field(description="A network on which the relaxed attack is a real one.")
+
+
+Artefact = Literal["report", "certificate", "attack", "relaxed-attack", "extrapolation"]
+Emitted = Annotated[
+    Annotated[Artefact, BeforeValidator(_artefact), Tag("name")] | Annotated[Emit, Tag("options")],
+    Discriminator(_kind_of_emitted),
+]
 
 
 class SpecFile(Section):
-    """One question about one network."""
+    """One question about one network, or about several together."""
 
     certify: Version = Field(description="Version of this language.")
     name: str = Field(description="Name of the specification.")
     description: str = Field(default="", description="What it is about, in words.")
-    models: dict[Name, Model] = Field(description="The network, by the name that expressions call it.")
-    inputs: dict[Name, Input] = Field(description="The input, by the name that expressions use.")
+    models: dict[Name, Model] = Field(default={}, description="The networks, by the names that expressions call.")
+    overseers: dict[Name, Overseer] = Field(default={}, description="Networks that judge what the models do.")
+    inputs: Annotated[dict[Name, Input], NotEmpty] = Field(
+        description="The inputs, by the names that expressions use. All are quantified over."
+    )
     let: dict[Name, str] = Field(default={}, description="Names for expressions, each may use those before it.")
     require: Annotated[tuple[Requirement, ...], NotEmpty] = Field(description="What has to hold.")
     engine: Engine = Field(default_factory=Engine, description="How to look for the answer.")
     emit: tuple[Emitted, ...] = Field(
         default=(),
         description="What to write. Certificates and attacks always are; `report.json`, which also holds a relaxed "
-        "attack, goes into the folder of `--out`.",
+        "attack, goes into the folder of `--out`. `extrapolation`, by name or with options as in "
+        "{extrapolation: {minimal: true}}, is written for what stays unknown.",
     )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
-    overseers: NotYet = None
     assume: NotYet = None
     adversary: NotYet = None
     distill: NotYet = None

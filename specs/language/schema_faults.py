@@ -13,19 +13,34 @@ from specs.language.yaml_tree import Document, YamlPath
 
 
 def add_faults(error: ValidationError, root: type[BaseModel], document: Document, faults: Faults) -> None:
-    """Add every fault of ``error`` to ``faults``, located in ``document``; unknown keys get a suggestion."""
-    for item in error.errors(include_url=False):
+    """Add every fault of ``error`` to ``faults``, located in ``document``; unknown keys get a suggestion.
+
+    Keys of one section that are not supported yet are one fault. Beside one, keys that seem to be missing are left
+    out: they may not be, once that feature is there.
+    """
+    items = error.errors(include_url=False)
+    later: dict[YamlPath, list[YamlPath]] = {}
+    for item in items:
+        if item["type"] == "not_yet_key":
+            path = _path_in(document.data, item["loc"], "")
+            later.setdefault(path[:-1], []).append(path)
+    for parent, paths in later.items():
+        first, *others = sorted(paths, key=lambda path: document.key_positions.get(path, (0, 0)))
+        names = [dotted(first), *(str(path[-1]) for path in others)]
+        listed = f"{', '.join(names[:-1])} and {names[-1]} are" if others else f"{names[0]} is"
+        faults.add(f"{listed} not supported yet", *document.key_positions.get(first, document.position(parent)))
+    for item in items:
         kind = item["type"]
+        if kind == "not_yet_key" or (kind == "missing" and any(one["type"].startswith("not_yet") for one in items)):
+            continue
         path = _path_in(document.data, item["loc"], kind)
-        where = document.key_positions.get(path) if kind in ("extra_forbidden", "not_yet") else None
+        where = document.key_positions.get(path) if kind == "extra_forbidden" else None
         name = dotted(path)
         if kind == "extra_forbidden":
             known = _fields(root, path[:-1])
             message = f"{dotted(path[:-1]) or 'spec'}: unknown key {path[-1]!r}{did_you_mean(str(path[-1]), known)}"
         elif kind == "missing":
             message = f"{dotted(path[:-1]) or 'spec'}: the key {path[-1]!r} is missing"
-        elif kind == "not_yet":
-            message = f"{name} {item['msg']}"
         elif kind == "literal_error":
             message = f"{name}: expected {item['ctx']['expected']}, found {item['input']!r}"
         elif kind in ("string_type", "model_type", "model_attributes_type", "dict_type", "tuple_type"):

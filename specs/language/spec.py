@@ -1,13 +1,16 @@
-"""A specification read and compiled: one network, its inputs, and what has to hold."""
+"""A specification read and compiled: networks, their inputs, and what has to hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from specs.graph import Graph
+from specs.joint import JointSet
+from specs.language.networks import Module
 from specs.property import ClaimClass, Requirement, Severity
 from specs.sets import InputSet
 
@@ -24,30 +27,54 @@ class EngineOptions:
 
 
 @dataclass(frozen=True)
+class Extrapolate:
+    """How the extrapolation of a relaxed attack is made; ``loss`` None leaves it to the engine.
+
+    ``data`` is an .npz file of raw inputs on which it has to agree with the network.
+    """
+
+    minimal: bool = False
+    loss: float | None = None
+    data: Path | None = None
+
+
+@dataclass(frozen=True)
 class Spec:
-    """Requirements on ``graph``. ``input_set`` is ``None`` for VNN-LIB queries, whose sets are part of the problem."""
+    """Requirements, each with its own problem.
+
+    ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
+    they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
+    """
 
     name: str
     file: Path
     model_file: Path | None
-    graph: Graph
     requirements: tuple[Requirement, ...]
     description: str = ""
-    input_set: InputSet | None = None
-    output_names: tuple[str, ...] = ()
+    inputs: tuple[InputSet, ...] = ()
+    modules: tuple[Module, ...] = ()
+    composed: bool = False
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
+    extrapolate: Extrapolate | None = None
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files of the networks that are composed, by their kinds and names."""
+        return {f"{module.kind} {module.name}": module.file for module in self.modules if self.composed}
 
     @property
     def does_not_say(self) -> tuple[str, ...]:
         """What no verdict on this specification means, in words."""
         lines = ["anything about inputs outside the stated set, or how likely inputs inside it are"]
-        if self.input_set is not None and self.input_set.label is not None:
-            lines.append(f"that the label {self.input_set.label} of the example is right")
-        if self.input_set is not None and self.input_set.is_normalized:
+        lines += [f"that the label {one.label} of the example is right" for one in self.inputs if one.label is not None]
+        if any(one.is_normalized for one in self.inputs):
             lines.append("that the deployed system normalises its inputs as written here")
+        judges = [module.name for module in self.modules if module.kind == "overseer"]
+        if judges:
+            lines.append(f"that the answers of {' and '.join(judges)} are right")
         lines += [f"anything about the network by {one.id}: {one.vacuous}" for one in self.requirements if one.vacuous]
         return tuple(lines)
 
@@ -55,26 +82,56 @@ class Spec:
     def warnings(self) -> tuple[str, ...]:
         """What is legal and probably not meant."""
         found = [f"{self._where(one)}{one.id}: {one.vacuous}" for one in self.requirements if one.vacuous]
-        if self.input_set is not None and self.input_set.is_point:
-            found.append(f"the set of inputs is a single point: {self.input_set.name} has no freedom at all")
+        found += [
+            f"the set of inputs is a single point: {one.name} has no freedom at all"
+            for one in self.inputs
+            if one.is_point
+        ]
         return tuple(found)
 
     def describe(self) -> str:
-        """The question in words: inputs, normalisation, requirements with their compiled size, warnings."""
+        """The question in words: networks, inputs, normalisation, requirements with their compiled size, warnings."""
         lines = [f"{self.name}: {self.description}" if self.description else self.name]
-        if self.input_set is not None:
-            lines.append(f"for all {self.input_set.describe()}")
-            if self.input_set.is_normalized:
-                lines.append(f"  the model consumes ({self.input_set.name} - mean) / range")
-        for one in self.requirements:
-            lines.append(f"{one.id} ({one.severity}) has to hold: {one.text}")
-            lines += [f"  where {condition}" for condition in one.where]
-            if one.slack:
-                lines.append(f"  by at least {one.slack}")
-            rows = sum(len(case.any_of) for case in one.problem.cases)
-            lines.append(f"  compiled to {len(one.problem.cases)} case(s) with {rows} linear row(s)")
+        if self.composed:
+            lines += [f"{module.kind} {module.describe()}" for module in self.modules]
+        for one in self.inputs:
+            lines.append(f"for all {one.describe()}")
+            if one.is_normalized:
+                lines.append(
+                    f"  {'networks consume' if self.composed else 'the model consumes'} ({one.name} - mean) / range"
+                )
+        for requirement in self.requirements:
+            lines += self._described(requirement)
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
+    def _described(self, one: Requirement) -> list[str]:
+        lines = [f"{one.id} ({one.severity}) has to hold: {one.text}"]
+        lines += [f"  where {condition}" for condition in one.where]
+        if one.slack:
+            lines.append(f"  by at least {one.slack}")
+        if self.composed and one.inputs is not None:
+            lines += composed_in_words(one.problem.graph, one.inputs, one.output_names)
+        rows = sum(len(case.any_of) for case in one.problem.cases)
+        return [*lines, f"  compiled to {len(one.problem.cases)} case(s) with {rows} linear row(s)"]
+
     def _where(self, requirement: Requirement) -> str:
         return f"{self.file}:{requirement.line}: " if requirement.line else ""
+
+
+def composed_in_words(graph: Graph, inputs: InputSet | JointSet, outputs: Sequence[str]) -> list[str]:
+    """What is quantified over, what is read of it, and what the network between them consists of."""
+    free = graph.input_size
+    equal = f" ({inputs.size - free} of {inputs.size} elements equal others)" if inputs.size > free else ""
+    lines = [f"  for all {inputs.name} together: {free} free numbers{equal}"]
+    if outputs:
+        more = f" and {len(outputs) - _SHOWN} more" if len(outputs) > _SHOWN else ""
+        lines.append(f"  reads {', '.join(outputs[:_SHOWN])}{more}")
+    kinds = Counter(type(node.op).__name__ for node in graph.nodes)
+    layers = [f"{count} {kind}" for kind, count in kinds.items() if kind in _TOLD]
+    lines.append(f"  one network of {len(graph.nodes)} nodes{': ' if layers else ''}{', '.join(layers)}")
+    return lines
+
+
+_SHOWN = 8
+_TOLD = ("MatMul", "Conv", "ConvTranspose", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Sign", "MaxPool", "Abs")

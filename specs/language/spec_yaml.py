@@ -1,34 +1,36 @@
-"""spec.yaml: read, checked, and compiled for its network."""
+"""spec.yaml: read, checked, and compiled for its networks."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
-from fractions import Fraction
+import ast
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from pydantic import ValidationError
 
 from specs.errors import SpecError
 from specs.graph import Graph
-from specs.language.compile_spec import Expressions, SpecCompiler
+from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
+from specs.language.composition import Composition
 from specs.language.faults import Faults
 from specs.language.input_set import build_input_set
-from specs.language.schema import Engine, Input, Model, SpecFile
+from specs.language.module_files import ModuleFile, ModuleReader
+from specs.language.networks import OneNetwork, Poser
+from specs.language.schema import Emit, Engine, SpecFile
 from specs.language.schema_faults import add_faults
 from specs.language.source import Source
-from specs.language.spec import EngineOptions, Spec
+from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.textfile import read_text
-from specs.language.yaml_tree import Document, YamlPath, read_yaml
+from specs.language.yaml_tree import Document, read_yaml
 from specs.sets import InputSet
 
 
 def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], load: Callable[..., Graph]) -> Spec:
-    """The specification in a spec.yaml, compiled for its network.
+    """The specification in a spec.yaml, compiled for its networks.
 
-    ``model`` is the value of ``$MODEL`` and replaces the file's own model path; ``load(path, **options)`` reads it.
+    ``model`` is the value of ``$MODEL``, and replaces the model's own path where there is but one network;
+    ``load(path, **options)`` reads a model file.
     Numbers are exact decimals. Sets and expressions are in raw units; a problem is about what the model consumes, and
     the map between the two is exact. Raises ``SpecError`` with every fault that can be told at once, or ``ModelError``.
     """
@@ -40,32 +42,58 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
     section = _validated(document, faults)
     source = Source(text.split("\n"), document, faults)
-    model_name, model_section = source.only("models", section.models)
-    input_name, input_section = source.only("inputs", section.inputs)
-    source.check_names(("models", model_name), ("inputs", input_name), *(("let", let) for let in section.let))
-    input_set = build_input_set(input_name, input_section, document, faults, path.parent)
-    expressions = _parse(source, section, input_name, input_section)
+    source.check_names(
+        *(("models", name) for name in section.models),
+        *(("overseers", name) for name in section.overseers),
+        *(("inputs", name) for name in section.inputs),
+        *(("let", name) for name in section.let),
+    )
+    built = [build_input_set(name, one, document, faults, path.parent) for name, one in section.inputs.items()]
+    inputs = tuple(one for one in built if one is not None)
+    expressions = _parse(source, section)
+    reader = ModuleReader(source, path.parent, model, load)
+    files = reader.files(section)
     faults.raise_if_any()
-    if input_set is None:
+    if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
-    model_file = path.parent / model_section.path if model is None else model
-    graph = _load(model_file, model_section, input_set, source, load, ("models", model_name))
-    compiler = SpecCompiler(source, expressions, input_set, model_name, model_section.output_names, graph)
-    requirements = compiler.requirements(section.require)
+    poser: Poser
+    if _is_plain(files, inputs, expressions):
+        poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
+        groups: Sequence[frozenset[int]] = (frozenset((0,)),)
+    else:
+        coupling = coupling_of(inputs, expressions)
+        poser, groups = Composition(reader.all(files, section), inputs, coupling), coupling.groups
+    requirements = SpecCompiler(source, expressions, poser, groups).requirements(section.require)
     faults.raise_if_any()
     return Spec(
         name=section.name,
         file=path,
-        model_file=model_file,
-        graph=graph,
+        model_file=files[0].file if isinstance(poser, OneNetwork) else None,
         requirements=requirements,
         description=section.description,
-        input_set=input_set,
-        output_names=model_section.output_names,
+        inputs=inputs,
+        modules=reader.read,
+        composed=not isinstance(poser, OneNetwork),
         engine=_engine(section.engine),
-        emit=section.emit,
+        emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
+        extrapolate=_extrapolate(section.emit, path.parent),
         require_class=MappingProxyType(dict(section.gate.require_class)),
         parameters=MappingProxyType(dict(parameters)),
+    )
+
+
+def _is_plain(files: Sequence[ModuleFile], inputs: Sequence[InputSet], expressions: Expressions) -> bool:
+    """Whether all that is ever called is one model, on the one input as it is: then there is nothing to compose."""
+    if len(files) != 1 or len(inputs) != 1 or files[0].kind != "model":
+        return False
+    calls = [node for one in expressions.all for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
+    return all(
+        isinstance(node.func, ast.Name)
+        and (
+            node.func.id != files[0].name
+            or [part.id for part in node.args if isinstance(part, ast.Name)] == [inputs[0].name]
+        )
+        for node in calls
     )
 
 
@@ -80,9 +108,9 @@ def _validated(document: Document, faults: Faults) -> SpecFile:
     raise found
 
 
-def _parse(source: Source, section: SpecFile, input_name: str, given: Input) -> Expressions:
+def _parse(source: Source, section: SpecFile) -> Expressions:
     """Every expression of the file, parsed; faults go to ``source``."""
-    linear = source.parse_all(given.linear, "inputs", input_name, "linear")
+    linear = [source.parse_all(one.linear, "inputs", name, "linear") for name, one in section.inputs.items()]
     lets = {name: source.parse(text, "let", name) for name, text in section.let.items()}
     asserts = [source.parse(one.assert_, "require", i, "assert") for i, one in enumerate(section.require)]
     where = [source.parse_all(one.where, "require", i, "where") for i, one in enumerate(section.require)]
@@ -91,36 +119,6 @@ def _parse(source: Source, section: SpecFile, input_name: str, given: Input) -> 
         if name in ids[:i]:
             source.fault(f"the id {name!r} is used twice", "require", i, "id")
     return Expressions(linear, lets, asserts, where)
-
-
-def _load(
-    file: Path, section: Model, inputs: InputSet, source: Source, load: Callable[..., Graph], path: YamlPath
-) -> Graph:
-    """The network, after checking its hash, its name, and that its sizes fit the specification."""
-    options: dict[str, Any] = {}
-    if not file.name.lower().removesuffix(".gz").endswith(".onnx"):
-        options = {"arch": _plain(section.arch), "input_shape": inputs.shape} if section.arch is not None else {}
-    elif section.arch is not None:
-        source.fault("an ONNX file has its architecture inside; remove arch", *path, "arch")
-    if section.sha256 and file.is_file():
-        with file.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != section.sha256:
-            source.fault(f"{file} has the hash {found}: it is another model than the one meant", *path, "sha256")
-    source.faults.raise_if_any()
-    graph = load(file, **options)
-    if graph.input_size != inputs.size:
-        shapes = ", ".join(str(list(graph.by_name[name].shape)) for name in graph.inputs)
-        source.fault(
-            f"has {inputs.size} elements, but the model takes {graph.input_size} (shape {shapes})",
-            *("inputs", inputs.name, "shape"),
-        )
-    if section.output_names and len(section.output_names) != graph.output_size:
-        source.fault(
-            f"names {len(section.output_names)} outputs, but the model has {graph.output_size}", *path, "output_names"
-        )
-    source.faults.raise_if_any()
-    return graph
 
 
 def _engine(section: Engine) -> EngineOptions:
@@ -134,10 +132,11 @@ def _engine(section: Engine) -> EngineOptions:
     )
 
 
-def _plain(value: Any) -> Any:
-    """Plain data without exact decimals, for loaders."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return float(value) if isinstance(value, Fraction) else value
+def _extrapolate(entries: Sequence[str | Emit], folder: Path) -> Extrapolate | None:
+    """What is asked of an extrapolation; of several entries the last one with options counts."""
+    options = [one.extrapolation for one in entries if not isinstance(one, str)]
+    if not options:
+        return Extrapolate() if "extrapolation" in entries else None
+    chosen = options[-1]
+    loss = None if chosen.loss is None else float(chosen.loss)
+    return Extrapolate(chosen.minimal, loss, folder / chosen.data if chosen.data else None)

@@ -1,4 +1,4 @@
-"""Numbers in statements of probability: one spelling each, and tails and rates at extremes held against closed forms."""
+"""Numbers in statements of probability: one spelling each, and extreme tails and rates held against closed forms."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ class Sources:
     """``model_file`` and ``query_file`` are what the checker reads; ``binding`` says whose readers tie the claim.
 
     ``independent``: the checker reads the user's ONNX and VNN-LIB files itself. ``recompiled``: at least one of them
-    was translated by the loader; the translation is embedded, and re-running the loader must give the same hash.
+    was translated by the loader, or several models were composed; what came of it is embedded, and doing it again must
+    give the same hash.
     """
 
     model: Source
@@ -26,8 +27,8 @@ class Sources:
     binding: str
 
 
-def sources(problem: Problem, model: Path, query: Path | None, folder: Path) -> Sources:
-    """Sources of a problem read from ``model`` and from ``query`` (None: not a VNN-LIB file).
+def sources(problem: Problem, model: Path | None, query: Path | None, folder: Path) -> Sources:
+    """Sources of a problem read from ``model`` (None: composed of several) and ``query`` (None: no VNN-LIB file).
 
     Copies that have to be made are written into ``folder``.
     """
@@ -44,8 +45,8 @@ def sources(problem: Problem, model: Path, query: Path | None, folder: Path) -> 
     return Sources(model_source, query_source, model_file, query_file, "independent" if independent else "recompiled")
 
 
-def _model(problem: Problem, path: Path, folder: Path) -> tuple[Source, Path]:
-    if is_onnx(path):
+def _model(problem: Problem, path: Path | None, folder: Path) -> tuple[Source, Path]:
+    if path is not None and is_onnx(path):
         return Source(path.read_bytes(), str(path.resolve()), False), path
     from specs.loading.onnx_writer import write_onnx
 

@@ -15,6 +15,7 @@ from specs.errors import CertificateError
 from specs.problem import Problem
 from verifier.certificate.sources import sources
 from verifier.engine.decide import float_rows
+from verifier.files import is_yaml
 from verifier.question import Question, read_question
 from verifier.relaxed.container import read_relaxed
 from verifier.relaxed.contents import CLAIM, File, RelaxedFile
@@ -58,7 +59,8 @@ def check_relaxed(path: Path, model: Path | None, spec: Path | None, parameters:
     """
     started = time.monotonic()
     attack = read_relaxed(path)
-    model, spec = model or _recorded(path, attack.model, "model"), spec or _recorded(path, attack.query, "spec")
+    if spec is None or not is_yaml(spec):  # one may name its models itself
+        model, spec = model or _recorded(path, attack.model, "model"), spec or _recorded(path, attack.query, "spec")
     question = read_question(model, spec, parameters)
     id, problem = _subject(path, attack, question)
     if attack.case >= len(problem.cases):
@@ -84,9 +86,9 @@ def _subject(path: Path, attack: RelaxedFile, question: Question) -> tuple[str, 
             problem = requirement.stated.problem
             bound = sources(problem, question.model, question.query, Path(folder))
             model, query = (hashlib.sha256(source.data).hexdigest() for source in (bound.model, bound.query))
-            if model != attack.model.sha256:
+            if model != attack.model.sha256 and question.model is not None:
                 raise CertificateError(f"{path}: it is about another model than {question.model} (SHA-256 differs)")
-            if query == attack.query.sha256:
+            if (model, query) == (attack.model.sha256, attack.query.sha256):
                 return requirement.id, problem
     raise CertificateError(f"{path}: it is about none of the requirements of {question.spec} (SHA-256 differs)")
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from specs.joint import JointSet
 from specs.sets import InputSet
-from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
+from verifier.engine.outcome import Attack, Extrapolated, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
@@ -176,7 +177,7 @@ def _certificate(proof: Proof | None) -> dict[str, Any] | None:
     }
 
 
-def _attack(attack: Attack | None, inputs: InputSet | None) -> dict[str, Any] | None:
+def _attack(attack: Attack | None, inputs: InputSet | JointSet | None) -> dict[str, Any] | None:
     if attack is None:
         return None
     return {
@@ -191,7 +192,9 @@ def _attack(attack: Attack | None, inputs: InputSet | None) -> dict[str, Any] | 
     }
 
 
-def _relaxed(relaxed: RelaxedAttack | None, attained: float, inputs: InputSet | None) -> dict[str, Any] | None:
+def _relaxed(
+    relaxed: RelaxedAttack | None, attained: float, inputs: InputSet | JointSet | None
+) -> dict[str, Any] | None:
     if relaxed is None:
         return None
     return {
@@ -204,10 +207,27 @@ def _relaxed(relaxed: RelaxedAttack | None, attained: float, inputs: InputSet | 
         "gap": attained - relaxed.bound,
         "exploits": [exploit._asdict() for exploit in relaxed.exploits],
         "file": str(relaxed.path) if relaxed.path else None,
+        "extrapolation": _extrapolation(relaxed.extrapolated),
     }
 
 
-def _raw(point: Sequence[Fraction | float], inputs: InputSet | None) -> dict[str, float] | None:
+def _extrapolation(made: Extrapolated | None) -> dict[str, Any] | None:
+    if made is None:
+        return None
+    if made.why:
+        return {"why": made.why}
+    return {
+        "file": str(made.path) if made.path else None,
+        "table": str(made.table) if made.table else None,
+        "value": -made.score,
+        "replayed": None if made.replayed is None else -made.replayed,
+        "deviating": made.deviating,
+        "unstable": made.unstable,
+        "difference": made.difference,
+    }
+
+
+def _raw(point: Sequence[Fraction | float], inputs: InputSet | JointSet | None) -> dict[str, float] | None:
     """The input by name in raw units, None when the specification knows neither."""
     if inputs is None:
         return None

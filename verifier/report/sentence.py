@@ -24,10 +24,7 @@ def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: d
     strength = claim_class(outcome)
     severity = f"SEVERITY {requirement.severity}, CLASS {strength} ({ARITHMETIC[strength]})"
     silence = "; ".join((*requirement.silent_on, "anything about other weights, or a float runtime's own rounding"))
-    rests = (
-        f"A1 (declared) weights = sha256:{hashes.get('model', 'unknown')}, "
-        f"A2 (declared) specification = sha256:{hashes.get('spec', 'unknown')}"
-    )
+    rests = f"A1 (declared) {_weights(hashes)}, A2 (declared) specification = sha256:{hashes.get('spec', 'unknown')}"
     if outcome.verdict == "certified" and outcome.proof is not None:
         proof = outcome.proof
         slack = f"WITH SLACK >= {down(outcome.proved)}" if outcome.proved > 0 else "WITHOUT A STATED SLACK"
@@ -45,10 +42,17 @@ def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: d
     return f"UNDECIDED WHETHER {requirement.claim}, {severity}: {outcome.reason.partition(':')[0]}."
 
 
+def _weights(hashes: dict[str, str]) -> str:
+    networks = {name: value for name, value in hashes.items() if name != "spec"}
+    if set(networks) <= {"model"}:
+        return f"weights = sha256:{networks.get('model', 'unknown')}"
+    return "weights of " + ", ".join(f"{name} = sha256:{value}" for name, value in networks.items())
+
+
 def _binding(binding: str) -> str:
     if binding == "independent":
         return "the checker read the model and the query with its own readers"
-    return "the model or the specification was translated by the loader; certify check --model --spec translates again"
+    return "models or the specification were translated by the loader; certify check --model --spec translates again"
 
 
 def down(value: float) -> str:

@@ -50,7 +50,7 @@ class Asked:
     """
 
     problem: Problem
-    model: Path
+    model: Path | None
     query: Path | None
     id: str
     claim: str

@@ -67,7 +67,7 @@ def test_scaling_makes_an_ellipsoid_of_it(tmp_path: Path) -> None:
     spec = read(
         tmp_path, "normalize: {mean: [0.5, 1], range: [3, 0.2]}\n    ball: {norm: 2, eps: 0.7, center: [1, -2]}"
     )
-    case, inputs = only(spec), spec.input_set
+    case, inputs = only(spec), spec.inputs[0]
     assert inputs is not None
     assert case.ball is not None
     rng = random.Random(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 from fractions import Fraction
 
@@ -20,15 +21,28 @@ NAMES_X, NAMES_Y = ("rho", "theta"), ("COC", "WL", "WR", "SL")
 ONE, ZERO = Fraction(1), Fraction(0)
 
 
+class Called:
+    """A network whose outputs are given, whatever it is called on."""
+
+    names = ("target",)
+
+    def call(self, node: ast.Call, name: str, tap: str, arguments: object) -> Tensor:
+        return Tensor.of([Linear({}, {i: ONE}, ZERO) for i in range(4)], (1, 4), NAMES_Y)
+
+
 def scope() -> Scope:
     x = Tensor.of([Linear({i: ONE}, {}, ZERO) for i in range(2)], (1, 2), NAMES_X)
     y = Tensor.of([Linear({}, {i: ONE}, ZERO) for i in range(4)], (1, 4), NAMES_Y)
-    return Scope({"x": x, "y": y}, {"target": {"x": y}}, {"x": 2})
+    return Scope({"x": x, "y": y}, Called(), {"x": 2})
 
 
 def numbers(x: list[Fraction], y: list[Fraction]) -> Numbers:
     outputs = Tensor.of(y, (1, 4), NAMES_Y)
-    return Numbers({"x": Tensor.of(x, (1, 2), NAMES_X), "y": outputs}, {"target": {"x": outputs}}, {"x": 2})
+
+    def called(node: ast.Call) -> Tensor | None:
+        return outputs if isinstance(node.func, ast.Name) and node.func.id == "target" else None
+
+    return Numbers({"x": Tensor.of(x, (1, 2), NAMES_X), "y": outputs}, called, {"x": 2})
 
 
 def dot(terms: Terms, values: list[Fraction]) -> Fraction:
@@ -160,7 +174,6 @@ def test_meaning(text: str, y: list[int], expected: bool) -> None:
         ("1 < y.COW", 4, "no element is called 'COW'"),
         ("z > 0", 0, "'z' is not defined"),
         ("tarjet(x)[0] > 0", 0, "Did you mean 'target'"),
-        ("target(y)[0] > 0", 0, "target(x)"),
         ("y[0] > 0 and y[1]", 13, "expected a comparison"),
         ("argmax(y) > 1", 0, "argmax"),
         ("argmax(y) + 1 == 2", 0, "a class"),

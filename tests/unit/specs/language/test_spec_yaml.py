@@ -113,8 +113,7 @@ def test_canonical_form_forgets_order_and_nothing_else(read: Read) -> None:
 
 
 def test_a_witness_returns_to_raw_units_exactly(read: Read) -> None:
-    inputs = read(ACAS, 5, 5).input_set
-    assert inputs is not None
+    (inputs,) = read(ACAS, 5, 5).inputs
     raw = (Fraction(1600), Fraction(1, 100), Fraction(31, 10), Fraction(1000), Fraction(961))
     assert inputs.to_raw(inputs.to_model(raw)) == raw
     assert inputs.to_model(raw)[0] == Fraction(1600 - 20000, 64000)
@@ -147,8 +146,7 @@ SETS = [
 def test_compiled_problem_and_plain_meaning_agree(read: Read, condition: str, sets: str) -> None:
     loaded = read(spec(condition, sets, more='    where: ["x[1] <= 1"]\n'))
     (requirement,) = loaded.requirements
-    inputs = loaded.input_set
-    assert inputs is not None
+    (inputs,) = loaded.inputs
     assert requirement.judge is not None
     rng = random.Random(condition + sets)
     found = set()
@@ -274,8 +272,14 @@ def test_data_sets_that_do_not_fit(read: Read, tmp_path: Path, arrays: dict[str,
         (("name: test", "name: !!python/object:os.system test"), 2, 7, "tag"),
         (("name: test", "name: [test"), 3, 7, "is not valid YAML"),
         (("name: test", "name: test\nsweep: {}"), 3, 1, "sweep is not supported yet"),
-        (('$MODEL"', '$MODEL", taps: {a: b}'), 4, 28, "models.target.taps is not supported yet"),
-        (("lo: -1", "lo: data-min"), 8, 15, "expected a number such as 0.1 or 8/255, found 'data-min'"),
+        (('$MODEL"', '$MODEL", front: {}'), 4, 28, "models.target.front is not supported yet"),
+        (
+            ('$MODEL"', '$MODEL", taps: {a: z}'),
+            4,
+            38,
+            "models.target.taps.a: the model has no layer 'z'; it has placeholder1",
+        ),
+        (("lo: -1", "lo: data-min"), 8, 15, "inputs.x.box.lo: data-min: bounds taken from data are not supported yet"),
         (("lo: -1", "lo: .nan"), 8, 15, "expected a number"),
         (("lo: -1", "lo: .inf"), 8, 15, "expected a number"),
         (("lo: -1", "lo: 1e99999"), 8, 15, "exponent"),
@@ -299,7 +303,7 @@ def test_data_sets_that_do_not_fit(read: Read, tmp_path: Path, arrays: dict[str,
         (("shape: [2]", "shape: [3]"), 7, 12, "has 3 elements, but the model takes 2"),
         (("[COC, WL, WR]", "[COC]"), 4, 42, "names 1 outputs, but the model has 3"),
         (("box: {", "names: [a, a]\n    box: {"), 8, 12, "names an element twice"),
-        (("inputs:", "inputs:\n  z: {shape: [1]}"), 6, 3, "several are not supported yet"),
+        (("inputs:", "inputs:\n  z: {shape: [1]}"), 6, 6, "no lower bound on z[0]"),
         (('$MODEL"', '$MODEL", role: plant'), 4, 34, "models with the role plant are not supported yet"),
         (("inputs:", "engine: {methods: [pgd, {bab: {branch: input}}]}\ninputs:"), 5, 25, "options of a method"),
         (("inputs:", "emit: [monitor]\ninputs:"), 5, 8, "the artefact monitor is not supported yet"),

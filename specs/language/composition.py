@@ -1,0 +1,172 @@
+"""Calls of networks on inputs and on each other's outputs, composed into one graph."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from math import prod
+
+from specs.compose import Composer
+from specs.joint import JointSet
+from specs.language.compile_expression import Argument
+from specs.language.coupling import Coupling
+from specs.language.expression import ExpressionFault
+from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
+from specs.language.tensor import Tensor
+from specs.language.terms import Linear
+from specs.language.vectors import Element, Vectors
+from specs.sets import InputSet
+
+
+@dataclass(frozen=True)
+class _Called:
+    """The outputs of one call: ``slots`` in their ``shape``, and their names."""
+
+    slots: range
+    shape: tuple[int, ...]
+    module: Module | None
+
+    def tensor(self, values: Sequence[object]) -> Tensor:
+        return Tensor(Tensor.of(values, self.shape).values, self.module.outputs if self.module is not None else {})
+
+
+class Composition:
+    """The graph of all calls so far. Its variables are the elements of inputs that no condition makes equal.
+
+    A *slot* is one number that some call computes. Calls that compute the same have the same slots.
+    """
+
+    def __init__(self, modules: Sequence[Module], inputs: tuple[InputSet, ...], coupling: Coupling) -> None:
+        self.modules = {module.name: module for module in modules}
+        self.inputs, self.coupling = inputs, coupling
+        self._composer = Composer()
+        self._variables: list[Element] = []
+        self._nodes: dict[int, str] = {}  # of the inputs that have variables of their own
+        self._slots: list[Element] = []
+        self._labels: list[str] = []
+        self._starts: dict[str, int] = {}
+        self._calls: dict[ast.Call, _Called] = {}
+        for k, given in enumerate(inputs):
+            own = [place for place in dict.fromkeys(coupling.places[k]) if place >= len(self._variables)]
+            if own:
+                shape = given.shape if len(own) == given.size else (len(own),)
+                self._nodes[k] = self._composer.input(given.name, shape)
+                self._variables += [(self._nodes[k], i) for i in range(len(own))]
+
+    @property
+    def names(self) -> Sequence[str]:
+        return tuple(self.modules)
+
+    def raw(self, k: int) -> list[Linear]:
+        return raw_terms(self.inputs[k], self.coupling.places[k])
+
+    def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
+        """Terms of the slots that the call computes. Raises ``ExpressionFault``."""
+        module = self.modules[name]
+        graph = module.graph
+        wanted: Sequence[str] = graph.outputs
+        if tap:
+            wanted = [layer_of(module, tap, node.func.col_offset)]
+        given = self._inputs(module, arguments, node.col_offset)
+        if not self._composer.inputs_of(given):
+            raise ExpressionFault(f"{name} is called on constants only", node.col_offset)
+        results = self._composer.inline(graph, given, wanted, name)
+        shape = graph.by_name[wanted[0]].shape if tap else module.output_shape
+        called = _Called(
+            self._registered(results, shape, node, None if tap else module), shape, None if tap else module
+        )
+        self._calls[node] = called
+        return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
+        nodes = {self._variables[i][0] for i in variables} | {self._slots[i][0] for i in slots}
+        found = self._composer.inputs_of(sorted(nodes))
+        return frozenset(k for k, node in self._nodes.items() if node in found)
+
+    def posed(self, inputs: Sequence[int], slots: Collection[int]) -> Posed:
+        nodes = [self._nodes[k] for k in inputs if k in self._nodes]
+        outputs: list[str] = []
+        names: list[str] = []
+        places: dict[int, int] = {}
+        for name, group in groupby(sorted(slots), lambda slot: self._slots[slot][0]):
+            read = list(group)
+            outputs.append(self._composer.picked(name, [self._slots[slot][1] for slot in read]))
+            places |= {slot: len(places) + i for i, slot in enumerate(read)}
+            names += [self._labels[slot] for slot in read]
+        graph = self._composer.build(nodes, outputs or nodes[:1])
+        own = [i for i, (name, _) in enumerate(self._variables) if name in nodes]
+        variables = {variable: i for i, variable in enumerate(own)}
+        joint = JointSet(
+            tuple(self.inputs[k] for k in inputs),
+            tuple(tuple(variables[place] for place in self.coupling.places[k]) for k in inputs),
+        )
+        return Posed(graph, joint, tuple(names), variables, places)
+
+    def values(self, posed: Posed, node: ast.Call, x: Numbers, y: Numbers) -> Tensor | None:
+        """Given outputs where the posed network has them, its float64 value where it has not, else 0."""
+        called = self._calls.get(node)
+        if called is None:
+            return None
+        assert posed.slots is not None
+        unread = [slot for slot in called.slots if slot not in posed.slots]
+        rest = dict(zip(unread, self._evaluated(posed, unread, x)))
+        return called.tensor([rest[s] if s in rest else y[posed.slots[s]] for s in called.slots])
+
+    def _evaluated(self, posed: Posed, slots: Sequence[int], x: Numbers) -> list[Fraction]:
+        if not slots:
+            return []
+        output = self._composer.joined(list(dict.fromkeys(self._slots[slot][0] for slot in slots)))
+        if not self._composer.inputs_of([output]) <= set(posed.graph.inputs):
+            return [Fraction(0)] * len(slots)  # no part of what the requirement means
+        graph = self._composer.build(posed.graph.inputs, [output])
+        values = graph.evaluate_flat([float(value) for value in x]).tolist()
+        return [Fraction(values[self._slots[slot][1]]) for slot in slots]
+
+    def _registered(
+        self, results: Sequence[str], shape: tuple[int, ...], node: ast.Call, module: Module | None
+    ) -> range:
+        """The slots of what a call computes."""
+        vector = self._composer.joined(results)
+        size = prod(shape)
+        if vector not in self._starts:
+            self._starts[vector] = len(self._slots)
+            self._slots += [(vector, i) for i in range(size)]
+            names = {index: name for name, index in module.outputs.items()} if module is not None else {}
+            text = ast.unparse(node)
+            self._labels += [f"{text}.{names[i]}" if i in names else f"{text}[{i}]" for i in range(size)]
+        start = self._starts[vector]
+        return range(start, start + size)
+
+    def _inputs(self, module: Module, arguments: Sequence[Argument], column: int) -> list[str]:
+        """One node for each input of the module: an argument for each, or all of them for the only one."""
+        names = module.graph.inputs
+        shapes = [module.graph.by_name[name].shape for name in names]
+        if module.sees and len(arguments) != len(module.sees):
+            raise ExpressionFault(
+                f"{module.name} sees {len(module.sees)} things ({', '.join(module.sees)}), "
+                f"but is called on {len(arguments)}",
+                column,
+            )
+        if len(names) == 1:
+            groups = [list(arguments)]
+        elif len(names) == len(arguments):
+            groups = [[argument] for argument in arguments]
+        else:
+            raise ExpressionFault(
+                f"{module.name} takes {len(names)} inputs ({', '.join(names)}), but is called on {len(arguments)}",
+                column,
+            )
+        found = []
+        vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
+        for shape, group in zip(shapes, groups):
+            terms = [term for argument in group for term in argument.terms]
+            if len(terms) != prod(shape):
+                sizes = " and ".join(f"{argument.text} has {len(argument.terms)}" for argument in group)
+                raise ExpressionFault(
+                    f"{module.name} takes {prod(shape)} values (shape {list(shape)}), but {sizes}", column
+                )
+            found.append(self._composer.reshaped(vectors.node(group), shape))
+        return found

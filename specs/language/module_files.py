@@ -1,0 +1,146 @@
+"""The networks that a spec.yaml names: models and learned overseers, read from their files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from specs.graph import Graph
+from specs.language.networks import Module
+from specs.language.schema import Model, NetworkFile, Overseer, SpecFile
+from specs.language.source import Source
+from specs.language.suggest import did_you_mean
+from specs.language.yaml_tree import YamlPath
+from specs.sets import InputSet
+
+
+@dataclass(frozen=True)
+class ModuleFile:
+    """Where a network is; ``path`` is that of its section in the specification."""
+
+    name: str
+    kind: str
+    file: Path
+    section: NetworkFile
+    path: YamlPath
+
+
+class ModuleReader:
+    """Reads networks with ``load``; ``model`` is the value of ``$MODEL``; faults go to ``source``."""
+
+    def __init__(self, source: Source, folder: Path, model: Path | None, load: Callable[..., Graph]) -> None:
+        self.source, self.folder, self.model, self.load = source, folder, model, load
+        self.read: tuple[Module, ...] = ()
+
+    def files(self, section: SpecFile) -> list[ModuleFile]:
+        """The files of all networks, after checking their hashes."""
+        found = [self._file(name, "model", one, ("models", name)) for name, one in section.models.items()]
+        for name, overseer in section.overseers.items():
+            path: YamlPath = ("overseers", name)
+            if overseer.network is None:
+                self.source.fault("says nothing about how it judges; give its network", *path)
+            else:
+                found.append(self._file(name, "overseer", overseer.network, (*path, "network")))
+                self._check_names(name, overseer, section)
+        if not found and not section.overseers:
+            self.source.fault("there is no network: give models", "models")
+        if len(found) == 1 and self.model is not None:
+            (one,) = found
+            found = [ModuleFile(one.name, one.kind, self.model, one.section, one.path)]
+        elif self.model is not None and not any(one.file == self.model for one in found):
+            self.source.fault('none of them has path: "$MODEL", so what the command line gives is not used', "models")
+        for one in found:
+            self._check_file(one)
+        return found
+
+    def only(self, file: ModuleFile, section: SpecFile, inputs: InputSet) -> Module:
+        """The network of a specification that calls it on its one input, after checking that the sizes fit."""
+        is_onnx = file.file.name.lower().removesuffix(".gz").endswith(".onnx")
+        shape = {} if is_onnx or file.section.arch is None else {"input_shape": inputs.shape}
+        module = self._module(file, section, shape)
+        if module.graph.input_size != inputs.size:
+            shapes = ", ".join(str(list(module.graph.by_name[name].shape)) for name in module.graph.inputs)
+            self.source.fault(
+                f"has {inputs.size} elements, but the model takes {module.graph.input_size} (shape {shapes})",
+                *("inputs", inputs.name, "shape"),
+            )
+        self.source.faults.raise_if_any()
+        self.read = (module,)
+        return module
+
+    def all(self, files: Sequence[ModuleFile], section: SpecFile) -> tuple[Module, ...]:
+        """Every network."""
+        self.read = tuple(self._module(file, section, {}) for file in files)
+        self.source.faults.raise_if_any()
+        return self.read
+
+    def _file(self, name: str, kind: str, section: NetworkFile, path: YamlPath) -> ModuleFile:
+        file = Path(section.path)
+        return ModuleFile(name, kind, file if file == self.model else self.folder / file, section, path)
+
+    def _check_file(self, one: ModuleFile) -> None:
+        if one.section.arch is not None and one.file.name.lower().removesuffix(".gz").endswith(".onnx"):
+            self.source.fault("an ONNX file has its architecture inside; remove arch", *one.path, "arch")
+        if one.section.sha256 and one.file.is_file():
+            with one.file.open("rb") as stream:
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            if found != one.section.sha256:
+                self.source.fault(
+                    f"{one.file} has the hash {found}: it is another model than the one meant", *one.path, "sha256"
+                )
+
+    def _check_names(self, name: str, overseer: Overseer, section: SpecFile) -> None:
+        """What an overseer sees has to be the name of something."""
+        taps = {tap for model in section.models.values() for tap in model.taps}
+        known = {*section.inputs, *section.let, *taps}
+        for i, seen in enumerate(overseer.sees):
+            if seen not in known:
+                self.source.fault(
+                    f"{seen!r} is no input, no let and no tap{did_you_mean(seen, known)}", "overseers", name, "sees", i
+                )
+
+    def _module(self, file: ModuleFile, section: SpecFile, options: Mapping[str, Any]) -> Module:
+        arch = {} if file.section.arch is None else {"arch": _plain(file.section.arch)}
+        graph = self.load(file.file, **arch, **options)
+        if file.kind == "overseer":
+            overseer = section.overseers[file.name]
+            outputs = dict(overseer.outputs)
+            for name, index in outputs.items():
+                if index >= graph.output_size:
+                    self.source.fault(
+                        f"there is no output {index}: the network has {graph.output_size}",
+                        *("overseers", file.name, "outputs", name),
+                    )
+            return Module(file.name, file.kind, file.file, graph, outputs, {}, overseer.sees)
+        model = section.models[file.name]
+        if model.output_names and len(model.output_names) != graph.output_size:
+            self.source.fault(
+                f"names {len(model.output_names)} outputs, but the model has {graph.output_size}",
+                *(*file.path, "output_names"),
+            )
+        outputs = {name: index for index, name in enumerate(model.output_names)}
+        return Module(file.name, file.kind, file.file, graph, outputs, self._taps(file.name, model, graph))
+
+    def _taps(self, name: str, model: Model, graph: Graph) -> dict[str, str]:
+        from specs.compose import internal_tensor
+
+        found = {}
+        for tap, layer in model.taps.items():
+            try:
+                found[tap] = internal_tensor(graph, layer)
+            except ValueError as error:
+                self.source.fault(f"the model {error}", "models", name, "taps", tap)
+        return found
+
+
+def _plain(value: Any) -> Any:
+    """Plain data without exact decimals, for loaders."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return float(value) if isinstance(value, Fraction) else value

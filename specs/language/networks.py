@@ -1,0 +1,177 @@
+"""What a specification's expressions call: one network on the one input, as it is, or several composed into a graph."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import prod
+from pathlib import Path
+from typing import Protocol
+
+from specs.graph import Graph
+from specs.joint import JointSet
+from specs.language.compile_expression import Argument
+from specs.language.expression import ExpressionFault
+from specs.language.suggest import did_you_mean
+from specs.language.tensor import Tensor
+from specs.language.terms import Linear
+from specs.sets import InputSet
+
+Numbers = Sequence[Fraction]
+
+
+@dataclass(frozen=True)
+class Module:
+    """A network under the name that expressions call it by.
+
+    ``outputs`` names flat outputs, ``taps`` its layers. ``sees`` are the names of what an overseer is shown.
+    """
+
+    name: str
+    kind: str
+    file: Path
+    graph: Graph
+    outputs: Mapping[str, int] = field(default_factory=dict)
+    taps: Mapping[str, str] = field(default_factory=dict)
+    sees: tuple[str, ...] = ()
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Of the only output, or flat where there are several."""
+        graph = self.graph
+        return graph.by_name[graph.outputs[0]].shape if len(graph.outputs) == 1 else (graph.output_size,)
+
+    def describe(self) -> str:
+        """Its sizes, what it sees and how its outputs are called."""
+        shapes = ", ".join(str(list(self.graph.by_name[name].shape)) for name in self.graph.inputs)
+        told = f"{self.name} ({self.file.name}): {shapes} to {list(self.output_shape)}"
+        told += f"; sees {', '.join(self.sees)}" if self.sees else ""
+        told += f"; outputs {', '.join(self.outputs)}" if self.outputs else ""
+        taps = ", ".join(f"{name} (of {self._size(node)} values)" for name, node in self.taps.items())
+        return told + (f"; taps {taps}" if taps else "")
+
+    def _size(self, node: str) -> int:
+        return prod(self.graph.by_name[node].shape)
+
+
+@dataclass(frozen=True)
+class Posed:
+    """The network that a requirement is about, and how the variables of its formulas are counted there.
+
+    ``variables`` and ``slots`` give the flat input or output of each variable; ``None`` stands for the same number.
+    ``names`` are those of the flat outputs, for reports.
+    """
+
+    graph: Graph
+    inputs: InputSet | JointSet
+    names: tuple[str, ...] = ()
+    variables: Mapping[int, int] | None = None
+    slots: Mapping[int, int] | None = None
+
+    @property
+    def sets(self) -> tuple[InputSet, ...]:
+        return self.inputs.sets if isinstance(self.inputs, JointSet) else (self.inputs,)
+
+    def element(self, i: int) -> str:
+        """What flat input ``i`` is called: by the first element that it is."""
+        if isinstance(self.inputs, InputSet):
+            return self.inputs.element(i)
+        places = [place for places in self.inputs.places for place in places]
+        return self.inputs.element(places.index(i))
+
+    @property
+    def n_inputs(self) -> int:
+        if isinstance(self.inputs, InputSet):
+            return self.inputs.size
+        return self.inputs.n_inputs
+
+
+class Poser(Protocol):
+    """Where calls become variables, and requirements are given a network."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What can be called."""
+        ...
+
+    @property
+    def inputs(self) -> tuple[InputSet, ...]: ...
+
+    def raw(self, k: int) -> list[Linear]:
+        """Input ``k`` in raw units, in terms of what the network consumes."""
+        ...
+
+    def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor: ...
+
+    def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
+        """The inputs, by number, that these variables and outputs depend on."""
+        ...
+
+    def posed(self, inputs: Sequence[int], slots: Collection[int]) -> Posed:
+        """The network over these inputs whose outputs are the given ones."""
+        ...
+
+    def values(self, posed: Posed, node: ast.Call, x: Numbers, y: Numbers) -> Tensor | None:
+        """What a call amounts to where the posed network has inputs ``x`` and outputs ``y``; None if it is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneNetwork:
+    """One network, called on the one input: a requirement is about the network in the model's file itself."""
+
+    module: Module
+    input_set: InputSet
+
+    @property
+    def names(self) -> Sequence[str]:
+        return (self.module.name,)
+
+    @property
+    def inputs(self) -> tuple[InputSet, ...]:
+        return (self.input_set,)
+
+    def raw(self, k: int) -> list[Linear]:
+        return raw_terms(self.input_set, range(self.input_set.size))
+
+    def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
+        whole = self.raw(0)
+        if len(arguments) != 1 or list(arguments[0].terms) != whole:
+            x = self.input_set.name
+            raise ExpressionFault(f"{name} is called on an input: {name}({x})", node.col_offset)
+        outputs = [Linear({}, {i: Fraction(1)}, Fraction(0)) for i in range(self.module.graph.output_size)]
+        return named_tensor(outputs, self.module)
+
+    def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
+        return frozenset((0,))
+
+    def posed(self, inputs: Sequence[int], slots: Collection[int]) -> Posed:
+        return Posed(self.module.graph, self.input_set, tuple(self.module.outputs))
+
+    def values(self, posed: Posed, node: ast.Call, x: Numbers, y: Numbers) -> Tensor | None:
+        if isinstance(node.func, ast.Name) and node.func.id == self.module.name:
+            return named_tensor(y, self.module)
+        return None
+
+
+def raw_terms(inputs: InputSet, places: Sequence[int]) -> list[Linear]:
+    """The elements of an input in raw units; ``places`` are the variables for what the network consumes."""
+    return [Linear({i: scale}, {}, mean) for i, mean, scale in zip(places, inputs.mean, inputs.scale)]
+
+
+def named_tensor(values: Sequence[object], module: Module) -> Tensor:
+    """The outputs of a module in their shape, under their names."""
+    return Tensor(Tensor.of(values, module.output_shape).values, module.outputs)
+
+
+def layer_of(module: Module, tap: str, column: int) -> str:
+    """The node of a module's graph that ``tap`` names. Raises ``ExpressionFault``."""
+    from specs.compose import internal_tensor
+
+    try:
+        return module.taps.get(tap) or internal_tensor(module.graph, tap)
+    except ValueError as error:
+        hint = did_you_mean(tap, module.taps) if module.taps else ""
+        raise ExpressionFault(f"{module.name} {error}{hint}", column) from None

@@ -1,0 +1,148 @@
+"""Twelve specifications that use all of the language: what is there is read, what is not yet there is said."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from specs.errors import SpecError
+from specs.graph import Graph
+from specs.joint import JointSet
+from specs.language.load_spec import load_spec
+from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
+from specs.language.spec import Spec
+from tests.unit.specs.compose.modules import random_dense
+
+FOLDER = Path(__file__).parent / "twelve"
+FILES = sorted(FOLDER.glob("*.yaml"))
+
+MISSING = {
+    "01": ["20:29: emit[2]: the artefact junit"],
+    "02": ["22:33: engine.methods[3]: options of a method", "24:37: emit[3]: the artefact vnnlib"],
+    "03": ["14:15: inputs.x.box.lo: data-min: bounds taken from data", "25:5: require[1].statistical", "26:1: assume"],
+    "04": ["13:5: require[0].solve_for", "17:1: distill", "23:8: gate.max"],
+    "05": ["6:5: overseers.H.symbolic", "9:1: chain"],
+    "06": ["7:20: inputs.x.points", "10:5: inputs.delta.inject and natural", "23:1: adversary"],
+    "07": ["15:1: sweep", "22:3: gate.min and regression"],
+    "09": ["15:12: require[1].where: sets other than conditions", "17:1: adversary, monitor and policy"],
+    "10": [
+        "8:5: overseers.panel.python, budget, deterministic, cache and isolation",
+        "14:5: overseers.panel_hat.surrogate",
+    ],
+    "11": ["8:5: overseers.g.python, budget and axioms", "21:13: engine.methods[0]: options of a method"],
+    "12": ["7:46: models.gen.recall", "15:83: require[2].solve_for", "17:1: incremental and policy"],
+}
+
+
+def read(path: Path, **networks: Graph) -> Spec:
+    return load_spec(path, Path("given.onnx"), load=lambda file, **options: networks[file.stem])
+
+
+def test_there_are_twelve() -> None:
+    assert [path.name[:2] for path in FILES] == [f"{k:02}" for k in range(1, 13)]
+    assert is_polynomial_spec(FILES[7])
+    assert [one.id for one in read_polynomial_spec(FILES[7], {}).questions] == ["roa"]
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path.name[:2] in MISSING], ids=lambda path: path.stem)
+def test_one_message_names_every_feature_that_is_missing(path: Path) -> None:
+    parameters = {"eps": "0.02"} if "$eps" in path.read_text() else {}
+    with pytest.raises(SpecError) as caught:
+        load_spec(path, Path("given.onnx"), parameters)
+    lines = [line.removeprefix(f"{path}:") for line in str(caught.value).splitlines()]
+    assert all(re.fullmatch(r"\d+:\d+: .* not supported (here )?yet(;.*)?", line) for line in lines), lines
+    for expected in MISSING[path.name[:2]]:
+        assert any(line.startswith(f"{expected} ") for line in lines), (expected, lines)
+
+
+def without(path: Path, tmp_path: Path, *changes: tuple[str, str]) -> Path:
+    """The specification with what is not there yet taken out, or made into what is there."""
+    text = path.read_text()
+    for pattern, instead in changes:
+        assert re.search(pattern, text, re.DOTALL | re.MULTILINE), pattern
+        text = re.sub(pattern, instead, text, flags=re.DOTALL | re.MULTILINE)
+    target = tmp_path / path.name
+    target.write_text(text)
+    return target
+
+
+def test_a_point_of_a_data_set(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).integers(0, 17, (8, 1, 8, 8)) / 16
+    with (tmp_path / "digits-test").open("wb") as file:
+        np.savez(file, images=data, labels=np.arange(8))
+    path = without(FILES[0], tmp_path, (", junit", ""), (r", arch: \{.*?\]\}", ""))
+    (requirement,) = read(path, given=random_dense(np.random.default_rng(1), 64, 3, 10)).requirements
+    assert len(requirement.problem.cases) == 9
+
+
+def test_advice_of_a_collision_avoidance_system(tmp_path: Path) -> None:
+    path = without(FILES[1], tmp_path, (r", \{bab[^\n]*\]$", "]"), (", vnnlib", ""))
+    loaded = read(path, given=random_dense(np.random.default_rng(2), 5, 4, 5))
+    assert not loaded.composed
+    assert loaded.inputs[0].is_normalized
+
+
+def test_a_learned_overseer_that_reads_internals(tmp_path: Path) -> None:
+    names = ", ".join(["debt", "income", "age", "years_employed", *(f"f{k}" for k in range(8))])
+    path = without(
+        FILES[2],
+        tmp_path,
+        (r"box: \{.*?\}", f"box: {{lo: 0, hi: 100}}\n    names: [{names}]"),
+        (r"  - id: few-benign.*?(?=^engine)", ""),
+        (r", extrapolation, sarif", ""),
+        (r", sha256: \"0+\"", ""),
+    )
+    rng = np.random.default_rng(3)
+    networks = {"given": random_dense(rng, 12, 5, 4, 2), "overseer": random_dense(rng, 18, 5, 2)}
+    (requirement,) = read(path, **networks).requirements
+    assert requirement.output_names == ("judge(x, y, tap(target, plan)(x)).malign",)
+    (case,) = requirement.problem.cases
+    assert len([row for row in case.any_of if not row.y]) == 2  # the two conditions on applicants
+
+
+def test_a_fast_network_and_a_slow_one(tmp_path: Path) -> None:
+    path = without(
+        FILES[3],
+        tmp_path,
+        ("<= tol", "<= 0.5"),
+        (r"^    solve_for: [^\n]*\n", ""),
+        (r"^distill.*?(?=^engine)", ""),
+        (r"\{differential: [^}]*\}\}, ", ""),
+        (r"^gate[^\n]*\n", ""),
+        (", model]", "]"),
+    )
+    rng = np.random.default_rng(4)
+    loaded = read(path, given=random_dense(rng, 6, 4, 2), slow_overseer=random_dense(rng, 6, 8, 2))
+    gap, one_sided = loaded.requirements
+    assert gap.output_names == ("fast(x)[0]", "fast(x)[1]", "slow(x)[0]", "slow(x)[1]")
+    assert len(gap.problem.cases) == 4
+    assert one_sided.output_names == ("fast(x)[0]", "slow(x)[0]")
+
+
+def test_a_release(tmp_path: Path) -> None:
+    path = without(
+        FILES[11],
+        tmp_path,
+        (r", recall: \{.*?\}", ""),
+        (r"^  - \{id: lipschitz[^\n]*\n", ""),
+        (r"^incremental.*?(?=^gate)", ""),
+        (r"^  regression[^\n]*\n", ""),
+        (r"\{differential: [^}]*\}\}, ", ""),
+        (", junit, sarif, baseline", ""),
+    )
+    rng = np.random.default_rng(5)
+    networks = {
+        "given": random_dense(rng, 6, 4, 3), "v12": random_dense(rng, 6, 4, 3), "decoder": random_dense(rng, 3, 4, 6)
+    }  # fmt: skip
+    loaded = read(path, **networks)
+    top1, monotone, manifold = loaded.requirements
+    assert {name: one.problem.graph.input_size for name, one in zip("tmg", loaded.requirements)} == {
+        "t": 7, "m": 7, "g": 3
+    }  # fmt: skip
+    assert isinstance(monotone.inputs, JointSet)
+    assert monotone.inputs.places == ((0, 1, 2, 3, 4, 5), (6, 1, 2, 3, 4, 5))
+    assert manifold.output_names == ("target(gen(z))[0]",)
+    assert len(top1.output_names) == 6
