@@ -72,6 +72,18 @@ class Models(Relaxation[Vector, Tree]):
         value, attained = self.bound(answer.tree), self.score(best)
         return Solution(value, answer.tree, best, attained, finished, time.monotonic() - start)
 
+    def prove(self, seconds: float = np.inf, enough: float = 0.0) -> Solution[Vector, Tree]:
+        """A tree in a certificate's numbers that no input scores more than ``enough``, or an input that does.
+
+        With an input the value is inf and there is no tree; out of time the value is that of the tree so far.
+        """
+        start = time.monotonic()
+        answer = decide(self.question.above(Fraction(enough)), seconds, self.ranges, rounded=True)
+        if isinstance(answer, Model):
+            return Solution(math.inf, None, answer.x, self.score(answer.x), True, time.monotonic() - start)
+        value, finished = self.bound(answer.tree), isinstance(answer, Refutation)
+        return Solution(value, answer.tree, None, finished=finished, seconds=time.monotonic() - start)
+
     def bound(self, dual: Tree) -> float:
         """The least float that is not below the exact bound."""
         value = self.exact_bound(dual)

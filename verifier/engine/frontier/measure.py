@@ -8,14 +8,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from relaxations.base import Query, Relaxation, Solution
 from relaxations.enumeration import Enumeration, Grid
 from relaxations.lowering import lower
-from relaxations.milp.big_m import BigM
 from relaxations.registry import relaxations
 from specs.errors import CertificateError, CertifyError, ModelError
 from specs.problem import Problem
@@ -40,6 +39,15 @@ ROUNDED = 16  # inputs tried for each relaxed action
 PROVED_SHARE = 0.5  # of a margin is what a search over phases has to prove
 ATTACK = "pgd"
 TOLERANCE = 1e-4  # of a value; the coarsest of the solvers'
+
+
+@runtime_checkable
+class Prover(Protocol):
+    """A relaxation whose optimum is one search, and a proof of a part of it another one, which is easier."""
+
+    def prove(self, seconds: float, enough: float) -> Solution[Any, Any]:
+        """A dual that proves ``enough`` or less, if one is found in time: its value tells."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -229,12 +237,13 @@ class _Run:
         proved = []
         for relaxation, solution in solved:
             dual = solution.dual
-            if isinstance(relaxation, BigM):  # its solver's word is no proof
+            if isinstance(relaxation, Prover):
                 enough = PROVED_SHARE * solution.value
                 found = relaxation.prove(max(until.remaining, 0.0), enough)
-                if found.value > enough:
+                if found.dual is not None and found.value <= enough:
+                    dual = found.dual
+                elif dual is None:
                     return replace(row, note=_joined(row.note, "the value is the solver's word: no tree in time"))
-                dual = found.dual
             if dual is None:
                 return replace(row, note=_joined(row.note, "without a dual"))
             proved.append((relaxation, dual))
