@@ -14,7 +14,7 @@ from math import floor
 
 import numpy as np
 
-from relaxations.smt.encode import ZERO, Affine, Neuron, Phases, Question, Vector, zeros
+from relaxations.smt.encode import ZERO, Affine, Neuron, Phases, Question, Scaled, Vector, zeros
 
 BITS = 60  # of a rounded number, as the checker's audit keeps them
 Ranges = tuple[tuple[Vector, Vector], ...]
@@ -138,7 +138,7 @@ def _row_bound(question: Question, relaxed: tuple[Lines, ...], layer: Affine, ne
 
 def _pull(layer: Affine, on_z: Vector, coefs: dict[int, Vector]) -> Fraction:
     """Add what coefficients of a layer's values are for its sources; returns the constant."""
-    for source, matrix in layer.terms:
-        part = on_z @ matrix
+    for source, matrix in layer.scaled:
+        part = Scaled.of(on_z) @ matrix
         coefs[source] = coefs[source] + part if source in coefs else part
     return on_z @ layer.bias

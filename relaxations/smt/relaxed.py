@@ -23,6 +23,7 @@ from relaxations.smt.tree import Leaf, Split, Tree, ceiling
 
 MOST_UNSTABLE = 30
 MOST_COEFFICIENTS = 20_000  # of the network, for arithmetic in fractions
+CLIMB_SHARE = 0.25  # of the time left, for one climb: what it does not reach, the search finds
 SAMPLES = 256  # float inputs, the best of which the search starts from
 
 
@@ -62,12 +63,12 @@ class Models(Relaxation[Vector, Tree]):
     def solve(self, seconds: float = np.inf) -> Solution[Vector, Tree]:
         """The exact optimum: better and better models until a tree proves that there is no better one."""
         start, deadline = time.monotonic(), Deadline.within(seconds)
-        best, finished = self._climbed(self._sampled(), deadline), False
+        best, finished = self._climbed(self._sampled(), Deadline.within(CLIMB_SHARE * deadline.left)), False
         while True:
             answer = decide(self.question.above(self.question.score(best)), deadline.left, self.ranges)
             if not isinstance(answer, Model):
                 break
-            best = self._climbed(answer.x, deadline)
+            best = self._climbed(answer.x, Deadline.within(CLIMB_SHARE * deadline.left))
         finished = isinstance(answer, Refutation)
         value, attained = self.bound(answer.tree), self.score(best)
         return Solution(value, answer.tree, best, attained, finished, time.monotonic() - start)

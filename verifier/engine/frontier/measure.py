@@ -36,6 +36,7 @@ from verifier.soundness import SoundnessError
 
 STARTS = 400  # of the descents on one case
 ROUNDED = 16  # inputs tried for each relaxed action
+SOLVING_SHARE = 0.7  # of the time, where a proof is a search of its own
 PROVED_SHARE = 0.5  # of a margin is what a search over phases has to prove
 ATTACK = "pgd"
 TOLERANCE = 1e-4  # of a value; the coarsest of the solvers'
@@ -206,10 +207,11 @@ class _Run:
         solved: list[tuple[Relaxation[Any, Any], Solution[Any, Any]]] = []
         seconds = attack_seconds = 0.0
         attack = -math.inf
+        to_solve = Deadline.after((SOLVING_SHARE if issubclass(kind, Prover) else 1.0) * until.remaining)
         for place in range(len(self.queries)):
             started = time.monotonic()
             relaxation = self._made(kind, place)
-            share = until.remaining / (len(self.queries) - place)
+            share = to_solve.remaining / (len(self.queries) - place)
             solution = relaxation.solve(max(share, 0.0))
             rounding = time.monotonic()
             seconds += rounding - started

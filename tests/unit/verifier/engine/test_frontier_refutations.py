@@ -83,15 +83,16 @@ def damaged(tree: Tree, change: Callable[[Leaf], Leaf | None]) -> Iterator[Tree]
         yield Split(tree.neuron, tree.below, above)
 
 
-def weightless(leaf: Leaf) -> Leaf:
+def nothing(leaf: Leaf) -> Leaf:
     return Leaf(vector([0] * len(leaf.weights)), leaf.slopes, tuple(0 * m for m in leaf.multipliers))
 
 
-def flipped(leaf: Leaf) -> Leaf | None:
-    return Leaf(-leaf.weights, leaf.slopes, leaf.multipliers) if any(leaf.weights) else None
+def weightless(leaf: Leaf) -> Leaf | None:
+    """As if the leaf's part of the box had no input; where it has, that cannot be shown."""
+    return Leaf(vector([0] * len(leaf.weights)), leaf.slopes, leaf.multipliers) if any(leaf.weights) else None
 
 
-@pytest.mark.parametrize("change", [weightless, flipped])
+@pytest.mark.parametrize("change", [nothing, weightless])
 def test_a_tree_with_a_damaged_leaf_is_refused(change: Callable[[Leaf], Leaf | None], tmp_path: Path) -> None:
     tried = 0
     for seed in SEEDS:
