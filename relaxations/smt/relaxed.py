@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from relaxations.base import Query, Relaxation, Solution
-from relaxations.smt.bounds import root_ranges, unstable
+from relaxations.smt.bounds import Ranges, root_ranges, unstable
 from relaxations.smt.encode import Neuron, Question, Vector, exact, vector
 from relaxations.smt.limits import Deadline, OutOfTime
 from relaxations.smt.node import Node
@@ -36,6 +36,14 @@ class Models(Relaxation[Vector, Tree]):
         super().__init__(query)
         self.question = Question.of(query)
         self.ranges = root_ranges(self.question)
+
+    @classmethod
+    def known(cls, query: Query, question: Question, ranges: Ranges) -> Models:
+        """The relaxation whose exact question and ranges are known."""
+        relaxation = cls.__new__(cls)
+        Relaxation.__init__(relaxation, query)
+        relaxation.question, relaxation.ranges = question, ranges
+        return relaxation
 
     @classmethod
     def declines(cls, query: Query) -> str:

@@ -28,6 +28,7 @@ from verifier.engine.phases.leaves import with_splits
 from verifier.engine.phases.moments import query_of
 from verifier.engine.relaxed import LISTED, Ranges, all_ranges, bounds_of, content_of
 from verifier.engine.scheduler import CaseSearch
+from verifier.relaxed.contents import PointAction
 
 SHARE = 0.1  # of the time is kept for the program
 MOST_SECONDS = 3.0  # that are kept, and may be used
@@ -117,8 +118,9 @@ def _attack(region: Region, until: Deadline) -> RelaxedAttack | None:
             return None
         rows = solved.action.margins(query)
         bound = float(rows.max())
-        content, note = content_of(region.network, solved.action, region.ranges, region.names)
-    if not -np.inf < bound <= 0 or (content.units is not None and not _inside(content.point, region.ranges)):
+        box = query.lower, query.upper
+        content, note = content_of(region.network, solved.action, (region.ranges, box), region.names)
+    if not -np.inf < bound <= 0 or (isinstance(content, PointAction) and not _inside(content.point, region.ranges)):
         return None
     x = solved.action.x
     exploits = [
