@@ -35,6 +35,7 @@ MOST_SECONDS = 3.0  # that are kept, and may be used
 LEAST_SECONDS = 0.5  # below which it is not begun: so long takes loading the solver
 MOST_COEFFICIENTS = 2_000_000  # of the network: making the program of so many takes a second
 MOST_REGIONS = 16
+SOLVERS = ("highspy", "scipy")  # that make and solve it
 OUTSIDE = 1e-7  # of its magnitude: what a neuron's value may miss its range by
 
 
@@ -56,9 +57,13 @@ class Region:
 
 def possible(network: ReluNetwork) -> bool:
     """Whether there are programs about a network: it is not too large, and the solver is installed."""
+    return not too_large(network) and not network.signs and all(map(find_spec, SOLVERS))
+
+
+def too_large(network: ReluNetwork) -> bool:
+    """Whether making the program takes too long."""
     layers = (*network.layers, network.output)
-    small = sum(nonzeros(weight) for layer in layers for _, weight in layer.terms) <= MOST_COEFFICIENTS
-    return small and not network.signs and find_spec("highspy") is not None and find_spec("scipy") is not None
+    return sum(nonzeros(weight) for layer in layers for _, weight in layer.terms) > MOST_COEFFICIENTS
 
 
 def seconds_kept(seconds: float) -> float:

@@ -64,6 +64,25 @@ def relaxed_attack_by_intervals(cases: list[CaseSearch]) -> RelaxedAttack | None
     return None
 
 
+def relaxed_attack_by_beginnings(cases: list[CaseSearch], groups: list[Group]) -> RelaxedAttack | None:
+    """The same with the ranges of the layers that were bounded before the time was over, and intervals behind them."""
+    for group in groups:
+        bounding = group.whole.bounding
+        if bounding.begun is None:
+            continue
+        values, ranges = [(bounding.lower, bounding.upper)], []
+        for k, layer in enumerate(bounding.exact.layers):
+            known = k < len(bounding.begun.upper)
+            ends = (bounding.begun.lower[k], bounding.begun.upper[k]) if known else through_layer(layer, values)
+            ranges.append((ends[0].astype(float), ends[1].astype(float)))
+            values.append((layer.output(ranges[-1][0]), layer.output(ranges[-1][1])))
+        found = [best_of_rows(cases[k], k, ranges) for k in group.cases[:LOOKED_AT]]
+        stands = [attack for attack in found if attack is not None]
+        if stands:
+            return min(stands, key=lambda attack: attack.bound)
+    return None
+
+
 def best_of_rows(case: CaseSearch, k: int, ranges: Ranges) -> RelaxedAttack | None:
     """The minimiser on a case's whole box of the row with the best bound for these ranges; None if it stands nowhere
     in the way."""

@@ -22,12 +22,13 @@ from relaxations.smt.limits import Deadline as Limit
 from relaxations.smt.limits import OutOfTime as OutOfExactTime
 from relaxations.smt.relaxed import Models
 from relaxations.smt.reluplex import Model, Refutation, decide
+from relaxations.solvers import required
 from specs.problem import Problem
 from verifier.engine.deadline import Deadline
 from verifier.engine.evidence import Evidence
 from verifier.engine.frontier.proofs import trees_of
 from verifier.engine.frontier.roots import Root, roots_of
-from verifier.engine.linear import Region, possible
+from verifier.engine.linear import SOLVERS, Region, too_large
 from verifier.engine.moment_attack import relaxed_attack_by_moments
 from verifier.engine.outcome import RelaxedAttack
 
@@ -61,6 +62,8 @@ class Rooted:
     def attempt(self, name: str, until: Deadline, evidence: Evidence, found: Found) -> bool:
         """Try one method on the open cases; whether it has found a confirmed violation."""
         kind = relaxations.get(name)
+        for solver in SOLVERS if name != "sdp" else ("scipy",):
+            required(solver, f"the method {name} needs {solver}")
         for root in self.roots:
             places = [place for place, k in enumerate(root.cases) if k not in self.proved]
             proofs: dict[int, tuple[Relaxation[Any, Any], Any]] = {}
@@ -91,8 +94,8 @@ class Rooted:
         return Region(k, query, (), self.network, names, query.ranges)
 
     def _too_large(self, name: str) -> str:
-        programs = name == "smt" or name == "sdp" or possible(self.network)
-        return "" if programs else "the network is too large for a linear program of all its neurons"
+        programs = name in ("lp", "milp") and too_large(self.network)
+        return "" if not programs else "the network is too large for a linear program of all its neurons"
 
     def _note(self, name: str, why: str) -> None:
         note = f"{name}: {why}"
@@ -109,7 +112,11 @@ class Rooted:
         relaxation = kind(query)
         if isinstance(relaxation, BigM):
             size = abs(safe_dual(query, no_multipliers(query)).value)
-            solution = relaxation.prove(max(until.remaining, 0.0), -float(MARGIN) * size)
+            enough = -float(MARGIN) * size
+            solution = relaxation.prove(max(until.remaining, 0.0), enough)
+            if enough < solution.attained < 0:
+                self._note("milp", "an input comes so near to failing that a proof has no margin")
+                return None
         else:
             solution = relaxation.solve(max(until.remaining, 0.0))
         if solution.dual is not None and solution.value < 0:

@@ -21,7 +21,13 @@ from verifier.engine.linear import LEAST_SECONDS, Region, linear_attack, open_bo
 from verifier.engine.outcome import RelaxedAttack
 from verifier.engine.outputs import relaxed_attack_on_outputs
 from verifier.engine.phases.group import Group
-from verifier.engine.relaxed import best_of_rows, relaxed_attack, relaxed_attack_by_intervals, relaxed_attack_by_phases
+from verifier.engine.relaxed import (
+    best_of_rows,
+    relaxed_attack,
+    relaxed_attack_by_beginnings,
+    relaxed_attack_by_intervals,
+    relaxed_attack_by_phases,
+)
 from verifier.engine.scheduler import CaseSearch
 from verifier.relaxed.validate import Unlowered
 
@@ -61,7 +67,8 @@ class Left:
     @silently
     def quick(self) -> RelaxedAttack | None:
         """One that takes no time, and that there is where nothing is open, too."""
-        return _nearest([relaxed_attack_by_intervals(self.cases)]) or self.by_outputs()
+        begun = relaxed_attack_by_beginnings(self.cases, self.groups)
+        return begun or _nearest([relaxed_attack_by_intervals(self.cases)]) or self.by_outputs()
 
     @silently
     def by_outputs(self) -> RelaxedAttack | None:

@@ -43,6 +43,7 @@ def judged(found: RelaxedAttack, subject: Subject) -> Validation:
         here,
         action.splits,
         action.weights,
+        action.tolerance,
     )
     return validate(attack, subject)
 
