@@ -50,7 +50,7 @@ def relaxed_attack_by_moments(region: Region, matrix: np.ndarray) -> RelaxedAtta
         point.x.tolist(),
         float(rows.max()),
         -float(query.score(point.x[None])[0]),
-        _exploits(region, point, int(rows.argmax())),
+        _exploits(region, point, int(rows.argmax()), max(tolerance, LEAST_TOLERANCE)),
         replace(action, tolerance=max(tolerance, LEAST_TOLERANCE)),
     )
 
@@ -73,7 +73,8 @@ def _violation(region: Region, action: RelaxedAction) -> float:
     assert isinstance(action.content, Moments)
     network = region.network
     no_rows = Rows(np.zeros((1, network.input_size)), np.zeros((1, len(network.output.bias))), np.zeros(1))
-    checks, _, _ = check_moments(told, action.content, network, no_rows)
+    with np.errstate(all="ignore"):
+        checks, _, _ = check_moments(told, action.content, network, no_rows)
     worst = max(check.worst for check in checks)
     return worst if worst == worst else np.inf
 
@@ -93,12 +94,13 @@ def _mean(region: Region, mean: np.ndarray) -> Point:
     return Point(x, tuple(z), tuple(a))
 
 
-def _exploits(region: Region, point: Point, row: int) -> list[Exploit]:
+def _exploits(region: Region, point: Point, row: int, tolerance: float) -> list[Exploit]:
     """Neurons by how far their expected output is from the ReLU of the expected argument, times its coefficient."""
-    weights = np.eye(len(region.query.rows.constant))[row]
-    coefs = safe_dual(region.query, no_multipliers(region.query, weights)).coefs
-    return [
+    query, weights = region.query, np.eye(len(region.query.rows.constant))[row]
+    coefs = safe_dual(query, no_multipliers(query, weights)).coefs
+    found = [
         Exploit(k, int(region.names[k][i]), float(point.a[k][i] - max(point.z[k][i], 0.0)), weight)
-        for k, i, weight in invented(point, coefs)[:LISTED]
-        if weight > 0
+        for k, i, weight in invented(point, coefs)
+        if weight > 0 and point.gaps()[k][i] > tolerance * (query.ranges[k][1][i] - query.ranges[k][0][i])
     ]
+    return found[:LISTED]
