@@ -32,18 +32,11 @@ class Models(Relaxation[Vector, Tree]):
 
     name = "smt"
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, question: Question | None = None, ranges: Ranges | None = None) -> None:
+        """``question`` is the query in rationals and ``ranges`` hold for it; both are found if not given."""
         super().__init__(query)
-        self.question = Question.of(query)
-        self.ranges = root_ranges(self.question)
-
-    @classmethod
-    def known(cls, query: Query, question: Question, ranges: Ranges) -> Models:
-        """The relaxation whose exact question and ranges are known."""
-        relaxation = cls.__new__(cls)
-        Relaxation.__init__(relaxation, query)
-        relaxation.question, relaxation.ranges = question, ranges
-        return relaxation
+        self.question = Question.of(query) if question is None else question
+        self.ranges = root_ranges(self.question) if ranges is None else ranges
 
     @classmethod
     def declines(cls, query: Query) -> str:

@@ -324,12 +324,13 @@ class _Decision:
         A point of Fractions is also judged as it is, where what floats make of it is not enough.
         """
         case = self.problem.cases[k]
-        if self._judged(k, inside(case, point)) or point.dtype != object:
-            return self.attack is not None
-        limits = zip(point.tolist(), case.box.lower, case.box.upper)
-        return self._judged(k, tuple(min(max(Fraction(x), low), up) for x, low, up in limits))
+        if not self._proved(k, inside(case, point)) and point.dtype == object:
+            limits = zip(point.tolist(), case.box.lower, case.box.upper)
+            self._proved(k, tuple(min(max(Fraction(x), low), up) for x, low, up in limits))
+        return self.attack is not None
 
-    def _judged(self, k: int, exact: tuple[Fraction, ...]) -> bool:
+    def _proved(self, k: int, exact: tuple[Fraction, ...]) -> bool:
+        """Whether the checker proves that the case fails at a point; what it says is kept."""
         case = self.problem.cases[k]
         value = float(self.cases[k].explorer.values(np.array([[float(x) for x in exact]]))[0])
         ran = replay(self.evidence.onnx(), self.problem.graph, case, exact)
@@ -339,7 +340,7 @@ class _Decision:
             self.attack = attack
         elif (proved or (ran is not None and ran.violates)) and self.borderline is None:
             self.borderline = attack
-        return self.attack is not None
+        return bool(proved)
 
     def report(self, progress: Progress) -> None:
         self.last = progress

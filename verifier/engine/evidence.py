@@ -75,11 +75,12 @@ class Evidence:
         number = self._case_numbers(deadline)[case]
         path = self.path.with_suffix(".nnwitness")
         claim = f"NOT: {self.claim}"
-        save(WitnessDraft(self.sources.model, self.sources.query, number, point, claim, self.producer), path)
-        answer = self.checker.check(path, deadline)
+        trial = path.with_stem(f"{path.stem}-trial")  # what was accepted before stays until this is
+        save(WitnessDraft(self.sources.model, self.sources.query, number, point, claim, self.producer), trial)
+        answer = self.checker.check(trial, deadline)
         if answer is not None and answer.get("accepted"):
-            return str(answer["reason"]), path
-        path.unlink()
+            return str(answer["reason"]), trial.replace(path)
+        trial.unlink()
         return "", None
 
     def prove(

@@ -21,6 +21,7 @@ from verifier.relaxed.contents import Outputs, PointAction, Units
 from verifier.relaxed.validate import Unlowered, inputs_to_try
 
 LISTED = 10  # neurons
+MOST_ROWS = 16  # of a case that are looked at where there was no time for more
 LOOKED_AT = 16  # open boxes
 LOOKING_SECONDS = 0.1  # after which no further box is looked at
 MOST_NEURONS = 200_000  # whose values are kept
@@ -84,9 +85,11 @@ def relaxed_attack_by_beginnings(cases: list[CaseSearch], groups: list[Group]) -
 
 
 def best_of_rows(case: CaseSearch, k: int, ranges: Ranges) -> RelaxedAttack | None:
-    """The minimiser on a case's whole box of the row with the best bound for these ranges; None if it stands nowhere
-    in the way."""
-    made = [_of_box(case, k, case.root, ranges, row) for row in range(len(case.explorer.rows.constant))]
+    """The minimiser on a case's whole box of the row with the best bound for these ranges, among the first.
+
+    None where one of them is proved.
+    """
+    made = [_of_box(case, k, case.root, ranges, row) for row in range(len(case.explorer.rows.constant))[:MOST_ROWS]]
     stands = [found for found in made if found.action is not None]
     return max(stands, key=lambda found: found.bound) if len(stands) == len(made) else None
 

@@ -28,13 +28,14 @@ from verifier.engine.deadline import Deadline
 from verifier.engine.evidence import Evidence
 from verifier.engine.frontier.proofs import trees_of
 from verifier.engine.frontier.roots import Root, roots_of
-from verifier.engine.linear import SOLVERS, Region, too_large
+from verifier.engine.linear import Region, too_large
 from verifier.engine.moment_attack import relaxed_attack_by_moments
 from verifier.engine.outcome import RelaxedAttack
 
 MARGIN = Fraction(1, 10**7)  # of a row's size, that a proof has to have so that its check is sure of it
 ROUNDED = 16  # inputs tried for a relaxed action
 LATE = "the time was over"
+NEEDED = {"lp": ("highspy", "scipy"), "milp": ("highspy", "scipy"), "smt": ("highspy",), "sdp": ("scipy",)}
 
 Found = Callable[[int, Any], bool]  # judges an input of a case, in floats or in Fractions
 
@@ -62,7 +63,7 @@ class Rooted:
     def attempt(self, name: str, until: Deadline, evidence: Evidence, found: Found) -> bool:
         """Try one method on the open cases; whether it has found a confirmed violation."""
         kind = relaxations.get(name)
-        for solver in SOLVERS if name != "sdp" else ("scipy",):
+        for solver in NEEDED[name]:
             required(solver, f"the method {name} needs {solver}")
         for root in self.roots:
             places = [place for place, k in enumerate(root.cases) if k not in self.proved]
@@ -73,7 +74,7 @@ class Rooted:
                 if declined or share.over:
                     self._note(name, f"declines: {declined}" if declined else LATE)
                     continue
-                proof = self._tried(kind, root, place, share, found)
+                proof = self._tried(name, kind, root, place, share, found)
                 if proof is True:
                     return True
                 if proof is not None:
@@ -94,8 +95,8 @@ class Rooted:
         return Region(k, query, (), self.network, names, query.ranges)
 
     def _too_large(self, name: str) -> str:
-        programs = name in ("lp", "milp") and too_large(self.network)
-        return "" if not programs else "the network is too large for a linear program of all its neurons"
+        large = name in ("lp", "milp") and too_large(self.network)
+        return "the network is too large for a linear program of all its neurons" if large else ""
 
     def _note(self, name: str, why: str) -> None:
         note = f"{name}: {why}"
@@ -103,7 +104,7 @@ class Rooted:
             self.notes.append(note)
 
     def _tried(
-        self, kind: type[Relaxation[Any, Any]], root: Root, place: int, until: Deadline, found: Found
+        self, name: str, kind: type[Relaxation[Any, Any]], root: Root, place: int, until: Deadline, found: Found
     ) -> tuple[Relaxation[Any, Any], Any] | bool | None:
         """A relaxation and a dual that proves the case; True for a confirmed violation, None for neither."""
         query, k = root.queries[place], root.cases[place]
@@ -126,14 +127,11 @@ class Rooted:
             scores = np.nan_to_num(query.score(points), nan=-np.inf)
             if scores.max() >= 0 and found(k, points[int(scores.argmax())]):
                 return True
-            if kind.name == "sdp" or hasattr(solution.action, "matrix"):
+            if name == "sdp":
                 attack = relaxed_attack_by_moments(self._region(k, query), solution.action.matrix)
                 self.moments += [attack] if attack is not None else []
-        self._note(self._name(kind), "has no proof" if solution.finished else LATE)
+        self._note(name, "has no proof" if solution.finished else LATE)
         return None
-
-    def _name(self, kind: type[Relaxation[Any, Any]]) -> str:
-        return next(name for name in relaxations.names() if relaxations.get(name) is kind)
 
     def _by_models(
         self, query: Query, k: int, until: Deadline, found: Found
@@ -147,7 +145,7 @@ class Rooted:
             self._note("smt", LATE)
             return None
         size = Fraction(abs(safe_dual(query, no_multipliers(query)).value))
-        relaxation = Models.known(query, question, ranges)
+        relaxation = Models(query, question, ranges)
         for asked in (question.above(-MARGIN * size), question):
             answer = decide(asked, max(until.remaining, 0.0), ranges, rounded=True)
             if isinstance(answer, Refutation):
