@@ -18,7 +18,7 @@ from verifier.certificate.checking import CheckerProcess
 from verifier.checking import audit
 from verifier.engine import decide as engine
 from verifier.engine.decide import DEFAULT_MEMORY_MB
-from verifier.engine.outcome import Outcome
+from verifier.engine.outcome import Outcome, RelaxedAttack
 from verifier.engine.phases.drive import Moments
 from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
@@ -70,6 +70,8 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
             share = (settings.deadline - started) / (len(question.requirements) - number)
             limit = min(share, question.engine.seconds or math.inf)
             outcome, stopped = _decide(question, requirement, settings, limit, hashes)
+        if outcome.verdict == "unknown" and outcome.relaxed is None:
+            outcome = replace(outcome, relaxed=_fallback(question, requirement, settings))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     return Report(tuple(answers), "", total, seen, hashes)
@@ -107,7 +109,7 @@ def _evidence(
     home = settings.place(requirement.id) if settings.place is not None else None
     with tempfile.TemporaryDirectory(prefix=".certify-", dir=home.parent if home else None) as folder:
         outcome = engine.decide(
-            engine.Question(requirement.stated.problem, question.model, question.query, requirement.claim),
+            _asked(question, requirement),
             engine.Options(
                 max(limit, 0.0),
                 settings.workers,
@@ -118,6 +120,8 @@ def _evidence(
                 settings.memory_mb,
                 settings.device,
                 _moments(settings),
+                tuple(name for name in settings.methods if name in OF_WHOLE_BOXES),
+                _searches(settings),
             ),
             Path(folder) / (home.name if home else "proof.nncert"),
             {**versions(), **_recorded(question, hashes)},
@@ -145,6 +149,24 @@ def _extrapolated(outcome: Outcome, question: Question, requirement: Requirement
     return replace(outcome, relaxed=replace(relaxed, extrapolated=made))
 
 
+def _fallback(question: Question, requirement: Requirement, settings: Settings) -> RelaxedAttack | None:
+    """The relaxed attack of a requirement that was not decided at all, or whose proof was not good enough."""
+    home = settings.place(requirement.id) if settings.place is not None else None
+    with tempfile.TemporaryDirectory(prefix=".certify-", dir=home.parent if home else None) as folder:
+        certificate = Path(folder) / (home.name if home else "proof.nncert")
+        try:
+            relaxed = engine.fallback(_asked(question, requirement), certificate, versions())
+        except (Stopped, MemoryError):
+            return None
+        if relaxed is None or relaxed.path is None:
+            return relaxed
+        return replace(relaxed, path=relaxed.path.replace(home.parent / relaxed.path.name) if home else None)
+
+
+def _asked(question: Question, requirement: Requirement) -> engine.Question:
+    return engine.Question(requirement.stated.problem, question.model, question.query, requirement.claim)
+
+
 def _demands_exact(question: Question, requirement: Requirement) -> bool:
     stated = requirement.stated
     return "exact" in (stated.accept_class, question.require_class.get(stated.severity))
@@ -159,6 +181,16 @@ def _audited(outcome: Outcome, settings: Settings) -> Outcome:
         return replace(outcome, proof=replace(outcome.proof, exact=True))
     reason = "class: proved in outward-rounded float64, but not in rational arithmetic within the time"
     return Outcome("unknown", reason, outcome.attained, outcome.proved, stats=outcome.stats)
+
+
+OF_WHOLE_BOXES = ("sdp", "lp", "milp", "smt")
+ALONE = ("lp", "milp", "smt")  # with nothing else named but an attack, no search follows
+
+
+def _searches(settings: Settings) -> bool:
+    """Whether boxes and phases are split."""
+    alone = set(settings.methods) & set(ALONE)
+    return not alone or bool(set(settings.methods) - {"pgd", *ALONE})
 
 
 def _pgd(settings: Settings) -> bool:

@@ -117,7 +117,7 @@ def load(path: str | Path) -> Graph:
 
 
 MODULE = Path("module")  # stands for the file that a model in memory has not got
-METHODS = ("pgd", "ibp", "crown", "alpha-crown", "sdp", "bab")
+METHODS = ("pgd", "ibp", "crown", "alpha-crown", "lp", "sdp", "milp", "smt", "bab")
 
 
 def _module_loader(module: Any, example_inputs: Sequence[Any]) -> Callable[..., Graph]:
@@ -165,4 +165,5 @@ def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
     if wrong:
         from specs.language.suggest import did_you_mean
 
-        raise CertifyError("; ".join(f"unknown {what} {name!r}{did_you_mean(name, known)}" for name in wrong))
+        told = "; ".join(f"unknown {what} {name!r}{did_you_mean(name, known)}" for name in wrong)
+        raise CertifyError(f"{told} (known are {', '.join(known)})")

@@ -14,7 +14,8 @@ from math import floor
 
 import numpy as np
 
-from relaxations.smt.encode import ZERO, Affine, Neuron, Phases, Question, Vector, zeros
+from relaxations.smt.encode import ZERO, Affine, Neuron, Phases, Question, Scaled, Vector, zeros
+from relaxations.smt.limits import Deadline
 
 BITS = 60  # of a rounded number, as the checker's audit keeps them
 Ranges = tuple[tuple[Vector, Vector], ...]
@@ -76,8 +77,8 @@ def least(form: Vector, constant: Fraction, lower: Vector, upper: Vector) -> Fra
     return constant + np.maximum(form, ZERO) @ lower + np.minimum(form, ZERO) @ upper
 
 
-def root_ranges(question: Question) -> Ranges:
-    """Exact ranges of all pre-activations on the box."""
+def root_ranges(question: Question, deadline: Deadline | None = None) -> Ranges:
+    """Exact ranges of all pre-activations on the box; raises ``OutOfTime``."""
     values = [(question.lower, question.upper)]
     relaxed: list[Lines] = []
     found: list[tuple[Vector, Vector]] = []
@@ -85,6 +86,8 @@ def root_ranges(question: Question) -> Ranges:
         l, u = _interval(layer, values)
         if any(source > 0 for source, _ in layer.terms):
             for i in unstable(l, u):
+                if deadline is not None:
+                    deadline.check()
                 l[i] = max(l[i], _row_bound(question, tuple(relaxed), layer, i, 1))
                 u[i] = min(u[i], -_row_bound(question, tuple(relaxed), layer, i, -1))
         l, u = np.vectorize(rounded_down, otypes=[object])(l), -np.vectorize(rounded_down, otypes=[object])(-u)
@@ -138,7 +141,7 @@ def _row_bound(question: Question, relaxed: tuple[Lines, ...], layer: Affine, ne
 
 def _pull(layer: Affine, on_z: Vector, coefs: dict[int, Vector]) -> Fraction:
     """Add what coefficients of a layer's values are for its sources; returns the constant."""
-    for source, matrix in layer.terms:
-        part = on_z @ matrix
+    for source, matrix in layer.scaled:
+        part = Scaled.of(on_z) @ matrix
         coefs[source] = coefs[source] + part if source in coefs else part
     return on_z @ layer.bias

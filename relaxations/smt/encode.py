@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
+from math import lcm
 from typing import Any
 
 import numpy as np
@@ -24,11 +26,40 @@ Phases = Mapping[Neuron, int]  # 1 where the pre-activation is at least 0, -1 wh
 
 
 @dataclass(frozen=True)
+class Scaled:
+    """Fractions as ``numerators / denominator``: sums of products of integers need no greatest common divisors."""
+
+    numerators: Vector
+    denominator: int
+
+    @staticmethod
+    def of(values: Vector) -> Scaled:
+        flat = values.reshape(-1)
+        denominator = lcm(*{value.denominator for value in flat})
+        out = np.empty(len(flat), dtype=object)
+        out[:] = [value.numerator * (denominator // value.denominator) for value in flat]
+        return Scaled(out.reshape(values.shape), denominator)
+
+    def __matmul__(self, other: Scaled) -> Vector:
+        """The product, as Fractions."""
+        found = np.asarray(self.numerators @ other.numerators, dtype=object)
+        denominator = self.denominator * other.denominator
+        out = np.empty(found.size, dtype=object)
+        out[:] = [Fraction(value, denominator) for value in found.reshape(-1)]
+        return out.reshape(found.shape)
+
+
+@dataclass(frozen=True)
 class Affine:
     """``sum of matrix @ source + bias``; source 0 is the input, source j >= 1 the output of layer j."""
 
     terms: tuple[tuple[int, Vector], ...]
     bias: Vector
+
+    @cached_property
+    def scaled(self) -> tuple[tuple[int, Scaled], ...]:
+        """The same terms as integers over one denominator each."""
+        return tuple((source, Scaled.of(matrix)) for source, matrix in self.terms)
 
     def apply(self, values: Sequence[Vector]) -> Vector:
         """The exact values from those of the sources."""

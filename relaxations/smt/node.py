@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from relaxations.smt.bounds import Ranges, lines, restricted, unstable
-from relaxations.smt.encode import ZERO, Neuron, Phases, Question, Vector, zeros
+from relaxations.smt.encode import ZERO, Neuron, Phases, Question, Scaled, Vector, zeros
 from relaxations.smt.limits import Deadline
 from relaxations.smt.simplex import Conflict, Optimum, Problem, minimise, satisfy
 
@@ -48,10 +48,11 @@ class Node:
         size = inputs + len(free)
         place = {neuron: inputs + j for j, neuron in enumerate(free)}
         values = [(_identity(inputs, size), zeros(inputs))]
+        scaled = [Scaled.of(values[0][0])]
         z: list[tuple[Vector, Vector]] = []
         forms: list[Form] = []
         for k, (layer, (l, u)) in enumerate(zip(question.layers, ranges)):
-            coefs = sum((matrix @ values[source][0] for source, matrix in layer.terms), start=_none(len(l), size))
+            coefs = sum((matrix @ scaled[source] for source, matrix in layer.scaled), start=_none(len(l), size))
             constants = layer.apply([constant for _, constant in values])
             z.append((coefs, constants))
             out, shift = coefs.copy(), constants.copy()
@@ -69,7 +70,8 @@ class Node:
                 elif l[i] < 0:
                     out[i], shift[i] = zeros(size), ZERO
             values.append((out, shift))
-        rows = sum((m @ values[s][0] for s, m in question.rows.terms), start=_none(len(question.strict), size))
+            scaled.append(Scaled.of(out))
+        rows = sum((m @ scaled[s] for s, m in question.rows.scaled), start=_none(len(question.strict), size))
         constants = question.rows.apply([constant for _, constant in values])
         forms += [Form("row", r, rows[r], constants[r]) for r in range(len(rows))]
         return Node(question, ranges, free, tuple(z), tuple(forms))

@@ -13,7 +13,7 @@ from fractions import Fraction
 import numpy as np
 
 from relaxations.base import Query, Relaxation, Solution
-from relaxations.smt.bounds import root_ranges, unstable
+from relaxations.smt.bounds import Ranges, root_ranges, unstable
 from relaxations.smt.encode import Neuron, Question, Vector, exact, vector
 from relaxations.smt.limits import Deadline, OutOfTime
 from relaxations.smt.node import Node
@@ -23,6 +23,7 @@ from relaxations.smt.tree import Leaf, Split, Tree, ceiling
 
 MOST_UNSTABLE = 30
 MOST_COEFFICIENTS = 20_000  # of the network, for arithmetic in fractions
+CLIMB_SHARE = 0.25  # of the time left, for one climb: what it does not reach, the search finds
 SAMPLES = 256  # float inputs, the best of which the search starts from
 
 
@@ -31,10 +32,11 @@ class Models(Relaxation[Vector, Tree]):
 
     name = "smt"
 
-    def __init__(self, query: Query) -> None:
+    def __init__(self, query: Query, question: Question | None = None, ranges: Ranges | None = None) -> None:
+        """``question`` is the query in rationals and ``ranges`` hold for it; both are found if not given."""
         super().__init__(query)
-        self.question = Question.of(query)
-        self.ranges = root_ranges(self.question)
+        self.question = Question.of(query) if question is None else question
+        self.ranges = root_ranges(self.question) if ranges is None else ranges
 
     @classmethod
     def declines(cls, query: Query) -> str:
@@ -62,15 +64,27 @@ class Models(Relaxation[Vector, Tree]):
     def solve(self, seconds: float = np.inf) -> Solution[Vector, Tree]:
         """The exact optimum: better and better models until a tree proves that there is no better one."""
         start, deadline = time.monotonic(), Deadline.within(seconds)
-        best, finished = self._climbed(self._sampled(), deadline), False
+        best, finished = self._climbed(self._sampled(), Deadline.within(CLIMB_SHARE * deadline.left)), False
         while True:
             answer = decide(self.question.above(self.question.score(best)), deadline.left, self.ranges)
             if not isinstance(answer, Model):
                 break
-            best = self._climbed(answer.x, deadline)
+            best = self._climbed(answer.x, Deadline.within(CLIMB_SHARE * deadline.left))
         finished = isinstance(answer, Refutation)
         value, attained = self.bound(answer.tree), self.score(best)
         return Solution(value, answer.tree, best, attained, finished, time.monotonic() - start)
+
+    def prove(self, seconds: float = np.inf, enough: float = 0.0) -> Solution[Vector, Tree]:
+        """A tree in a certificate's numbers that no input scores more than ``enough``, or an input that does.
+
+        With an input the value is inf and there is no tree; out of time the value is that of the tree so far.
+        """
+        start = time.monotonic()
+        answer = decide(self.question.above(Fraction(enough)), seconds, self.ranges, rounded=True)
+        if isinstance(answer, Model):
+            return Solution(math.inf, None, answer.x, self.score(answer.x), True, time.monotonic() - start)
+        value, finished = self.bound(answer.tree), isinstance(answer, Refutation)
+        return Solution(value, answer.tree, None, finished=finished, seconds=time.monotonic() - start)
 
     def bound(self, dual: Tree) -> float:
         """The least float that is not below the exact bound."""

@@ -68,13 +68,17 @@ def fails(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hard(tmp_path: Path) -> tuple[Path, Path]:
+    return write_hard(tmp_path)
+
+
+def write_hard(folder: Path) -> tuple[Path, Path]:
     """Zero written as the difference of two equal sums of ReLUs: it never reaches 0.001, and bounds cannot tell."""
     random = np.random.default_rng(7)
     inner, bias = random.normal(size=(20, 40)), random.normal(size=40)
     model = write_network(
-        tmp_path / "zero.onnx", (np.hstack([inner, inner]), np.hstack([bias, bias])), ([[1]] * 40 + [[-1]] * 40, [0])
+        folder / "zero.onnx", (np.hstack([inner, inner]), np.hstack([bias, bias])), ([[1]] * 40 + [[-1]] * 40, [0])
     )
-    return model, write_query(tmp_path / "zero.vnnlib", 20, "(>= Y_0 0.001)")
+    return model, write_query(folder / "zero.vnnlib", 20, "(>= Y_0 0.001)")
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from verifier.cli import main
         (["MODEL", "SPEC", "--set", "eps"], "--set: expected NAME=VALUE, not 'eps'"),
         (["MODEL", "SPEC", "--set", "eps=1"], "a VNN-LIB query has no parameters"),
         (["MODEL", "SPEC", "--methods", "crwn"], "unknown method 'crwn'. Did you mean 'crown'?"),
+        (["MODEL", "SPEC", "--methods", "sos"], "known are pgd, ibp, crown, alpha-crown, lp, sdp, milp, smt, bab)"),
         (["MODEL", "SPEC", "--branching", "smaer"], "unknown branching rule 'smaer'. Did you mean 'smear'?"),
         (["SPEC", "MODEL"], "model and specification are swapped: say certify"),
         (["MODEL"], "there is no specification for"),

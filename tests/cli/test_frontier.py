@@ -23,7 +23,7 @@ from verifier.interruption import Stopped
 WIDENED = 1e-4  # of values of order one: ranges are up to 3e-5 of themselves wider than CROWN's
 SOLVER = 1e-4  # of a value: the tolerance of the semidefinite program, the coarsest of the solvers
 SLOW_MACHINE = 5.0  # seconds that other work on the machine may take
-CERTIFIED = ("ibp", "crown", "alpha-crown", "lp", "sdp", "milp")
+CERTIFIED = ("ibp", "crown", "alpha-crown", "lp", "sdp", "milp", "smt")
 
 
 def measured(*arguments: object, folder: Path) -> tuple[dict, dict[str, dict]]:
@@ -44,7 +44,7 @@ def table(printed: str) -> list[list[str]]:
 def test_values_of_a_network_that_is_done_by_hand(absolute, holds, tmp_path):
     """|x| - 2 over [-1, 1]: intervals add 1 and 1, the upper lines of both ReLUs add up to 1."""
     found, rows = measured(absolute, holds, folder=tmp_path)
-    expected = {"ibp": 0.0, **dict.fromkeys(("crown", "alpha-crown", "lp", "sdp", "milp"), -1.0)}
+    expected = {"ibp": 0.0, **dict.fromkeys(("crown", "alpha-crown", "lp", "sdp", "milp", "smt"), -1.0)}
     for name, value in expected.items():
         assert rows[name]["value"] == pytest.approx(value, abs=WIDENED)
         assert rows[name]["gap"] == rows[name]["value"] - found["attack"]["score"]
@@ -62,10 +62,10 @@ def test_bytes_are_those_of_files_that_the_checker_accepts(absolute, holds, tmp_
     out = tmp_path / "o"
     _, rows = measured(absolute, holds, "--out", out, folder=tmp_path)
     proved = {name for name, row in rows.items() if row["value"] is not None and row["value"] < -WIDENED}
-    without_rule = {"sos", "smt"}  # there is no way to write their duals yet
+    without_rule = {"sos"}  # there is no way to write their duals yet
     assert all(rows[name]["bytes"] is None for name in without_rule)
     proved -= without_rule
-    assert proved == {"crown", "alpha-crown", "lp", "sdp", "milp"}
+    assert proved == {"crown", "alpha-crown", "lp", "sdp", "milp", "smt"}
     for name in proved:
         file = Path(rows[name]["file"])
         assert file == out / f"holds.{name}.nncert"
@@ -182,7 +182,7 @@ def test_several_cases_and_boxes_are_one_question(tmp_path):
     assert found["cases"] == 3
     assert found["attack"]["score"] == -0.5
     assert found["attack"]["case"] == 2
-    for name in ("crown", "alpha-crown", "lp", "sdp", "milp"):
+    for name in ("crown", "alpha-crown", "lp", "sdp", "milp", "smt"):
         assert sorted(rows[name]["values"]) == pytest.approx([-3, -1, -0.5], abs=10 * WIDENED)
         assert rows[name]["value"] == max(rows[name]["values"])
         assert rows[name]["checked_by"] == "checker"

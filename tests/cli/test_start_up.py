@@ -34,6 +34,16 @@ def test_a_small_question_loads_nothing_heavy(cli, absolute, holds):
     assert within(loaded(done.stderr), HEAVY) == []
 
 
+@pytest.mark.parametrize(("method", "solvers"), [("smt", {"highspy"}), ("lp", {"highspy", "scipy"}), ("bab", set())])
+def test_a_method_loads_its_own_solver_and_no_other(cli, absolute, holds, method, solvers):
+    for solver in solvers:
+        pytest.importorskip(solver)
+    done = cli(absolute, holds, "--methods", method, python=("-X", "importtime"))
+    assert done.returncode == 0, done.stderr
+    found = {name.partition(".")[0] for name in within(loaded(done.stderr), HEAVY)}
+    assert found - {"importlib"} == solvers
+
+
 def test_an_attack_loads_the_runtime_and_nothing_else(cli, absolute, fails):
     pytest.importorskip("onnxruntime")
     done = cli(absolute, fails, python=("-X", "importtime"))

@@ -21,7 +21,7 @@ from specs.language.vnnlib_compile import compile_vnnlib
 from specs.loading import load_model
 from tests import strategies
 from tests.peers.networks import PIECEWISE, Drawn, dense, question
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 
 pytestmark = pytest.mark.peer
 if not installed():

@@ -11,7 +11,7 @@ from relaxations.peers.comparing import compare
 from specs.language.vnnlib import read_vnnlib
 from specs.language.vnnlib_compile import compile_vnnlib
 from specs.loading import load_model
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 
 pytestmark = [pytest.mark.shared, pytest.mark.peer]
 if not installed():

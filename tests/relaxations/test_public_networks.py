@@ -17,7 +17,7 @@ from relaxations.milp.tree import search
 from specs.language.vnnlib import read_vnnlib
 from specs.language.vnnlib_compile import compile_vnnlib
 from specs.loading import load_model
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
 SMALL = "mnist_fc/onnx/mnist-net_256x2.onnx"

@@ -30,7 +30,7 @@ from tests.soundness.seeds import seeds
 from tests.strategies import Question, question
 from verifier.checker.bounds import Boxes
 from verifier.checker.check import Checker
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 
 pytest.importorskip("onnx")
 remembered = cache(question)

@@ -21,7 +21,7 @@ from verifier.checker.container import Source, Witness
 from verifier.checker.witness import refute
 from verifier.engine.attacks import FIRST_STARTS
 from verifier.engine.deadline import Deadline
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 
 pytestmark = [pytest.mark.shared, pytest.mark.peer]
 pytest.importorskip("onnxruntime")

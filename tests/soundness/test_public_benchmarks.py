@@ -23,7 +23,7 @@ from tests.soundness.deciding import checker_of, decide_files, float_verdict
 from tests.soundness.seeds import BASE_SEED
 from verifier.checker.container import Certificate, Source, read_evidence
 from verifier.checker.errors import CheckError
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 
 pytestmark = [pytest.mark.shared]
 pytest.importorskip("onnxruntime")

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,30 +21,23 @@ from specs.problem import Case, Problem
 from verifier.attack.group import FIRST_POINTS, FLOAT32_UP_TO
 from verifier.attack.witness import inside, replay
 from verifier.certificate.checking import CheckerProcess
-from verifier.certificate.sources import sources
+from verifier.certificate.sources import Sources, sources
 from verifier.engine.attacks import FIRST_STARTS, Schedule
 from verifier.engine.deadline import Deadline, earliest
-from verifier.engine.evidence import Accepted, Evidence
+from verifier.engine.evidence import Accepted, Evidence, hand_over
 from verifier.engine.explore import Explorer
-from verifier.engine.linear import (
-    LEAST_SECONDS,
-    MOST_SECONDS,
-    climb_from_optimum,
-    linear_attack,
-    open_boxes,
-    open_nodes,
-    possible,
-    seconds_kept,
-)
+from verifier.engine.floats import float_rows
+from verifier.engine.linear import LEAST_SECONDS, MOST_SECONDS, climb_from_optimum, open_nodes, possible, seconds_kept
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.drive import Driver, Moments
 from verifier.engine.phases.group import Group
+from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.phases.store import Store
 from verifier.engine.phases.tier import tier
-from verifier.engine.relaxed import relaxed_attack, relaxed_attack_by_intervals, relaxed_attack_by_phases
 from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, confirmed, search
+from verifier.engine.unknown import Left
 from verifier.interruption import Stopped
 
 ATTACK_SECONDS = 0.6  # at first, for all cases together
@@ -67,7 +61,10 @@ DEFAULT_MEMORY_MB = 8000.0
 
 @dataclass(frozen=True)
 class Options:
-    """How to search; nothing here can make a wrong verdict, only a slower or missing one."""
+    """How to search; nothing here can make a wrong verdict, only a slower or missing one.
+
+    ``relaxations`` of whole boxes are tried by name before the search, or alone without it.
+    """
 
     seconds: float = 60.0
     workers: int = 2
@@ -78,6 +75,8 @@ class Options:
     memory_mb: float = DEFAULT_MEMORY_MB
     device: str = "auto"
     moments: Moments = "later"
+    relaxations: tuple[str, ...] = ()
+    search: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,24 +128,22 @@ class _Decision:
         self.started = time.monotonic()
         self.deadline = Deadline.after(options.seconds)
         self.question, self.folder, self.certificate, self.producer = question, folder, certificate, producer
-        self.cases: list[CaseSearch] = []
-        self.groups: list[Group] = []
+        self.left = Left(self.problem)
         self.attack: Attack | None = None
         self.borderline: Attack | None = None
         self.check_seconds = 0.0  # per node, once measured
-        self.by_phases = False
         self.full = False  # the tree has reached the memory it may take
-        self.programs = False  # whether there are linear programs about the network
         self.kept = 0.0  # seconds for a relaxed attack, should it come to that
 
     def run(self) -> Outcome:
         try:
             network = lower(self.problem.graph)
         except UnsupportedOpError as error:
+            self.bound_to = self._sources()
             return self._outcome("unknown", f"unsupported: {error.listed}")
         except ModelError as error:
             raise ModelError(error.message, self.question.model) from None
-        bound_to = sources(self.problem, self.question.model, self.question.query, self.folder)
+        self.bound_to = bound_to = self._sources()
         with (
             self.start_checker(bound_to.model_file, bound_to.query_file, self.options.workers) as checker,
             Store(self.folder) as self.store,
@@ -161,26 +158,74 @@ class _Decision:
             except Stopped as stop:
                 return self._stopped(stop.reason)
 
+    def _sources(self) -> Sources:
+        return sources(self.problem, self.question.model, self.question.query, self.folder)
+
+    @property
+    def cases(self) -> list[CaseSearch]:
+        return self.left.cases
+
+    @property
+    def groups(self) -> list[Group]:
+        return self.left.groups
+
     def _decide(self, network: ReluNetwork) -> Outcome:
         refine = network.density > SPARSE_NETWORK
-        self.programs = possible(network)
-        self.kept = seconds_kept(self.options.seconds) if self.programs else 0.0
-        self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
+        left = self.left
+        left.network, left.programs = network, possible(network)
+        self.kept = seconds_kept(self.options.seconds) if left.programs else 0.0
+        left.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
+        left.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
+        if not self._by_relaxations(network) and self.options.search:
+            self._search(network)
+        if self.attack is not None:
+            return self._outcome("violated", "")
+        if all(case.closed for case in self.cases):
+            trees = left.rooted.trees if left.rooted is not None else ()
+            proof = self.evidence.prove(self.cases, self.groups, self.deadline, trees)
+            if proof is not None:
+                return self._outcome("certified", "", proof)
+        relaxed = self.left.best(self._until_program(), self._candidate)
+        if self.attack is not None:  # what the relaxation pointed to is real
+            return self._outcome("violated", "")
+        return self._outcome("unknown", self._why_open(), relaxed=relaxed)
+
+    def _search(self, network: ReluNetwork) -> None:
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
-        if self.by_phases:
+        if self.left.by_phases:
             self._search_phases(network, attacks)
         elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):
             search(
                 self.cases, self._search_deadline, self.options.workers, self._found, self.report, self.folder, attacks
             )
-        if self.attack is not None:
-            return self._outcome("violated", "")
-        if all(case.closed for case in self.cases):
-            proof = self.evidence.prove(self.cases, self.groups, self.deadline)
-            if proof is not None:
-                return self._outcome("certified", "", proof)
-        return self._outcome("unknown", self._why_open())
+
+    def _by_relaxations(self, network: ReluNetwork) -> bool:
+        """Try the relaxations that are named on whole boxes; whether nothing is left to search."""
+        names = [name for name in self.options.relaxations if not (name == "sdp" and self.left.by_phases)]
+        if not names:
+            return False
+        if self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases)):
+            return True
+        for k, case in enumerate(self.problem.cases):
+            if not case.any_of and self._found(k, (self.cases[k].root.lower + self.cases[k].root.upper) / 2):
+                return True
+        from verifier.engine.rooted import Rooted
+
+        try:
+            self.left.rooted = rooted = Rooted(self.problem, network, self._earlier(0.0))
+        except OutOfTime:
+            return False
+        self.evidence.ready(self.deadline)
+        for number, name in enumerate(names):
+            shares = len(names) - number + self.options.search
+            until = Deadline.after(self._earlier(0.0).remaining / shares)
+            if rooted.attempt(name, until, self.evidence, self._found):
+                return True
+            for k in rooted.proved:
+                self.cases[k].waiting = []
+            if not rooted.open:
+                return True
+        return False
 
     def _search_of(self, network: ReluNetwork, case: Case, refine: bool) -> CaseSearch:
         low = np.array([float(v) for v in case.box.lower])
@@ -205,7 +250,8 @@ class _Decision:
             return
         boxes: dict[bytes, list[int]] = {}
         for k, case in enumerate(self.cases):
-            boxes.setdefault(case.inputs, []).append(k)
+            if not case.closed:
+                boxes.setdefault(case.inputs, []).append(k)
         stop = self.folder / "stop"
         with Driver(
             self.cases,
@@ -274,7 +320,7 @@ class _Decision:
 
     def _climb(self, group: Group) -> bool:
         until = earliest(self.deadline, Deadline.after(min(ATTACK_SHARE * self.options.seconds, CLIMBING_SECONDS)))
-        if not self.programs or until.remaining < LEAST_SECONDS:
+        if not self.left.programs or until.remaining < LEAST_SECONDS:
             return False
         return climb_from_optimum(open_nodes([group]), until, self._candidate)
 
@@ -293,9 +339,19 @@ class _Decision:
         return confirmed(found, self.cases, cases, self._found)
 
     def _found(self, k: int, point: np.ndarray) -> bool:
-        """Judge a candidate: moved inside the set, replayed in the model's runtime, proved by the checker."""
+        """Judge a candidate: moved inside the set, replayed in the model's runtime, proved by the checker.
+
+        A point of Fractions is also judged as it is, where what floats make of it is not enough.
+        """
         case = self.problem.cases[k]
-        exact = inside(case, point)
+        if not self._proved(k, inside(case, point)) and point.dtype == object:
+            limits = zip(point.tolist(), case.box.lower, case.box.upper)
+            self._proved(k, tuple(min(max(Fraction(x), low), up) for x, low, up in limits))
+        return self.attack is not None
+
+    def _proved(self, k: int, exact: tuple[Fraction, ...]) -> bool:
+        """Whether the checker proves that the case fails at a point; what it says is kept."""
+        case = self.problem.cases[k]
         value = float(self.cases[k].explorer.values(np.array([[float(x) for x in exact]]))[0])
         ran = replay(self.evidence.onnx(), self.problem.graph, case, exact)
         proved, path = self.evidence.refute(k, exact, self.deadline)
@@ -304,7 +360,7 @@ class _Decision:
             self.attack = attack
         elif (proved or (ran is not None and ran.violates)) and self.borderline is None:
             self.borderline = attack
-        return self.attack is not None
+        return bool(proved)
 
     def report(self, progress: Progress) -> None:
         self.last = progress
@@ -312,25 +368,14 @@ class _Decision:
 
     def _stopped(self, reason: str) -> Outcome:
         """What is known when a signal has interrupted anything at all: no more than was reported or never changes."""
-        relaxed = self._handed_over(relaxed_attack_by_intervals(self.cases))
+        relaxed = self._handed_over(self.left.quick())
         stats = {"nodes": self.last.nodes, "seconds": time.monotonic() - self.started}
         return Outcome(
             "unknown", reason, self.last.attained, self.last.proved, relaxed=relaxed, stats=stats, stopped=True
         )
 
     def _handed_over(self, relaxed: RelaxedAttack | None) -> RelaxedAttack | None:
-        return self.evidence.hand_over(relaxed) if relaxed is not None else None
-
-    def _relaxed_attack(self) -> RelaxedAttack | None:
-        """That of a linear program, else what bounds by lines have left, else what intervals say."""
-        regions = open_nodes(self.groups) if self.by_phases else open_boxes(self.cases)
-        until = earliest(self.deadline.earlier(CHECK_RESERVE), Deadline.after(MOST_SECONDS))
-        found = None
-        if self.programs and until.remaining >= LEAST_SECONDS:
-            found = linear_attack(regions, until, self._candidate)
-        if found is None:
-            found = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
-        return found or relaxed_attack_by_intervals(self.cases)
+        return hand_over(relaxed, self.bound_to, self.producer, self.certificate) if relaxed is not None else None
 
     def _why_open(self) -> str:
         if self.borderline is not None:
@@ -339,21 +384,26 @@ class _Decision:
             return "memory"
         if self.deadline.remaining < 1 or self._search_deadline().over:
             return "timeout"
+        if not self.options.search:
+            notes = self.left.rooted.notes if self.left.rooted is not None else []
+            return f"incomplete: {'; '.join(notes) or 'the checker did not accept the certificate'}"
         return "incomplete: boxes that cannot be split further are neither proved nor violated"
 
-    def _outcome(self, verdict: Verdict, reason: str, proof: Accepted | None = None) -> Outcome:
+    def _until_program(self) -> Deadline:
+        """When a linear program for a relaxed attack has to be solved."""
+        return earliest(self.deadline.earlier(CHECK_RESERVE), Deadline.after(MOST_SECONDS))
+
+    def _outcome(
+        self, verdict: Verdict, reason: str, proof: Accepted | None = None, relaxed: RelaxedAttack | None = None
+    ) -> Outcome:
         attained = min((case.attained for case in self.cases), default=math.inf)
         proved = min((place.bound for case in self.cases for place in case.open), default=-math.inf)
-        relaxed = None
         if self.groups:
             proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
-        if verdict == "unknown" and self.cases:
-            action = self._relaxed_attack()
-            if self.attack is None and action is not None:
-                self._candidate(action.case, np.array(action.point))
-            if self.attack is not None:  # what the relaxation pointed to is real
-                return self._outcome("violated", "")
-            relaxed = self._handed_over(action)
+        if verdict == "unknown":
+            if relaxed is None:
+                relaxed = self.left.best(self._until_program()) if self.cases else self.left.by_outputs()
+            relaxed = self._handed_over(relaxed)
         return Outcome(
             verdict,
             reason,
@@ -366,11 +416,9 @@ class _Decision:
         )
 
 
-def float_rows(case: Case, inputs: int, outputs: int) -> Rows:
-    """The rows of a case as float64 arrays, for the search."""
-    x, y = np.zeros((len(case.any_of), inputs)), np.zeros((len(case.any_of), outputs))
-    for r, row in enumerate(case.any_of):
-        for target, terms in ((x, row.x), (y, row.y)):
-            for i, value in terms:
-                target[r, i] = float(value)
-    return Rows(x, y, np.array([float(row.constant) for row in case.any_of]))
+def fallback(question: Question, certificate: Path, producer: dict[str, str]) -> RelaxedAttack | None:
+    """The relaxed attack that every question has, with its file, where deciding it has not even begun."""
+    with tempfile.TemporaryDirectory(prefix="certify-") as folder:
+        bound_to = sources(question.problem, question.model, question.query, Path(folder))
+        relaxed = Left(question.problem).by_outputs()
+        return hand_over(relaxed, bound_to, producer, certificate) if relaxed is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ from specs.errors import CertificateError
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import Sources
 from verifier.certificate.witness import WitnessDraft
+from verifier.certificate.words import PHASES
 from verifier.certificate.write import Chunk, Draft, entry, save
 from verifier.engine.deadline import Deadline
 from verifier.engine.explore import Budget
@@ -38,6 +40,7 @@ class Part(NamedTuple):
     number: int
 
 
+Trees = Sequence[tuple[tuple[int, ...], Chunk | np.ndarray]]  # over phases, each with the cases that it proves
 Owner = tuple[int, Stream] | Part  # of a chunk: a case and where its words came from, or what was searched by phases
 
 
@@ -72,23 +75,27 @@ class Evidence:
         number = self._case_numbers(deadline)[case]
         path = self.path.with_suffix(".nnwitness")
         claim = f"NOT: {self.claim}"
-        save(WitnessDraft(self.sources.model, self.sources.query, number, point, claim, self.producer), path)
-        answer = self.checker.check(path, deadline)
+        trial = path.with_stem(f"{path.stem}-trial")  # what was accepted before stays until this is
+        save(WitnessDraft(self.sources.model, self.sources.query, number, point, claim, self.producer), trial)
+        answer = self.checker.check(trial, deadline)
         if answer is not None and answer.get("accepted"):
-            return str(answer["reason"]), path
-        path.unlink()
+            return str(answer["reason"]), trial.replace(path)
+        trial.unlink()
         return "", None
 
-    def prove(self, cases: list[CaseSearch], groups: list[Group], deadline: Deadline) -> Accepted | None:
+    def prove(
+        self, cases: list[CaseSearch], groups: list[Group], deadline: Deadline, trees: Trees = ()
+    ) -> Accepted | None:
         """Write the certificate and have it checked; what is refused is searched again, more finely.
 
-        ``groups`` hold the trees of the cases that were searched by phases.
+        ``groups`` hold the trees of the cases that were searched by phases, ``trees`` those of relaxations of the whole
+        box, which are not mended.
 
         None when time runs out or a refused leaf cannot be closed; the file is there only if it was accepted.
         """
         numbers = self._case_numbers(deadline)
         for attempt in range(ROUNDS):
-            draft, owners = self._draft(cases, groups, numbers)
+            draft, owners = self._draft(cases, groups, numbers, trees)
             size = save(draft, self.path)
             answer = self.checker.check(self.path, deadline)
             if answer is None:
@@ -105,29 +112,13 @@ class Evidence:
         self.path.unlink(missing_ok=True)
         return None
 
-    def hand_over(self, relaxed: RelaxedAttack) -> RelaxedAttack:
-        """The relaxed attack with its action in a file beside the certificate's place."""
-        action = relaxed.action
-        if action is None:
-            return relaxed
-        path = self.path.with_suffix(RELAXED_SUFFIX)
-        attack = RelaxedFile(
-            action.relaxation,
-            relaxed.case,
-            action.lower,
-            action.upper,
-            action.rows,
-            action.score,
-            action.content,
-            File(**entry(self.sources.model)),
-            File(**entry(self.sources.query)),
-            action.splits,
-            action.weights,
-            note=action.note,
-            producer=self.producer,
-        )
-        save(RelaxedDraft(attack), path)
-        return replace(relaxed, path=path)
+    def numbers(self, cases: Sequence[int]) -> list[int]:
+        """The checker's numbers of some of our cases, once it has been asked for them."""
+        return [self._numbers[k] for k in cases]
+
+    def ready(self, deadline: Deadline) -> None:
+        """Wait for the checker; raises ``CertificateError`` where it cannot read the files as we do."""
+        self._case_numbers(deadline)
 
     def _case_numbers(self, deadline: Deadline) -> list[int]:
         """The checker's number of each of our cases: it keeps count of those whose box is empty, we drop them."""
@@ -140,7 +131,7 @@ class Evidence:
         return self._numbers
 
     def _draft(
-        self, cases: list[CaseSearch], groups: list[Group], numbers: list[int]
+        self, cases: list[CaseSearch], groups: list[Group], numbers: list[int], trees: Trees
     ) -> tuple[Draft, dict[int, Owner]]:
         """The certificate, and for every chunk whom it belongs to."""
         roots = [np.zeros(1, dtype=np.int64)] * self._all_cases  # an empty case needs no proof: a single leaf
@@ -154,9 +145,14 @@ class Evidence:
                 owners[chunks[part]] = Part(group, part)
             for k in group.cases:
                 roots[numbers[k]] = group.words(chunks)
-        by_phases = {k for group in groups for k in group.cases}
+        for proved, chunk in trees:
+            at = self._all_cases + len(further)
+            for k in proved:
+                roots[numbers[k]] = np.array([PHASES, at >> 16, at & 0xFFFF])
+            further.append(chunk)
+        elsewhere = {k for group in groups for k in group.cases} | {k for proved, _ in trees for k in proved}
         for k, case in enumerate(cases):
-            if k in by_phases:
+            if k in elsewhere:
                 continue
             first = self._all_cases + len(further)
             root, *chunks = cut(case.pieces.stream(), first)
@@ -168,6 +164,32 @@ class Evidence:
             self.sources.model, self.sources.query, self._all_cases, [*roots, *further], self.claim, self.producer
         )
         return draft, owners
+
+
+def hand_over(relaxed: RelaxedAttack, bound_to: Sources, producer: dict[str, str], certificate: Path) -> RelaxedAttack:
+    """The relaxed attack with its action in a file beside the certificate's place."""
+    action = relaxed.action
+    if action is None:
+        return relaxed
+    path = certificate.with_suffix(RELAXED_SUFFIX)
+    attack = RelaxedFile(
+        action.relaxation,
+        relaxed.case,
+        action.lower,
+        action.upper,
+        action.rows,
+        action.score,
+        action.content,
+        File(**entry(bound_to.model)),
+        File(**entry(bound_to.query)),
+        action.splits,
+        action.weights,
+        action.tolerance,
+        action.note,
+        producer,
+    )
+    save(RelaxedDraft(attack), path)
+    return replace(relaxed, path=path)
 
 
 def _mend(
@@ -184,6 +206,8 @@ def _mend(
     refused: dict[int, list[tuple[int, int, dict[str, Any]]]] = {}
     trees: dict[int, Part] = {}
     for failure in failures:
+        if failure["chunk"] not in owners:
+            return False
         owner = owners[failure["chunk"]]
         if isinstance(owner, Part):
             trees[failure["chunk"]] = owner

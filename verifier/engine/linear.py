@@ -31,6 +31,7 @@ from verifier.engine.phases.leaves import with_splits
 from verifier.engine.phases.moments import query_of
 from verifier.engine.relaxed import LISTED, Ranges, all_ranges, bounds_of, content_of
 from verifier.engine.scheduler import CaseSearch
+from verifier.relaxed.contents import PointAction
 
 if TYPE_CHECKING:
     from relaxations.lp.phase_program import PhaseProgram
@@ -40,6 +41,7 @@ MOST_SECONDS = 3.0  # that are kept, and may be used
 LEAST_SECONDS = 0.5  # below which it is not begun: so long takes loading the solver
 MOST_COEFFICIENTS = 2_000_000  # of the network: making the program of so many takes a second
 MOST_REGIONS = 16
+SOLVERS = ("highspy", "scipy")  # that make and solve it
 OUTSIDE = 1e-7  # of its magnitude: what a neuron's value may miss its range by
 
 
@@ -61,9 +63,13 @@ class Region:
 
 def possible(network: ReluNetwork) -> bool:
     """Whether there are programs about a network: it is not too large, and the solver is installed."""
+    return not too_large(network) and not network.signs and all(map(find_spec, SOLVERS))
+
+
+def too_large(network: ReluNetwork) -> bool:
+    """Whether making the program takes too long."""
     layers = (*network.layers, network.output)
-    small = sum(nonzeros(weight) for layer in layers for _, weight in layer.terms) <= MOST_COEFFICIENTS
-    return small and not network.signs and find_spec("highspy") is not None and find_spec("scipy") is not None
+    return sum(nonzeros(weight) for layer in layers for _, weight in layer.terms) > MOST_COEFFICIENTS
 
 
 def seconds_kept(seconds: float) -> float:
@@ -156,8 +162,9 @@ def _attack(region: Region, until: Deadline) -> tuple[RelaxedAttack, PhaseProgra
             return None
         rows = solved.action.margins(query)
         bound = float(rows.max())
-        content, note = content_of(region.network, solved.action, region.ranges, region.names)
-    if not -np.inf < bound <= 0 or (content.units is not None and not _inside(content.point, region.ranges)):
+        box = query.lower, query.upper
+        content, note = content_of(region.network, solved.action, (region.ranges, box), region.names)
+    if not -np.inf < bound <= 0 or (isinstance(content, PointAction) and not _inside(content.point, region.ranges)):
         return None
     x = solved.action.x
     exploits = [

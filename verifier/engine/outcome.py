@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from verifier.relaxed.contents import PointAction
+from verifier.relaxed.contents import Moments, Outputs, PointAction
 
 Verdict = Literal["certified", "violated", "unknown"]
 
@@ -45,6 +45,7 @@ class Attack:
 class Exploit(NamedTuple):
     """A neuron whose relaxed output is not its ReLU. ``gap``: how far above it (below: negative) the output is.
 
+    The layer after the last one are the model's outputs: of these ``gap`` is how far they are from what it computes.
     ``cost``: what this takes from the row. Over all neurons it is the row's value in the network less its bound.
     """
 
@@ -59,11 +60,11 @@ class RelaxedAction:
     """An action of ``relaxation`` on the box [``lower``, ``upper``] under ``splits``, as it goes into a file.
 
     ``rows`` are the values of the case's rows, ``score`` is ``-weights @ rows``, or ``-max(rows)`` where ``weights`` is
-    None; ``note`` says what was left out.
+    None; ``note`` says what was left out. It holds within ``tolerance``.
     """
 
     relaxation: str
-    content: PointAction
+    content: PointAction | Moments | Outputs
     note: str
     lower: np.ndarray
     upper: np.ndarray
@@ -71,6 +72,7 @@ class RelaxedAction:
     weights: np.ndarray | None
     score: float
     splits: tuple[tuple[int, int, int], ...] = ()
+    tolerance: float = 1e-6
 
 
 @dataclass(frozen=True)

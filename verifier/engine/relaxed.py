@@ -17,15 +17,17 @@ from verifier.engine.phases.bounding import Bounding
 from verifier.engine.phases.group import Group
 from verifier.engine.phases.node import FINE, Node
 from verifier.engine.scheduler import CaseSearch, Place
-from verifier.relaxed.contents import PointAction, Units
+from verifier.relaxed.contents import Outputs, PointAction, Units
+from verifier.relaxed.validate import Unlowered, inputs_to_try
 
 LISTED = 10  # neurons
+MOST_ROWS = 16  # of a case that are looked at where there was no time for more
 LOOKED_AT = 16  # open boxes
 LOOKING_SECONDS = 0.1  # after which no further box is looked at
 MOST_NEURONS = 200_000  # whose values are kept
-TOO_MANY = f"the network has more than {MOST_NEURONS} neurons, so only the input is stored"
-SIGNS = "the network has signs, for which there is no form yet, so only the input is stored"
-OVERFLOW = "some of its numbers are not finite, so only the input is stored"
+TOO_MANY = f"the network has more than {MOST_NEURONS} neurons, so only input and outputs are stored"
+SIGNS = "the network has signs, for which there is no form yet, so only input and outputs are stored"
+OVERFLOW = "some of its numbers are not finite, so only input and outputs are stored"
 
 Box = tuple[np.ndarray, np.ndarray]
 Ranges = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -49,14 +51,47 @@ def relaxed_attack(cases: list[CaseSearch]) -> RelaxedAttack | None:
 
 
 def relaxed_attack_by_intervals(cases: list[CaseSearch]) -> RelaxedAttack | None:
-    """The same of the first open case's box, with ranges by intervals: where there was no time for any bound."""
-    for k, case in [(k, case) for k, case in enumerate(cases) if not case.closed][:LOOKED_AT]:
+    """The same of the first open case's box, with ranges by intervals: where there was no time for any bound.
+
+    Where nothing is open, of the first case that intervals do not prove.
+    """
+    for k, case in sorted(enumerate(cases), key=lambda entry: entry[1].closed)[:LOOKED_AT]:
         root, network = case.root, case.explorer.network
-        ranges = interval_bounds(network, root.lower[None], root.upper[None], case.explorer.ball)[:-1]
-        found = _of_box(case, k, root, [(l[0], u[0]) for l, u in ranges], 0)
-        if found.bound <= 0:
+        with np.errstate(all="ignore"):
+            ranges = interval_bounds(network, root.lower[None], root.upper[None], case.explorer.ball)[:-1]
+            found = best_of_rows(case, k, [(l[0], u[0]) for l, u in ranges])
+        if found is not None:
             return found
     return None
+
+
+def relaxed_attack_by_beginnings(cases: list[CaseSearch], groups: list[Group]) -> RelaxedAttack | None:
+    """The same with the ranges of the layers that were bounded before the time was over, and intervals behind them."""
+    for group in groups:
+        bounding = group.whole.bounding
+        if bounding.begun is None:
+            continue
+        values, ranges = [(bounding.lower, bounding.upper)], []
+        for k, layer in enumerate(bounding.exact.layers):
+            known = k < len(bounding.begun.upper)
+            ends = (bounding.begun.lower[k], bounding.begun.upper[k]) if known else through_layer(layer, values)
+            ranges.append((ends[0].astype(float), ends[1].astype(float)))
+            values.append((layer.output(ranges[-1][0]), layer.output(ranges[-1][1])))
+        found = [best_of_rows(cases[k], k, ranges) for k in group.cases[:LOOKED_AT]]
+        stands = [attack for attack in found if attack is not None]
+        if stands:
+            return min(stands, key=lambda attack: attack.bound)
+    return None
+
+
+def best_of_rows(case: CaseSearch, k: int, ranges: Ranges) -> RelaxedAttack | None:
+    """The minimiser on a case's whole box of the row with the best bound for these ranges, among the first.
+
+    None where one of them is proved.
+    """
+    made = [_of_box(case, k, case.root, ranges, row) for row in range(len(case.explorer.rows.constant))[:MOST_ROWS]]
+    stands = [found for found in made if found.action is not None]
+    return max(stands, key=lambda found: found.bound) if len(stands) == len(made) else None
 
 
 def _of_box(case: CaseSearch, k: int, place: Place, ranges: Ranges, row: int) -> RelaxedAttack:
@@ -73,7 +108,7 @@ def _of_box(case: CaseSearch, k: int, place: Place, ranges: Ranges, row: int) ->
         _exploits(made, made.costs(network), names),
         _action(
             "crown",
-            content_of(network, made.action, ranges, names, made.below),
+            content_of(network, made.action, (ranges, (place.lower, place.upper)), names, made.below),
             (place.lower, place.upper),
             (made.rows(target), weights),
         ),
@@ -101,7 +136,7 @@ def relaxed_attack_by_phases(groups: list[Group]) -> RelaxedAttack | None:
     ranges = all_ranges(search.original.network, box, node, names)
     splits = tuple((k, int(names[k][i]), sign) for k, i, sign in node.splits)
     stands = made.bound <= 0
-    content = content_of(search.original.network, made.action, ranges, names, made.below)
+    content = content_of(search.original.network, made.action, (ranges, box), names, made.below)
     return RelaxedAttack(
         group.cases[case],
         made.action.x.tolist(),
@@ -145,7 +180,7 @@ def all_ranges(
 
 def _action(
     relaxation: str,
-    content: tuple[PointAction, str],
+    content: tuple[PointAction | Outputs, str],
     box: Box,
     rows: tuple[np.ndarray, np.ndarray],
     splits: tuple[tuple[int, int, int], ...] = (),
@@ -155,8 +190,8 @@ def _action(
     None where it stands in no proof's way but the search's own margin, and where float64 has overflowed.
     """
     values, weights = rows
-    score = -float(weights @ values)
-    if not 0 <= score < np.inf:
+    score, told = -float(weights @ values), content[0]
+    if not 0 <= score < np.inf or (isinstance(told, Outputs) and not np.isfinite(told.y).all()):
         return None
     return RelaxedAction(relaxation, *content, *box, values, weights, score, splits)
 
@@ -164,17 +199,16 @@ def _action(
 def content_of(
     network: ReluNetwork,
     action: Point,
-    ranges: Ranges,
+    region: tuple[Ranges, Box],
     names: Sequence[np.ndarray],
     below: Sequence[np.ndarray] | None = None,
-) -> tuple[PointAction, str]:
+) -> tuple[PointAction | Outputs, str]:
     """An action on the whole network, ``action`` being among the neurons ``names``; and what is missing, in words.
 
-    ``below`` are the slopes of these neurons' lower lines, None where outputs are in triangles.
+    ``region`` are its neurons' ranges and its box. ``below`` are the slopes of the neurons' lower lines, None where
+    outputs are in triangles. Where not all units can be stored, outputs are.
     """
-    x = action.x
-    if network.signs or sum(network.widths[1:]) > MOST_NEURONS:
-        return PointAction(x, None), SIGNS if network.signs else TOO_MANY
+    x, (ranges, box) = action.x, region
     values, zs, outputs, slopes = [x[None]], [], [], []
     for k, layer in enumerate(network.layers):
         a, slope = np.zeros(len(layer.bias)), np.zeros(len(layer.bias))
@@ -185,9 +219,19 @@ def content_of(
         values.append(a[None])
     lower, upper = (tuple(side) for side in zip(*ranges)) if ranges else ((), ())
     parts = tuple(zs), tuple(outputs), lower, upper, tuple(slopes)
-    if not all(np.isfinite(layer).all() for part in parts for layer in part):
-        return PointAction(x, None), OVERFLOW
+    finite = all(np.isfinite(layer).all() for part in parts for layer in part)
+    if network.signs or sum(network.widths[1:]) > MOST_NEURONS or not finite:
+        y = network.output.apply(values)[0]
+        return outputs_around(network, x, y, box), SIGNS if network.signs else TOO_MANY if finite else OVERFLOW
     return PointAction(x, Units(*parts[:4], None if below is None else parts[4])), ""
+
+
+def outputs_around(network: ReluNetwork | Unlowered, x: np.ndarray, y: np.ndarray, box: Box) -> Outputs:
+    """An input and outputs, in ranges that hold at some inputs of the box, whatever they are elsewhere."""
+    with np.errstate(all="ignore"):
+        seen = network.evaluate(inputs_to_try(x, *box, network))
+    seen = np.vstack([seen[np.isfinite(seen).all(axis=1)], y])
+    return Outputs(x, y, seen.min(axis=0), seen.max(axis=0))
 
 
 def _exploits(made: Greedy, costs: list[np.ndarray], names: Sequence[np.ndarray]) -> list[Exploit]:

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from relaxations.lowering import lower
-from specs.errors import CertificateError
+from relaxations.network import ReluNetwork
+from specs.errors import CertificateError, UnsupportedOpError
 from specs.problem import Problem
 from verifier.certificate.sources import sources
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 from verifier.files import is_yaml
 from verifier.question import Question, read_question
 from verifier.relaxed.container import read_relaxed
-from verifier.relaxed.contents import CLAIM, File, RelaxedFile
-from verifier.relaxed.validate import Subject, Validation, validate
+from verifier.relaxed.contents import CLAIM, File, Outputs, RelaxedFile
+from verifier.relaxed.validate import Subject, Unlowered, Validation, validate
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,20 @@ def check_relaxed(path: Path, model: Path | None, spec: Path | None, parameters:
     id, problem = _subject(path, attack, question)
     if attack.case >= len(problem.cases):
         raise CertificateError(f"{path}: it is about case {attack.case}, and there are {len(problem.cases)}")
-    network, case = lower(problem.graph), problem.cases[attack.case]
-    rows = float_rows(case, network.input_size, len(network.output.bias))
+    case = problem.cases[attack.case]
+    network = _network(problem, attack)
+    rows = float_rows(case, problem.graph.input_size, problem.graph.output_size)
     validation = validate(attack, Subject(network, rows, case.box, case.ball))
     return RelaxedResult(attack, validation, id, time.monotonic() - started)
+
+
+def _network(problem: Problem, attack: RelaxedFile) -> ReluNetwork | Unlowered:
+    try:
+        return lower(problem.graph)
+    except UnsupportedOpError:
+        if isinstance(attack.content, Outputs):
+            return Unlowered(problem.graph)
+        raise
 
 
 def _recorded(path: Path, file: File, what: str) -> Path:

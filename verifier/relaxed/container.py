@@ -26,6 +26,7 @@ from verifier.relaxed.contents import (
     Content,
     File,
     Moments,
+    Outputs,
     PointAction,
     PseudoMoments,
     RelaxedFile,
@@ -53,6 +54,7 @@ OWN = {
     "moments": {"layers", "symbols"},
     "pseudo-moments": {"layers", "symbols"},
     "model": {"values"},
+    "outputs": set(),
 }
 UNITS = ("z", "a", "lower", "upper")
 SYMBOL = re.compile(r"1|x[0-9]{1,9}|[az][0-9]{1,6}\.[0-9]{1,9}")
@@ -211,11 +213,21 @@ def _assignment(manifest: dict[str, Any], members: dict[str, bytes], inputs: int
     return Assignment(exact)
 
 
+def _outputs(manifest: dict[str, Any], members: dict[str, bytes], inputs: int) -> Outputs:
+    x, y, lower, upper = (_array(members, name) for name in ("x", "y", "lower", "upper"))
+    if len(x) != inputs:
+        _refuse("x.bin is not as long as the box")
+    if not len(y) or not len(y) == len(lower) == len(upper):
+        _refuse("y.bin, lower.bin and upper.bin are not one number for each output")
+    return Outputs(x, y, lower, upper)
+
+
 READERS: dict[str, Callable[[dict[str, Any], dict[str, bytes], int], Content]] = {
     "point": _point,
     "moments": _moments,
     "pseudo-moments": _pseudo_moments,
     "model": _assignment,
+    "outputs": _outputs,
 }
 
 

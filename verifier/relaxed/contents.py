@@ -35,7 +35,7 @@ class Units:
 
 @dataclass(frozen=True)
 class PointAction:
-    """An input (n,) and what every unit does; ``units`` is None where there were too many to store."""
+    """An input (n,) and what every unit does; ``units`` is None where they are not told."""
 
     kind: ClassVar[str] = "point"
     x: np.ndarray
@@ -88,7 +88,21 @@ class Assignment:
     values: Mapping[str, Fraction]
 
 
-Content = PointAction | Moments | PseudoMoments | Assignment
+@dataclass(frozen=True)
+class Outputs:
+    """An input (n,) and outputs ``y`` (m,) of the model anywhere in [``lower``, ``upper``], whatever the input is.
+
+    Nothing is said of how the model computes them, so that there is such an action for every model.
+    """
+
+    kind: ClassVar[str] = "outputs"
+    x: np.ndarray
+    y: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+
+
+Content = PointAction | Moments | PseudoMoments | Assignment | Outputs
 
 
 @dataclass(frozen=True)
@@ -146,6 +160,9 @@ def arrays_of(content: Content) -> Iterator[tuple[str, np.ndarray]]:
     elif isinstance(content, Moments):
         yield ("factor" if content.factor else "matrix"), content.values.reshape(-1)
         yield from (("lower", joined(content.lower)), ("upper", joined(content.upper)))
+    elif isinstance(content, Outputs):
+        for name in ("x", "y", "lower", "upper"):
+            yield name, getattr(content, name)
     elif isinstance(content, PseudoMoments):
         yield "exponents", content.exponents.reshape(-1)
         yield "values", content.values

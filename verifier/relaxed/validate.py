@@ -13,6 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -20,8 +23,9 @@ from relaxations.bounds.boxes import Rows
 from relaxations.bounds.greedy import rows_layer
 from relaxations.bounds.interval import interval_bounds
 from relaxations.network import Layer, ReluNetwork
+from specs.graph import Graph
 from specs.problem import Ball, Box
-from verifier.relaxed.contents import Assignment, Moments, PointAction, PseudoMoments, RelaxedFile, Units
+from verifier.relaxed.contents import Assignment, Moments, Outputs, PointAction, PseudoMoments, RelaxedFile, Units
 
 SAMPLES = 64
 SEED = 0
@@ -78,10 +82,31 @@ class Validation:
 
 
 @dataclass(frozen=True)
+class Unlowered:
+    """A model of which only the outputs are known to the search, in place of its network."""
+
+    graph: Graph
+    layers: tuple[Any, ...] = ()
+    signs: frozenset[int] = frozenset()
+
+    @property
+    def input_size(self) -> int:
+        return self.graph.input_size
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(prod(node.shape) for node in self.graph.nodes)
+
+    def evaluate(self, x: np.ndarray) -> np.ndarray:
+        """Outputs (B, outputs) in float64 at inputs (B, inputs)."""
+        return np.stack([self.graph.evaluate_flat(point) for point in x])
+
+
+@dataclass(frozen=True)
 class Subject:
     """What an attack is about: the network as the search sees it, and the rows, the box and the ball of the case."""
 
-    network: ReluNetwork
+    network: ReluNetwork | Unlowered
     rows: Rows
     box: Box
     ball: Ball | None = None
@@ -111,8 +136,7 @@ def validate(attack: RelaxedFile, subject: Subject) -> Validation:
         if attack.weights is not None:
             checks.append(Check("the rows' weights sum to 1", abs(float(attack.weights.sum()) - 1), attack.tolerance))
         told = attack.content.units if isinstance(attack.content, PointAction) else attack.content
-        ranges = (told.lower, told.upper) if not isinstance(told, Assignment) else ((), ())
-        remarks = [_wider(attack, subject.network, ranges)]
+        remarks = [] if isinstance(told, (Assignment, Outputs)) else [_wider(attack, subject, (told.lower, told.upper))]
         if attack.weights is not None and rows.max() > attack.tolerance * size:
             remarks.append(SOME_ROWS)
     return Validation(tuple(checks), score, real, tuple(filter(None, remarks)))
@@ -125,6 +149,9 @@ def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np
         from verifier.relaxed.moments import check_moments
 
         return check_moments(attack, content, subject.network, subject.rows)
+    if isinstance(content, Outputs):
+        rows = subject.rows.x @ content.x + subject.rows.y @ content.y + subject.rows.constant
+        return list(_output_checks(attack, content, subject.network)), rows, content.x
     told = not isinstance(content, Assignment)
     if isinstance(content, Assignment):
         content = _executed(content, subject.network)
@@ -139,6 +166,26 @@ def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np
         checks.append(_sampled(attack, subject.network, units, content.x, sizes))
     values = [part[None] for part in (content.x, *units.a)]
     return checks, rows_layer(subject.rows, subject.network.output).apply(values)[0], content.x
+
+
+def _output_checks(attack: RelaxedFile, content: Outputs, network: ReluNetwork | Unlowered) -> Iterator[Check]:
+    """Outputs in their ranges, and ranges in which the outputs at some real inputs are, as far as these are finite."""
+    yield _inside(attack, content.x)
+    l, u, y = content.lower, content.upper, content.y
+    size = np.maximum(np.maximum(np.abs(l), np.abs(u)), NORMAL)
+    yield _worst("outputs are inside their ranges", [np.maximum(l - y, y - u) / size], attack.tolerance)
+    yield _worst("every range has its ends in order", [l - u], 0.0)
+    seen = network.evaluate(inputs_to_try(content.x, attack.lower, attack.upper, network))
+    seen = seen[np.isfinite(seen).all(axis=1)]
+    outside = (np.maximum(l - seen, seen - u) / size).max(axis=0, initial=0.0)
+    yield _worst(f"the ranges hold at {len(seen)} real inputs", [outside], attack.tolerance)
+
+
+def inputs_to_try(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, network: ReluNetwork | Unlowered) -> np.ndarray:
+    """Inputs (B, n) of the box at which ranges are tried: the nearest to x, and others, always the same ones."""
+    count = int(np.clip(1e7 // (sum(network.widths) + 1), 4, SAMPLES))
+    drawn = np.random.default_rng(SEED).uniform(lower, upper, (count, len(x)))
+    return np.vstack([np.clip(x, lower, upper), drawn])
 
 
 def unit_checks(attack: RelaxedFile, units: Units, sizes: list[np.ndarray]) -> Iterator[Check]:
@@ -183,6 +230,14 @@ def _fits(attack: RelaxedFile, subject: Subject) -> Check:
     network, content = subject.network, attack.content
     widths = tuple(len(layer.bias) for layer in network.layers)
     stored: tuple[int, ...] | None = None
+    if isinstance(content, Outputs):
+        wrong = [
+            len(attack.lower) != network.input_size,
+            len(attack.rows) != len(subject.rows.constant),
+            len(content.y) != subject.rows.y.shape[1],
+            bool(attack.splits),
+        ]
+        return Check("inputs, rows and outputs are those of the model", float(sum(wrong)), 0.0)
     if isinstance(content, PointAction):
         stored = content.units.widths if content.units else None
     elif not isinstance(content, Assignment):
@@ -239,9 +294,10 @@ def _magnitude(layer: Layer, absolute: list[np.ndarray]) -> np.ndarray:
     return np.asarray(abs(layer).apply(absolute)[0] + np.abs(layer.bias) - layer.bias)
 
 
-def _wider(attack: RelaxedFile, network: ReluNetwork, ranges: Ranges) -> str:
+def _wider(attack: RelaxedFile, subject: Subject, ranges: Ranges) -> str:
     """How many ranges are wider than those of interval arithmetic, in words; "" for none."""
-    bounds = interval_bounds(network, attack.lower[None], attack.upper[None])[:-1]
+    assert isinstance(subject.network, ReluNetwork)
+    bounds = interval_bounds(subject.network, attack.lower[None], attack.upper[None])[:-1]
     count = 0
     for (low, up), l, u in zip(bounds, *ranges):
         slack = attack.tolerance * np.maximum(np.abs(low[0]), np.abs(up[0]))
@@ -259,10 +315,7 @@ def _splits(attack: RelaxedFile, units: Units) -> Check:
 
 def _sampled(attack: RelaxedFile, network: ReluNetwork, units: Units, x: np.ndarray, sizes: list[np.ndarray]) -> Check:
     """Real pre-activations at some inputs of the box that obey the splits are inside the ranges."""
-    rng = np.random.default_rng(SEED)
-    x = np.clip(x, attack.lower, attack.upper)
-    count = int(np.clip(1e7 // (sum(network.widths) + 1), 4, SAMPLES))
-    points = np.vstack([x, rng.uniform(attack.lower, attack.upper, (count, len(x)))])
+    points = inputs_to_try(x, attack.lower, attack.upper, network)
     seen, _ = network.preactivations(points)
     obeys = np.ones(len(points), dtype=bool)
     for k, i, sign in attack.splits:
@@ -296,7 +349,7 @@ def _executed(content: Assignment, network: ReluNetwork) -> PointAction:
 
 def _size(subject: Subject, x: np.ndarray) -> float:
     """Magnitude of the terms that the rows add up at a real input; what rounding is measured against."""
-    y = subject.network.evaluate(x[None])[0]
+    y = np.nan_to_num(subject.network.evaluate(x[None])[0], nan=0.0, posinf=0.0, neginf=0.0)
     rows = subject.rows
     return 1.0 + _largest(np.abs(rows.x) @ np.abs(x) + np.abs(rows.y) @ np.abs(y) + np.abs(rows.constant))
 

@@ -61,7 +61,7 @@ class Judge:
     def judged(self, trees: Trees, path: Path, deadline: Deadline) -> Judged:
         """The certificate, at ``path`` if it is accepted."""
         roots = [np.zeros(1, dtype=np.int64)] * self._count  # a leaf: of an empty case
-        chunks: list[Chunk] = []
+        chunks: list[Chunk | np.ndarray] = []
         for cases, chunk in trees:
             place = self._count + len(chunks)
             for number in self.numbers(cases):

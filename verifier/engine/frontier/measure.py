@@ -8,14 +8,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from relaxations.base import Query, Relaxation, Solution
 from relaxations.enumeration import Enumeration, Grid
 from relaxations.lowering import lower
-from relaxations.milp.big_m import BigM
 from relaxations.registry import relaxations
 from specs.errors import CertificateError, CertifyError, ModelError
 from specs.problem import Problem
@@ -37,9 +36,19 @@ from verifier.soundness import SoundnessError
 
 STARTS = 400  # of the descents on one case
 ROUNDED = 16  # inputs tried for each relaxed action
+SOLVING_SHARE = 0.7  # of the time, where a proof is a search of its own
 PROVED_SHARE = 0.5  # of a margin is what a search over phases has to prove
 ATTACK = "pgd"
 TOLERANCE = 1e-4  # of a value; the coarsest of the solvers'
+
+
+@runtime_checkable
+class Prover(Protocol):
+    """A relaxation whose optimum is one search, and a proof of a part of it another one, which is easier."""
+
+    def prove(self, seconds: float, enough: float) -> Solution[Any, Any]:
+        """A dual that proves ``enough`` or less, if one is found in time: its value tells."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -198,10 +207,11 @@ class _Run:
         solved: list[tuple[Relaxation[Any, Any], Solution[Any, Any]]] = []
         seconds = attack_seconds = 0.0
         attack = -math.inf
+        to_solve = Deadline.after((SOLVING_SHARE if issubclass(kind, Prover) else 1.0) * until.remaining)
         for place in range(len(self.queries)):
             started = time.monotonic()
             relaxation = self._made(kind, place)
-            share = until.remaining / (len(self.queries) - place)
+            share = to_solve.remaining / (len(self.queries) - place)
             solution = relaxation.solve(max(share, 0.0))
             rounding = time.monotonic()
             seconds += rounding - started
@@ -229,12 +239,13 @@ class _Run:
         proved = []
         for relaxation, solution in solved:
             dual = solution.dual
-            if isinstance(relaxation, BigM):  # its solver's word is no proof
+            if isinstance(relaxation, Prover):
                 enough = PROVED_SHARE * solution.value
                 found = relaxation.prove(max(until.remaining, 0.0), enough)
-                if found.value > enough:
+                if found.dual is not None and found.value <= enough:
+                    dual = found.dual
+                elif dual is None:
                     return replace(row, note=_joined(row.note, "the value is the solver's word: no tree in time"))
-                dual = found.dual
             if dual is None:
                 return replace(row, note=_joined(row.note, "without a dual"))
             proved.append((relaxation, dual))

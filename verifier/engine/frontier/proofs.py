@@ -4,12 +4,13 @@ ibp                   a leaf of the box: the checker bounds it by itself (rule R
 crown, alpha-crown    slopes of the lower lines (PROOF, rule R1)
 lp, sdp               multipliers of the root's neurons (MULTIPLIERS, rule R4)
 milp                  a tree over phases with multipliers at its leaves
+smt                   a tree over phases with slopes and multipliers of the splits at its leaves (rule R1)
 others                as sdp, if their duals are multipliers, too
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,13 +22,14 @@ from relaxations.lifting import Lifting
 from relaxations.milp.tree import PhaseLeaf
 from relaxations.milp.tree import PhaseTree as Leaves
 from relaxations.multipliers import Multipliers
+from verifier.certificate.refutation import phase_words
 from verifier.certificate.write import Chunk
 from verifier.engine.frontier.roots import Root
 from verifier.engine.phases.moments import stored
 from verifier.engine.phases.node import FINE, FinalDuals, Node
 from verifier.engine.phases.tree import PhaseTree
 
-Trees = list[tuple[tuple[int, ...], Chunk]]  # for each the cases it proves
+Trees = list[tuple[tuple[int, ...], Chunk | np.ndarray]]  # for each the cases it proves
 Numbers = Callable[[Sequence[int]], list[int]]  # the checker's numbers of cases
 Record = Callable[[PhaseTree, Root, int, Any, np.ndarray], bool]  # whether a dual could be recorded for a case
 Found = Sequence[tuple[Relaxation[Any, Any], Any]]  # a relaxation of each case, and a dual that proves it
@@ -40,6 +42,8 @@ def trees_of(name: str, roots: Sequence[Root], found: Sequence[Found], numbers: 
     if name == "milp":
         pairs = [(root.only([p]), dual) for root, own in zip(roots, found) for p, (_, dual) in enumerate(own)]
         return [_branched(root, dual, numbers) for root, dual in pairs]
+    if name == "smt":
+        return [one for root, own in zip(roots, found) for one in _refuted(root, own, numbers)]
     if name in ("crown", "alpha-crown"):
         return _sloped(roots, found, numbers)
     duals = [[dual for _, dual in own] for own in found]
@@ -136,6 +140,13 @@ def _branched(root: Root, dual: Leaves, numbers: Numbers) -> tuple[tuple[int, ..
 
     below(root.node, dual.leaves)
     return root.cases, tree.words(numbers(root.cases))
+
+
+def _refuted(root: Root, own: Found, numbers: Numbers) -> Iterator[tuple[tuple[int, ...], np.ndarray]]:
+    """The refutations of a root's cases: each has a frame of its own, as its ranges are found in rationals."""
+    for case, (relaxation, tree) in zip(root.cases, own, strict=True):
+        [number] = numbers([case])
+        yield (case,), phase_words(relaxation.question, relaxation.ranges, tree, number)
 
 
 def _left(leaf: PhaseLeaf, node: Node, unstable: Sequence[np.ndarray]) -> Multipliers:

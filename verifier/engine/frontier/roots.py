@@ -13,7 +13,7 @@ from relaxations.bounds.boxes import Rows
 from relaxations.network import Layer, ReluNetwork, rows_of
 from specs.errors import CertifyError
 from specs.problem import Problem
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 from verifier.engine.phases.bounding import Bounding, Target
 from verifier.engine.phases.moments import query_of
 from verifier.engine.phases.node import Node

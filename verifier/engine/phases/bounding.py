@@ -86,6 +86,7 @@ class Bounding(LayerRows):
         self.least = 0.0
         self.deep: set[int] = set()  # layers whose bounds are refreshed in the tree
         self.influence: list[np.ndarray] = []  # (inputs, n) by layer, with symbols: what each input adds to half ranges
+        self.begun: Node | None = None  # the root while its first layers are bounded, and where time ended that
         # Trees of dense networks get small by refreshed bounds, those of convolutional ones hardly do.
         self.dense = all(isinstance(weight, np.ndarray) for layer in network.layers for _, weight in layer.terms)
         work = [sum(nonzeros(w) for _, w in z.terms) + 20 * len(z.bias) for z in network.layers]
@@ -94,6 +95,7 @@ class Bounding(LayerRows):
     def root(self) -> Node:
         """The whole box, with intermediate bounds by intervals, CROWN, and symbols if they are wanted."""
         node = Node(0, (), [], [], {}, np.arange(self.target.cases), self._fresh_final(), signs=self.exact.signs)
+        self.begun = node
         magnitude = [np.maximum(np.abs(self.lower), np.abs(self.upper))]
         ranges = [(self.lower, self.upper)]
         zonotope = Symbols(self.network, self.mid32, self.rad32) if self.symbols else None
@@ -111,6 +113,7 @@ class Bounding(LayerRows):
             l, u = node.lower[k].astype(float), node.upper[k].astype(float)
             ranges.append((layer.output(l), layer.output(u)))
             magnitude.append(np.maximum(np.abs(ranges[-1][0]), np.abs(ranges[-1][1])))
+        self.begun = None
         node.refreshed = {k: rows.neurons for k, rows in node.rows.items()}
         size = sum((push(abs(w), magnitude[s]) for s, w in self.target.layer.terms), np.abs(self.target.layer.bias))
         self.least = 1e-9 * self.caution * float(np.max(size, initial=0.0))

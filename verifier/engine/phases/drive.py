@@ -23,6 +23,7 @@ from verifier.engine.scheduler import CaseSearch, Progress, attack_on, confirmed
 if TYPE_CHECKING:
     from concurrent.futures import Future, ProcessPoolExecutor
 
+    from relaxations.base import Query
     from relaxations.multipliers import Multipliers
     from verifier.attack.pgd import Attempt
 
@@ -104,12 +105,12 @@ class Driver:
         if self._judge(group):
             return True
         if self.moments == "first" and search.open:
-            self._lift(search)
+            self._lift(group)
         elif self.moments == "later" and search.open and self._affordable(search):
             if self._search_until(group, Deadline.after(SHARE_BEFORE_MOMENTS * self.deadline().remaining)):
                 return True
             if search.open:
-                self._lift(search)
+                self._lift(group)
         return self._search_until(group, Deadline(np.inf))
 
     def _search_until(self, group: Group, until: Deadline) -> bool:
@@ -140,11 +141,13 @@ class Driver:
         seconds = len(root.pending) * seconds_of(order_of(root)) / self.workers
         return seconds < SHARE_OF_MOMENTS * self.deadline().remaining
 
-    def _lift(self, search: PhaseSearch) -> None:
+    def _lift(self, group: Group) -> None:
         """Prove cases at the root by Shor's relaxation, those first that came closest to a violation.
 
         It ends where one of them has no such proof: the tree has to be searched then, and proves the others on the way.
+        What stands in the way of a proof is kept where the relaxation is asked for by name.
         """
+        search, named = group.whole, self.moments == "first"
         assert search.root is not None
         root, _ = search.root
         if not possible(root):
@@ -156,11 +159,29 @@ class Driver:
         hopeless = False
         while pending and not hopeless and not until.over:
             now, pending = pending[: self.workers], pending[self.workers :]
-            jobs = [self._submit(try_moments, query_of(search.bounding, root, case), until) for case in now]
+            queries = [query_of(search.bounding, root, case) for case in now]
+            jobs = [self._submit(try_moments, query, until, named) for query in queries]
             tried = [job.result() for job in jobs]
+            for case, query, one in zip(now, queries, tried):
+                if named and one.moments is not None:
+                    self._keep(group, case, query, one.moments)
             proved |= {case: one.dual for case, one in zip(now, tried) if one.dual is not None}
             hopeless = any(one.hopeless for one in tried)
         search.lifted(proved)
+
+    def _keep(self, group: Group, case: int, query: Query, moments: np.ndarray) -> None:
+        """Remember moments as a relaxed attack on the whole box."""
+        from verifier.engine.linear import Region
+        from verifier.engine.moment_attack import relaxed_attack_by_moments
+        from verifier.engine.relaxed import all_ranges
+
+        search = group.whole
+        assert search.root is not None
+        network, names = search.original.network, search.tree.names
+        ranges = all_ranges(network, (query.lower, query.upper), search.root[0], names)
+        attack = relaxed_attack_by_moments(Region(group.cases[case], query, (), network, names, ranges), moments)
+        if attack is not None:
+            group.moments[case] = attack
 
     def _run_halves(self, group: Group) -> bool:
         """Cut the box in halves, and halves of these, and search each of them by phases before it is cut further."""

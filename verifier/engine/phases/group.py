@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from verifier.certificate.words import PHASES, SPLIT
+from verifier.engine.outcome import RelaxedAttack
 from verifier.engine.phases.node import Node
 from verifier.engine.phases.search import PhaseSearch, Seen
 
@@ -22,6 +23,13 @@ class Group:
     searches: dict[int, PhaseSearch]
     halved: dict[int, tuple[int, int]] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
+    moments: dict[int, RelaxedAttack] = field(default_factory=dict)  # of cases, by position, on the whole box
+
+    @property
+    def moment_attacks(self) -> list[RelaxedAttack]:
+        """Those of cases that are not proved."""
+        left = {int(position) for _, node in self.unproved for position in node.pending}
+        return [attack for position, attack in self.moments.items() if position in left]
 
     @property
     def whole(self) -> PhaseSearch:

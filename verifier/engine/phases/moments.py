@@ -60,16 +60,21 @@ def query_of(bounding: Bounding, node: Node, case: int) -> Query:
 
 @dataclass(frozen=True)
 class Tried:
-    """Multipliers, rounded to float32, that prove a case, if any were found; ``hopeless``: there are none."""
+    """Multipliers, rounded to float32, that prove a case, if any were found; ``hopeless``: there are none.
+
+    ``moments`` (1 + N, 1 + N) stand in the way of a proof, if they are known.
+    """
 
     dual: Multipliers | None
     hopeless: bool = False
+    moments: np.ndarray | None = None
 
 
-def try_moments(query: Query, until: Deadline) -> Tried:
+def try_moments(query: Query, until: Deadline, to_the_end: bool = False) -> Tried:
     """Whether Shor's relaxation proves the query's rows.
 
     First-order steps come first where the matrix is not small: they show most of what holds in a fraction of the time.
+    ``to_the_end`` asks for the best moments where there is no proof; else it ends as soon as that is known.
     """
     from relaxations.sdp import first_order, interior_point
 
@@ -84,10 +89,12 @@ def try_moments(query: Query, until: Deadline) -> Tried:
                 return Tried(kept)
         if lifting.size > INTERIOR or until.over:
             return Tried(None)
-        found = interior_point.solve(lifting, lambda: until.over, enough=wanted, hopeless=0.0)
+        hopeless = -np.inf if to_the_end else 0.0
+        found = interior_point.solve(lifting, lambda: until.over, enough=wanted, hopeless=hopeless)
         if found.proved > 0:
             return Tried(stored(lifting, found.dual))
-        return Tried(None, hopeless=found.residual < interior_point.FEASIBLE and found.primal < 0)
+        stands = found.residual < interior_point.FEASIBLE and found.primal < 0
+        return Tried(None, hopeless=stands, moments=found.moments if stands else None)
 
 
 def rounded(values: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from tests.soundness.deciding import checker_of
 from tests.strategies import Question, question
 from verifier.checker.check import Checker
 from verifier.checker.tree import Outcome, prove
-from verifier.engine.decide import float_rows
 from verifier.engine.explore import Explorer
+from verifier.engine.floats import float_rows
 from verifier.engine.scheduler import CaseSearch, Place
 
 

@@ -12,6 +12,7 @@ from relaxations.base import Query
 from relaxations.bounds.greedy import greedy, rows_layer
 from specs.problem import Box
 from tests.unit.verifier.relaxed.drawn import Drawn, drawn
+from verifier.engine.outputs import relaxed_attack_on_outputs
 from verifier.relaxed.contents import (
     Assignment,
     Content,
@@ -114,6 +115,14 @@ def of_model(query: Query) -> RelaxedFile:
         named |= {f"z{k}.{i}": v for i, v in enumerate(z)} | {f"a{k}.{i}": v for i, v in enumerate(a)}
     content = Assignment({name: Fraction(float(v)) for name, v in named.items()})
     return about(query, "smt", content, point.margins(query))
+
+
+def of_outputs(query: Query) -> RelaxedFile:
+    """Outputs moved against the gradient of the first row until all rows fail, in ranges that hold at real inputs."""
+    x = (query.lower + query.upper) / 2
+    found = relaxed_attack_on_outputs(query.network, query.rows, (query.lower, query.upper), None, 0, [x])
+    assert found is not None
+    return about(query, "outputs", found.action.content, found.action.rows, found.action.weights)
 
 
 def packed(attack: RelaxedFile) -> bytes:

@@ -20,6 +20,7 @@ from tests.unit.verifier.relaxed.files import (
     of_lines,
     of_model,
     of_moments,
+    of_outputs,
     of_point,
     of_pseudo_moments,
     packed,
@@ -41,6 +42,7 @@ def examples() -> dict[str, RelaxedFile]:
         "factor": of_moments(one.query, factor=True),
         "pseudo-moments": of_pseudo_moments(one.query),
         "model": of_model(one.query),
+        "outputs": of_outputs(one.query),
     }
 
 
@@ -137,6 +139,11 @@ HOSTILE: dict[str, tuple[str, Callable[[dict[str, bytes], dict[str, Any]], None]
     "a value that overflows": ("model", lambda m, j: j["values"].update(x0="1" * 400)),
     "no moments": ("pseudo-moments", lambda m, j: m.update({"exponents.bin": b"", "values.bin": b""})),
     "an input without a value": ("model", lambda m, j: j["values"].pop("x0")),
+    "outputs without a range": ("outputs", lambda m, j: m.pop("upper.bin")),
+    "an output less": ("outputs", lambda m, j: m.update({"y.bin": m["y.bin"][:-8]})),
+    "no outputs": ("outputs", lambda m, j: m.update({"y.bin": b"", "lower.bin": b"", "upper.bin": b""})),
+    "an output that is infinite": ("outputs", lambda m, j: m.update({"y.bin": array(np.inf) + m["y.bin"][8:]})),
+    "layers of outputs": ("outputs", lambda m, j: j.update(layers=[1])),
     "a manifest that is a list": ("point", lambda m, j: m.update({"manifest.json": b"[]"})),
     "a manifest that is not JSON": ("point", lambda m, j: m.update({"manifest.json": b"{"})),
     "a deep manifest": ("point", lambda m, j: m.update({"manifest.json": b"[" * 100_000})),

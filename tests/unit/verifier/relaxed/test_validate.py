@@ -17,6 +17,7 @@ from tests.unit.verifier.relaxed.files import (
     of_lines,
     of_model,
     of_moments,
+    of_outputs,
     of_point,
     of_pseudo_moments,
     packed,
@@ -63,6 +64,31 @@ def test_a_file_is_as_valid_as_the_attack_in_it() -> None:
         told, read = (validate(a, subject(one.query)) for a in (attack, parse_relaxed(packed(attack))))
         assert [c.ok for c in told.checks] == [c.ok for c in read.checks]
         assert told.score == read.score
+
+
+def test_moved_outputs_are_valid_and_what_is_changed_is_named() -> None:
+    for seed in range(20):
+        query = drawn(seed).query
+        if not query.rows.y.any(axis=1).all():
+            continue
+        attack = of_outputs(query)
+        assert wrong(validate(attack, subject(query))) == []
+        content, far = attack.content, 1 + np.abs(attack.content.upper) + np.abs(attack.content.lower)
+        changed = {
+            "outputs are inside their ranges": replace(content, y=content.upper + far),
+            "every range has its ends in order": replace(content, lower=content.upper + far),
+            "the input is inside the box": replace(content, x=query.upper + 1),
+        }
+        for name, other in changed.items():
+            assert name in wrong(validate(replace(attack, content=other), subject(query)))
+        point = replace(content, lower=content.y, upper=content.y)
+        assert [name for name in wrong(validate(replace(attack, content=point), subject(query))) if "real" in name]
+        told = validate(replace(attack, rows=attack.rows + 1, score=attack.score - 1), subject(query))
+        assert "rows and score are what the action gives" in wrong(told)
+        short = replace(content, y=content.y[:-1], lower=content.lower[:-1], upper=content.upper[:-1])
+        assert not validate(replace(attack, content=short), subject(query)).valid
+        split = replace(attack, splits=((0, 0, 1),))
+        assert not validate(split, subject(query)).valid
 
 
 def edited(attack: RelaxedFile, **parts: Callable[[Units], tuple[np.ndarray, ...]]) -> RelaxedFile:
