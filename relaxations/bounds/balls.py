@@ -122,6 +122,14 @@ def least(form: Array, mid: Array, rad: Array, ball: Ball, xp: ModuleType, passe
     return xp.maximum(best, on_box), xp.where((on_box > best)[:, None], mid - xp.sign(form) * rad, x)
 
 
+def share_of(form: np.ndarray, mid: np.ndarray, rad: np.ndarray, ball: Ball) -> np.ndarray:
+    """The part a'' (N, n) of forms that the ball bounds in their best split over box and ball."""
+    steep = form * ball.radii
+    size = np.linalg.norm(steep, axis=1, keepdims=True)
+    found, _ = _split(form, steep, 1 / np.where(size > 0, size, 1), (mid - rad, mid + rad), ball, np, MANY_PASSES)
+    return np.where(np.isfinite(found), found, 0.0)
+
+
 def _split(
     form: Array, steep: Array, reach: Array, box: tuple[Array, Array], ball: Ball, xp: ModuleType, passes: int
 ) -> tuple[Array, Array]:
