@@ -1,7 +1,7 @@
 """The ball of a query as a quadratic form in the symbols of a lifting, which a multiplier of it adds to a matrix.
 
-With ``x_i = m_i + rho_i e_i`` and ``t_i = (x_i - c_i) / r_i`` the ball says ``|t|^2 <= 1``. Inputs that are fixed have a
-t of their own: the others obey ``|t|^2 <= 1 - sum of the fixed ones' squares``, again a ball, with radii that are
+With ``x_i = m_i + rho_i e_i`` and ``t_i = (x_i - c_i) / r_i`` the ball says ``|t|^2 <= 1``. Inputs that are fixed have
+a t of their own: the others obey ``|t|^2 <= 1 - sum of the fixed ones' squares``, again a ball, with radii that are
 shorter by the root of this share. In (1, e) the form ``|t|^2 - 1`` has a corner, a first row and a diagonal.
 """
 

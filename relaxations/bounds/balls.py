@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from specs import problem
 from specs.problem import Case
 
 Array = Any
@@ -41,10 +42,13 @@ class Ball(NamedTuple):
     @staticmethod
     def of(case: Case) -> Ball | None:
         """The ball of a case in float64; None if it has none."""
-        if case.ball is None:
-            return None
-        shares = [float(case.ball.bound / weight) for weight in case.ball.weights]
-        return Ball(np.array([float(c) for c in case.ball.center]), np.sqrt(np.array(shares)))
+        return None if case.ball is None else Ball.rounded(case.ball)
+
+    @staticmethod
+    def rounded(ball: problem.Ball) -> Ball:
+        """An exact ball in float64."""
+        shares = [float(ball.bound / weight) for weight in ball.weights]
+        return Ball(np.array([float(c) for c in ball.center]), np.sqrt(np.array(shares)))
 
     def astype(self, dtype: Any) -> Ball:
         return Ball(self.center.astype(dtype), self.radii.astype(dtype))

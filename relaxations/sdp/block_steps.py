@@ -24,7 +24,7 @@ ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}  # other cases are solved on 
 
 
 class Variables(NamedTuple):
-    """Multipliers in units of their scales: products and backs (M,), squares (n,), the ball, and the rows' weights (R,).
+    """Multipliers in units of their scales: products and backs (M,), squares (n,), the ball, and rows' weights (R,).
 
     The constant's square is what it is beside the ball's multiplier, so that all of them cost the same.
     """
@@ -37,7 +37,7 @@ class Variables(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Maps, the diagonal d (n,), and the units of products and backs (M,), of squares (n,) and of the ball's multiplier.
+    """Maps, the diagonal d (n,), and the units of products and backs (M,), of squares (n,) and of the ball.
 
     Squares marked in ``raised`` (n,), or the ball's where ``raised_ball`` is 1, when raised by one unit each raise the
     matrix by diag(d); these units add up to 1.
