@@ -4,14 +4,16 @@ Over the moment matrices ``X`` of (1, e), positive semidefinite with ``X_00 = 1`
 
     minimise tau   subject to   <row_r, X> <= tau,     X_jj <= 1,     E[a b] = 0,     E[b (L - b)] >= 0
 
-for all unstable ReLUs, with a and b the parts of ``z = a - b``, and ``E[|t|^2] <= 1`` where there is a ball. All linear constraints of the triangle follow from
-these: E[a/u]^2 + ... <= E[a/u + b/L] gives the chord, and E[b^2] <= L E[b] gives E[b] >= 0 (see docs/relaxations/sdp).
+for all unstable ReLUs, with a and b the parts of ``z = a - b``, and ``E[|t|^2] <= 1`` where there is a ball. All linear
+constraints of the triangle follow from these: E[a/u]^2 + ... <= E[a/u + b/L] gives the chord, and E[b^2] <= L E[b]
+gives E[b] >= 0 (see docs/relaxations/sdp).
 
-Every constraint but the ball's is ``<(p q' + q p')/2, X>`` for two vectors p and q. The matrix of the HKM direction (Helmberg, Rendl,
-Vanderbei and Wolkowicz 1996; Kojima, Shindoh and Hara 1997; Monteiro 1997), tr(T_c X T_d S^-1), is therefore made of
-products of entries of ``V X V'`` and ``V S^-1 V'`` where V stacks these vectors: an iteration costs a few products of
-matrices of the order of the lifting and one Cholesky factorisation in the number of multipliers, where a general solver
-treats (1 + N)^2 / 2 unknowns. The row of the ball's T is ``<T_c, X T S^-1>``, one product more. Steps follow Mehrotra's predictor and corrector (1992).
+Every constraint but the ball's is ``<(p q' + q p')/2, X>`` for two vectors p and q. The matrix of the HKM direction
+(Helmberg, Rendl, Vanderbei and Wolkowicz 1996; Kojima, Shindoh and Hara 1997; Monteiro 1997), tr(T_c X T_d S^-1), is
+therefore made of products of entries of ``V X V'`` and ``V S^-1 V'`` where V stacks these vectors: an iteration costs a
+few products of matrices of the order of the lifting and one Cholesky factorisation in the number of multipliers, where
+a general solver treats (1 + N)^2 / 2 unknowns. The row of the ball's T is ``<T_c, X T S^-1>``, one product more. Steps
+follow Mehrotra's predictor and corrector (1992).
 """
 
 from __future__ import annotations

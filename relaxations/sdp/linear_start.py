@@ -9,8 +9,8 @@ With a and b the parts of ``z = a - b`` and ``a = u (1 + e) / 2``,
 
 each a square plus multiples of ``1 - e^2 >= 0``, ``b (L - b) >= 0`` and ``a b = 0``. So all linear constraints of the
 triangle follow from those of Shor's relaxation, and their multipliers can be replaced by those of these. What is left,
-a linear form ``g_0 + g' e``, is at least ``g_0 - sum |g|``, by squares ``|g| / 2``. In a ball a part of it, ``h' t``, is
-at least ``-|h|``, by the multiplier ``|h| / 2``: the form is split where that gives the best sum.
+a linear form ``g_0 + g' e``, is at least ``g_0 - sum |g|``, by squares ``|g| / 2``. In a ball a part of it, ``h' t``,
+is at least ``-|h|``, by the multiplier ``|h| / 2``: the form is split where that gives the best sum.
 """
 
 from __future__ import annotations

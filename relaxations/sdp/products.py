@@ -25,8 +25,8 @@ THIN = 1e-3  # of the ball's radius
 
 
 class Forms(NamedTuple):
-    """Linear in vectors (k, n): rows (k, R), both parts of every neuron (k, M), 0 where it is stable, all symbols (k, n),
-    and ``ball`` (k, inputs), where the inputs are in the ball, or 0 without one."""
+    """Linear in vectors (k, n): rows (k, R), both parts of every neuron (k, M), 0 where it is stable, the symbols
+    (k, n), and ``ball`` (k, inputs), where the inputs are in the ball, or 0 without one."""
 
     rows: Array
     active: Array

@@ -5,9 +5,9 @@ input and each unit with z = W a + b
 
     E[(x - l)(x - u)] <= 0        E[a] >= 0        E[a] >= E[z]        E[a (a - z)] = 0
 
-and, where the inputs are those of a ball, ``E[sum w_i (x_i - c_i)^2] <= b`` (Raghunathan, Steinhardt and Liang 2018, arXiv:1811.01057). Units without a symbol are stable; their outputs are affine
-in the others. Where there are pseudo-moments of higher degree, their whole moment matrix has to be semidefinite too
-(Lasserre 2001).
+and, where the inputs are those of a ball, ``E[sum w_i (x_i - c_i)^2] <= b`` (Raghunathan, Steinhardt and Liang 2018,
+arXiv:1811.01057). Units without a symbol are stable; their outputs are affine in the others. Where there are
+pseudo-moments of higher degree, their whole moment matrix has to be semidefinite too (Lasserre 2001).
 """
 
 from __future__ import annotations
