@@ -37,7 +37,6 @@ LARGE, POWER = 650, 1.3  # rows from which on rates and units fall with the size
 SMOOTH, LAST_SMOOTH = 0.02, 0.0001  # mu
 FLOOR = 1.0  # of the mean: the least d
 UNIT = 4.0  # times its symbol's d: the unit of a neuron's multipliers
-FOUND = 0.3  # of what a neuron's multiplier was found to be: its unit in the next round, if that is more
 UNSEEN = 0.02  # of the rows' weights, so that none begins at 0
 LEAST_SHIFT, LARGER = 3e-6, 1.5  # of the diagonal, and by what it grows until there is a Cholesky factor
 LARGEST = 4000  # rows of a matrix that is factored
@@ -99,29 +98,18 @@ def solve(
 
 
 class Scales(NamedTuple):
-    """How large squares (1 + N,) and the lifted ball's multiplier tend to be; the constant's is all others' sum.
-
-    ``neurons`` (m,) are the least units of products and backs, if there are any but what squares say.
-    """
+    """How large squares (1 + N,) and the lifted ball's multiplier tend to be; the constant's is all others' sum."""
 
     squares: np.ndarray
     ball: float
-    neurons: np.ndarray | None = None
 
     @staticmethod
     def of(lifting: Lifting, dual: Multipliers) -> Scales:
-        """Those that a dual has.
-
-        Those of neurons are told apart where a ball limits the inputs: neurons stay near their values at its centre
-        there, so that products of their parts need larger multipliers than squares are.
-        """
+        """Those that a dual has."""
         squares = np.abs(lifting.of_symbols(np.asarray(dual.squares)))
         ball = 0.0 if lifting.ball is None else dual.ball * lifting.ball.share
         squares[0] = squares[1:].sum() + ball
-        if not in_ball(lifting):
-            return Scales(squares, ball)
-        product, back = _joined(dual.product) * lifting.up * lifting.low, _joined(dual.back) * lifting.low**2
-        return Scales(squares, ball, FOUND * np.maximum(np.abs(product), back))
+        return Scales(squares, ball)
 
 
 class Plan(NamedTuple):
@@ -173,8 +161,6 @@ class _Ascent:
 
         scale = np.zeros(len(maps.half))
         scale[own] = UNIT * _slower(lifting) * d[lifting.symbols]
-        if scales.neurons is not None:
-            scale[own] = np.maximum(scale[own], scales.neurons / total)
         product, back = np.zeros(len(scale)), np.zeros(len(scale))
         product[own] = _joined(dual.product) * lifting.up * lifting.low / (total * scale[own])
         back[own] = _joined(dual.back) * lifting.low**2 / (total * scale[own])
@@ -192,7 +178,7 @@ class _Ascent:
         sizes = diagonal, scale, everywhere(d), of_ball, everywhere(raised), float(inputs)
         problem = Problem(maps, *(xp.asarray(size, xp.float32) for size in sizes))
         state = begin(problem, now, max(1, min(BLOCK, lifting.size // 3)))
-        return _Ascent(lifting, dual, Scales(d, of_ball, scale[own]), total, problem, state)
+        return _Ascent(lifting, dual, Scales(d, of_ball), total, problem, state)
 
     def run(self, best: Outcome, plan: Plan, enough: float, least: float) -> Outcome:
         """Steps of falling rate, then the proof; ``best`` with the steps added where that proves no more."""
@@ -239,8 +225,7 @@ class _Ascent:
         """The present variables."""
         lifting, now = self.lifting, [np.asarray(part, dtype=float) for part in self.state.now]
         at, own = places(lifting), neurons(lifting)
-        assert self.unit.neurons is not None
-        unit = self.unit.neurons * self.total
+        unit = UNIT * _slower(lifting) * self.unit.squares[lifting.symbols] * self.total
         squares, ball = now[2][at] * self.unit.squares * self.total, float(now[3]) * self.unit.ball * self.total
         squares[0] += ball
         return replace(
