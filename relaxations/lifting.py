@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relaxations.base import Query
+from relaxations.lifted_ball import LiftedBall
 from relaxations.multipliers import Multipliers
 from relaxations.network import Layer, push
 
@@ -23,7 +24,8 @@ class Lifting:
 
     Symbols stand for the inputs ``live``, those of positive radius, and then for the unstable neurons, layer by layer,
     ``counts[k]`` of them on layer k. For the latter, m in all, ``z`` (m, 1 + N) are the forms of their pre-activations
-    in [-``low``, ``up``], ``symbols`` (m,) where theirs stand in a form. ``rows`` (R, 1 + N) are the query's.
+    in [-``low``, ``up``], ``symbols`` (m,) where theirs stand in a form. ``rows`` (R, 1 + N) are the query's, and so is
+    the ``ball``.
     """
 
     query: Query
@@ -34,6 +36,7 @@ class Lifting:
     up: np.ndarray
     symbols: np.ndarray
     rows: np.ndarray
+    ball: LiftedBall | None = None
 
     @staticmethod
     def of(query: Query) -> Lifting:
@@ -60,7 +63,8 @@ class Lifting:
         low = np.concatenate([none, *(-l[free] for (l, _), free in zip(query.ranges, unstable))])
         up = np.concatenate([none, *(u[free] for (_, u), free in zip(query.ranges, unstable))])
         symbols = 1 + len(live) + np.arange(sum(counts))
-        return Lifting(query, live, counts, np.concatenate(z), low, up, symbols, rows)
+        ball = LiftedBall.of(query.ball, query.lower, query.upper, live)
+        return Lifting(query, live, counts, np.concatenate(z), low, up, symbols, rows, ball)
 
     @property
     def size(self) -> int:
@@ -91,11 +95,11 @@ class Lifting:
         return out
 
     def input_of(self, vector: np.ndarray) -> np.ndarray:
-        """The inputs (n,) that the values (1 + N,) of the symbols stand for, moved into the box."""
+        """The inputs (n,) that the values (1 + N,) of the symbols stand for, moved into the box and the ball."""
         query = self.query
         x = (query.lower + query.upper) / 2
         x[self.live] += vector[1 : 1 + len(self.live)] * (query.upper - query.lower)[self.live] / 2
-        return np.clip(x, query.lower, query.upper)
+        return query.moved_inside(x[None])[0]
 
     def split(self, values: np.ndarray) -> tuple[np.ndarray, ...]:
         """Something of all unstable neurons (m,), layer by layer."""
@@ -116,7 +120,7 @@ class Lifting:
         return form
 
     def quadratic_form(self, dual: Multipliers) -> np.ndarray:
-        """The symmetric matrix (1 + N, 1 + N) that is left, with the squares on its diagonal."""
+        """The symmetric matrix (1 + N, 1 + N) that is left, the squares and the ball's multiple added."""
         assert dual.product is not None
         assert dual.back is not None
         assert dual.squares is not None
@@ -126,6 +130,8 @@ class Lifting:
         half[0] += form / 2
         matrix = half + half.T
         matrix[np.diag_indices(self.size)] += self.of_symbols(dual.squares)
+        if self.ball is not None:
+            self.ball.add_to(matrix, dual.ball * self.ball.share)
         return matrix
 
     def of_symbols(self, squares: np.ndarray) -> np.ndarray:

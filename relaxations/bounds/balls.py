@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from specs import problem
 from specs.problem import Case
 
 Array = Any
@@ -41,10 +42,13 @@ class Ball(NamedTuple):
     @staticmethod
     def of(case: Case) -> Ball | None:
         """The ball of a case in float64; None if it has none."""
-        if case.ball is None:
-            return None
-        shares = [float(case.ball.bound / weight) for weight in case.ball.weights]
-        return Ball(np.array([float(c) for c in case.ball.center]), np.sqrt(np.array(shares)))
+        return None if case.ball is None else Ball.rounded(case.ball)
+
+    @staticmethod
+    def rounded(ball: problem.Ball) -> Ball:
+        """An exact ball in float64."""
+        shares = [float(ball.bound / weight) for weight in ball.weights]
+        return Ball(np.array([float(c) for c in ball.center]), np.sqrt(np.array(shares)))
 
     def astype(self, dtype: Any) -> Ball:
         return Ball(self.center.astype(dtype), self.radii.astype(dtype))
@@ -120,6 +124,14 @@ def least(form: Array, mid: Array, rad: Array, ball: Ball, xp: ModuleType, passe
         split = split - xp.sqrt((in_ball * in_ball).sum(axis=1))
         best = xp.maximum(xp.where(xp.isfinite(split), split, best), best)
     return xp.maximum(best, on_box), xp.where((on_box > best)[:, None], mid - xp.sign(form) * rad, x)
+
+
+def share_of(form: np.ndarray, mid: np.ndarray, rad: np.ndarray, ball: Ball) -> np.ndarray:
+    """The part a'' (N, n) of forms that the ball bounds in their best split over box and ball."""
+    steep = form * ball.radii
+    size = np.linalg.norm(steep, axis=1, keepdims=True)
+    found, _ = _split(form, steep, 1 / np.where(size > 0, size, 1), (mid - rad, mid + rad), ball, np, MANY_PASSES)
+    return np.where(np.isfinite(found), found, 0.0)
 
 
 def _split(

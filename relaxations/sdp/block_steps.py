@@ -24,20 +24,32 @@ ONE_THREAD = {"xla_cpu_multi_thread_eigen": False}  # other cases are solved on 
 
 
 class Variables(NamedTuple):
-    """Multipliers in units of their scales: products and backs (M,), squares (n,), and the rows' weights (R,)."""
+    """Multipliers in units of their scales: products and backs (M,), squares (n,), the ball, and rows' weights (R,).
+
+    The constant's square is what it is beside the ball's multiplier, so that all of them cost the same.
+    """
 
     product: Array
     back: Array
     squares: Array
+    ball: Array
     weights: Array
 
 
 class Problem(NamedTuple):
-    """Maps, the diagonal d (n,), of sum 1 where there are symbols, and the scales (M,) of products and backs."""
+    """Maps, the diagonal d (n,), and the units of products and backs (M,), of squares (n,) and of the ball.
+
+    Squares marked in ``raised`` (n,), or the ball's where ``raised_ball`` is 1, when raised by one unit each raise the
+    matrix by diag(d); these units add up to 1.
+    """
 
     maps: Maps
     diagonal: Array
     scale: Array
+    unit: Array
+    of_ball: Array
+    raised: Array
+    raised_ball: Array
 
 
 class State(NamedTuple):
@@ -68,8 +80,8 @@ def operate(problem: Problem, now: Variables, vectors: Array) -> tuple[Array, Fo
 
     maps, scale = problem.maps, problem.scale
     root = maps.symbols / xp.sqrt(problem.diagonal)
-    squares = now.squares * problem.diagonal
-    found, seen = maps.times(vectors * root, now.weights, now.product * scale, now.back * scale, squares)
+    squares, ball = now.squares * problem.unit, now.ball * problem.of_ball
+    found, seen = maps.times(vectors * root, now.weights, now.product * scale, now.back * scale, squares, ball)
     return found * root, seen
 
 
@@ -91,14 +103,18 @@ def step(problem: Problem, state: State, rate: Array, mu: Array, t: Array) -> tu
     residual = turn @ product - values[:, None] * block
     change = (turn * (xp.arange(turn.shape[1]) >= count)) @ basis
 
-    now = state.now._replace(squares=_positive(state.now.squares - values[0]) * maps.symbols)
+    now = state.now._replace(
+        squares=_positive(state.now.squares - values[0] * problem.raised) * maps.symbols,
+        ball=xp.maximum(state.now.ball - values[0] * problem.raised_ball, 0),
+    )
     share = jax.nn.softmax(-values / mu)[:, None]
-    rows, a, b = (turn @ part for part in seen)
+    rows, a, b, e, in_ball = (turn @ part for part in seen)
     one = block[:, :1] / xp.sqrt(d[0])
     gradient = Variables(
         -(share * a * b).sum(axis=0) * problem.scale,
         -(share * b * (one - b)).sum(axis=0) * problem.scale,
-        (share * block**2).sum(axis=0) - d,
+        ((share * e**2).sum(axis=0) - 1) * problem.unit,
+        ((share * in_ball**2).sum() - 1) * problem.of_ball,
         (share * one * rows).sum(axis=0),
     )
     first = Variables(*(FIRST * m + (1 - FIRST) * g for m, g in zip(state.first, gradient)))
@@ -112,9 +128,14 @@ def step(problem: Problem, state: State, rate: Array, mu: Array, t: Array) -> tu
     spread = xp.maximum(xp.abs(gradient.weights).max(), 1e-30)
     weights = now.weights * xp.exp(WEIGHT_RATE * rate * gradient.weights / spread)
     after = Variables(
-        moved.product, xp.maximum(moved.back, 0), _positive(moved.squares) * maps.symbols, weights / weights.sum()
+        moved.product,
+        xp.maximum(moved.back, 0),
+        _positive(moved.squares) * maps.symbols,
+        xp.maximum(moved.ball, 0),
+        weights / weights.sum(),
     )
-    return State(after, first, second, block, residual, change), -(d * now.squares).sum()
+    value = -(problem.unit * now.squares).sum() - problem.of_ball * now.ball
+    return State(after, first, second, block, residual, change), value
 
 
 @cache

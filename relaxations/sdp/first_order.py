@@ -5,9 +5,11 @@ With the linear multipliers replaced (``linear_start``), what is maximised over 
 
     -sum(kappa) + sum(d) min(0, lambda_min(D^-1/2 (M + diag(kappa)) D^-1/2)),         D = diag(d), d > 0,
 
-a bound of the margin whatever they are, as moments have ``X_jj <= 1``. With d = 1 it is that of SDP-FO (Dathathri et
-al. 2020, arXiv:2010.11645). Here d are the squares of a linear dual, and no less than their mean; steps are in units of
-it. Products with the matrix go through the network's layers, in float32 (``products``, ``block_steps``).
+a bound of the margin whatever they are, as moments have ``X_jj <= 1``. Where a ball limits the inputs they are told by
+their places t in it, ``E[|t|^2] <= 1``, and all of them together count as one symbol in the sums. With d = 1 it is that
+of SDP-FO (Dathathri et al. 2020, arXiv:2010.11645). Here d are the squares of a linear dual, and no less than their
+mean; steps are in units of it. Products with the matrix go through the network's layers, in float32 (``products``,
+``block_steps``).
 
 None of that is believed: Ritz values are never less than the least eigenvalue, so that what they promise may be wrong.
 What is returned is proved by a Cholesky factor of the dense matrix in float64 once the steps are over.
@@ -24,7 +26,7 @@ import numpy as np
 from relaxations.lifting import Lifting
 from relaxations.multipliers import Multipliers
 from relaxations.sdp.linear_start import begin_linear
-from relaxations.sdp.products import maps_of, neurons, places
+from relaxations.sdp.products import in_ball, maps_of, neurons, places
 
 STEPS, MORE_STEPS = 1000, 3000  # of a round: as many as the matrix has rows, within these
 BETWEEN, REFINING = 25, 300  # steps between two looks at the clock, and of the block alone at the end
@@ -78,12 +80,12 @@ def solve(
     possible = 3 <= lifting.size <= LARGEST and start.diagonal.any()
     if not possible or until - time.monotonic() < COMPILING:
         return best
-    dual, diagonal = start.dual, start.diagonal
+    dual, scales = start.dual, Scales(start.diagonal, start.ball)
     steps = steps or int(np.clip(lifting.size, STEPS, MORE_STEPS))
     slower = _slower(lifting)
     rates = RATES if lifting.size <= ONE_ROUND else RATES[:1]
     for number, rate in enumerate(rates):
-        ascent = _Ascent.of(lifting, dual, diagonal)
+        ascent = _Ascent.of(lifting, dual, scales)
         if ascent is None:
             return best
         now = time.monotonic()
@@ -91,9 +93,23 @@ def solve(
         if best.proved > enough or time.monotonic() > until:
             return best
         dual = ascent.dual()
-        diagonal = np.abs(lifting.of_symbols(np.asarray(dual.squares)))
-        diagonal[0] = diagonal[1:].sum()
+        scales = Scales.of(lifting, dual)
     return best
+
+
+class Scales(NamedTuple):
+    """How large squares (1 + N,) and the lifted ball's multiplier tend to be; the constant's is all others' sum."""
+
+    squares: np.ndarray
+    ball: float
+
+    @staticmethod
+    def of(lifting: Lifting, dual: Multipliers) -> Scales:
+        """Those that a dual has."""
+        squares = np.abs(lifting.of_symbols(np.asarray(dual.squares)))
+        ball = 0.0 if lifting.ball is None else dual.ball * lifting.ball.share
+        squares[0] = squares[1:].sum() + ball
+        return Scales(squares, ball)
 
 
 class Plan(NamedTuple):
@@ -110,7 +126,7 @@ class _Ascent:
 
     lifting: Lifting
     like: Multipliers
-    diagonal: np.ndarray  # d (1 + N,), of sum 1
+    unit: Scales  # of all multipliers; the constant's square is what it is beside the ball's
     total: float  # what margins are divided by
     problem: Any
     state: Any
@@ -118,8 +134,8 @@ class _Ascent:
     estimate: float = -np.inf
 
     @staticmethod
-    def of(lifting: Lifting, dual: Multipliers, diagonal: np.ndarray) -> _Ascent | None:
-        """From a dual without linear multipliers, the scales in proportion to a diagonal (1 + N,) or to its mean.
+    def of(lifting: Lifting, dual: Multipliers, scales: Scales) -> _Ascent | None:
+        """From a dual without linear multipliers, the units in proportion to its scales or to their mean.
 
         None where a weight is too large for the products.
         """
@@ -130,25 +146,39 @@ class _Ascent:
         maps = maps_of(lifting)
         if maps is None:
             return None
-        total = float(diagonal.sum())
-        d = np.maximum(diagonal / total, FLOOR / lifting.size)
-        d /= d.sum()
+        total, least, inputs = float(scales.squares.sum() + scales.ball), FLOOR / lifting.size, in_ball(lifting)
+        d, of_ball = np.maximum(scales.squares / total, least), max(scales.ball / total, least)
+        raised = np.ones(lifting.size)
+        raised[1 : 1 + len(lifting.live)] = not inputs
+        together = float(raised @ d) + inputs * of_ball
+        d, of_ball = d / together, of_ball / together * (lifting.ball is not None)
         at, own = places(lifting), neurons(lifting)
-        everywhere = np.ones(len(maps.symbols))
-        everywhere[at] = d
+
+        def everywhere(values: np.ndarray) -> np.ndarray:
+            out = np.zeros(len(maps.symbols))
+            out[at] = values
+            return out
+
         scale = np.zeros(len(maps.half))
         scale[own] = UNIT * _slower(lifting) * d[lifting.symbols]
-        product, back, squares = np.zeros(len(scale)), np.zeros(len(scale)), np.zeros(len(everywhere))
+        product, back = np.zeros(len(scale)), np.zeros(len(scale))
         product[own] = _joined(dual.product) * lifting.up * lifting.low / (total * scale[own])
         back[own] = _joined(dual.back) * lifting.low**2 / (total * scale[own])
-        squares[at] = lifting.of_symbols(np.asarray(dual.squares)) / (total * d)
+        squares, ball = lifting.of_symbols(np.asarray(dual.squares)), 0.0
+        if lifting.ball is not None:
+            ball = dual.ball * lifting.ball.share
+            squares[0] -= ball
         weights = (1 - UNSEEN) * dual.weights + UNSEEN / len(dual.weights)
+        share = ball / (total * of_ball) if of_ball else 0.0
+        now = Variables(product, back, everywhere(squares / (total * d)), np.array(share), weights)
         maps = maps._replace(
             of_inputs=maps.of_inputs / total, of_outputs=maps.of_outputs / total, constant=maps.constant / total
         )
-        problem = Problem(maps, xp.asarray(everywhere, xp.float32), xp.asarray(scale, xp.float32))
-        state = begin(problem, Variables(product, back, squares, weights), max(1, min(BLOCK, lifting.size // 3)))
-        return _Ascent(lifting, dual, d, total, problem, state)
+        diagonal = everywhere(np.where(raised, d, of_ball)) + (everywhere(np.ones(lifting.size)) == 0)
+        sizes = diagonal, scale, everywhere(d), of_ball, everywhere(raised), float(inputs)
+        problem = Problem(maps, *(xp.asarray(size, xp.float32) for size in sizes))
+        state = begin(problem, now, max(1, min(BLOCK, lifting.size // 3)))
+        return _Ascent(lifting, dual, Scales(d, of_ball), total, problem, state)
 
     def run(self, best: Outcome, plan: Plan, enough: float, least: float) -> Outcome:
         """Steps of falling rate, then the proof; ``best`` with the steps added where that proves no more."""
@@ -183,51 +213,63 @@ class _Ascent:
 
     def _proved(self, best: Outcome) -> Outcome:
         """The present variables, proved, where that is better than ``best``."""
-        found = proved(self.lifting, self.dual(), self.diagonal * self.total, best.proved)
+        growing, ball = self.unit.squares * self.total, 0.0
+        if in_ball(self.lifting):
+            ball = self.unit.ball * self.total
+            growing[1 : 1 + len(self.lifting.live)] = 0
+            growing[0] += ball
+        found = proved(self.lifting, self.dual(), Scales(growing, ball), best.proved)
         return best if found is None else replace(best, dual=found[0], proved=found[1], estimate=self.estimate)
 
     def dual(self) -> Multipliers:
         """The present variables."""
         lifting, now = self.lifting, [np.asarray(part, dtype=float) for part in self.state.now]
         at, own = places(lifting), neurons(lifting)
-        unit = UNIT * _slower(lifting) * self.diagonal[lifting.symbols] * self.total
+        unit = UNIT * _slower(lifting) * self.unit.squares[lifting.symbols] * self.total
+        squares, ball = now[2][at] * self.unit.squares * self.total, float(now[3]) * self.unit.ball * self.total
+        squares[0] += ball
         return replace(
             self.like,
-            weights=now[3] / now[3].sum(),
+            weights=now[4] / now[4].sum(),
             product=lifting.split(now[0][own] * unit / (lifting.up * lifting.low)),
             back=lifting.split(now[1][own] * unit / lifting.low**2),
-            squares=lifting.of_inputs(now[2][at] * self.diagonal * self.total),
+            squares=lifting.of_inputs(squares),
+            ball=0.0 if lifting.ball is None else ball / lifting.ball.share,
         )
 
 
 def proved(
-    lifting: Lifting, dual: Multipliers, diagonal: np.ndarray, least: float = -np.inf
+    lifting: Lifting, dual: Multipliers, growing: Scales, least: float = -np.inf
 ) -> tuple[Multipliers, float] | None:
     """The dual with squares large enough for a Cholesky factor, and its margin; None if that is not above ``least``.
 
-    Squares grow in the direction of ``diagonal`` (1 + N,), which is positive. That floating point finds a factor of
+    Squares and the ball's multiplier grow by multiples of ``growing``, which makes the matrix grow by a positive
+    definite one. That floating point finds a factor of
     ``S - c I`` shows that S is positive semidefinite for c = 4 gamma_(n + 2) tr(S) (Rump 2006,
     doi:10.1007/s10543-006-0056-1). Only the rounding in S itself is left for the checker to account for.
     """
     assert dual.squares is not None
     squares, matrix = lifting.of_symbols(dual.squares), lifting.quadratic_form(dual)
-    on = np.diag_indices(len(matrix))
-    before, shift, size = matrix[on].copy(), LEAST_SHIFT, len(matrix) + 2
+    direction = np.diag(growing.squares)
+    if lifting.ball is not None:
+        lifting.ball.add_to(direction, growing.ball)
+    shift, size = LEAST_SHIFT, len(matrix) + 2
     if not np.isfinite(matrix).all():
         return None
     while True:
-        more = shift * diagonal
+        more = shift * growing.squares
         margin = -float((squares + more).sum())
         if not margin > least:
             return None
-        spent = 4 * size * ROUNDING / (1 - size * ROUNDING) * float(np.abs(before + more).sum())
-        matrix[on] = before + more - spent
+        grown = matrix + shift * direction
+        spent = 4 * size * ROUNDING / (1 - size * ROUNDING) * float(np.abs(np.diag(grown)).sum())
         try:
-            np.linalg.cholesky(matrix)
+            np.linalg.cholesky(grown - spent * np.eye(len(grown)))
         except np.linalg.LinAlgError:
             shift *= LARGER
             continue
-        return replace(dual, squares=lifting.of_inputs(squares + more)), margin
+        ball = 0.0 if lifting.ball is None else dual.ball + shift * growing.ball / lifting.ball.share
+        return replace(dual, squares=lifting.of_inputs(squares + more), ball=ball), margin
 
 
 def _slower(lifting: Lifting) -> float:

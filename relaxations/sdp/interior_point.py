@@ -4,14 +4,16 @@ Over the moment matrices ``X`` of (1, e), positive semidefinite with ``X_00 = 1`
 
     minimise tau   subject to   <row_r, X> <= tau,     X_jj <= 1,     E[a b] = 0,     E[b (L - b)] >= 0
 
-for all unstable ReLUs, with a and b the parts of ``z = a - b``. All linear constraints of the triangle follow from
-these: E[a/u]^2 + ... <= E[a/u + b/L] gives the chord, and E[b^2] <= L E[b] gives E[b] >= 0 (see docs/relaxations/sdp).
+for all unstable ReLUs, with a and b the parts of ``z = a - b``, and ``E[|t|^2] <= 1`` where there is a ball. All linear
+constraints of the triangle follow from these: E[a/u]^2 + ... <= E[a/u + b/L] gives the chord, and E[b^2] <= L E[b]
+gives E[b] >= 0 (see docs/relaxations/sdp).
 
-Every constraint is ``<(p q' + q p')/2, X>`` for two vectors p and q. The matrix of the HKM direction (Helmberg, Rendl,
-Vanderbei and Wolkowicz 1996; Kojima, Shindoh and Hara 1997; Monteiro 1997), tr(T_c X T_d S^-1), is therefore made of
-products of entries of ``V X V'`` and ``V S^-1 V'`` where V stacks these vectors: an iteration costs a few products of
-matrices of the order of the lifting and one Cholesky factorisation in the number of multipliers, where a general solver
-treats (1 + N)^2 / 2 unknowns. Steps follow Mehrotra's predictor and corrector (1992).
+Every constraint but the ball's is ``<(p q' + q p')/2, X>`` for two vectors p and q. The matrix of the HKM direction
+(Helmberg, Rendl, Vanderbei and Wolkowicz 1996; Kojima, Shindoh and Hara 1997; Monteiro 1997), tr(T_c X T_d S^-1), is
+therefore made of products of entries of ``V X V'`` and ``V S^-1 V'`` where V stacks these vectors: an iteration costs a
+few products of matrices of the order of the lifting and one Cholesky factorisation in the number of multipliers, where
+a general solver treats (1 + N)^2 / 2 unknowns. The row of the ball's T is ``<T_c, X T S^-1>``, one product more. Steps
+follow Mehrotra's predictor and corrector (1992).
 """
 
 from __future__ import annotations
@@ -59,10 +61,10 @@ def solve(
 
 
 class _Path:
-    """The iterates. Multipliers y are ordered squares (1 + N), products (m), backs (m), rows (R).
+    """The iterates. Multipliers y are ordered squares (1 + N), products (m), backs (m), rows (R), the ball (0 or 1).
 
     ``T_c`` is what a unit of multiplier c adds to S: ``E_jj``, ``-(A B' + B A')/2``, ``-(B C' + C B')/2`` with
-    C = e_0 - B, and a row. Everything is scaled so that a, b and the rows are of order one.
+    C = e_0 - B, a row, and ``|t|^2 - 1``. Everything is scaled so that a, b and the rows are of order one.
     """
 
     def __init__(self, lifting: Lifting) -> None:
@@ -71,8 +73,8 @@ class _Path:
         self.scale = max(float(np.abs(lifting.rows).sum(axis=1).max()), 1e-300)
         self.b = lifting.inactive / lifting.low[:, None]
         self.rows = lifting.rows / self.scale
-        ends = np.cumsum([self.size, self.count, self.count, self.many])
-        self.squares, self.product, self.back, self.weights = (
+        ends = np.cumsum([self.size, self.count, self.count, self.many, int(lifting.ball is not None)])
+        self.squares, self.product, self.back, self.weights, self.ball = (
             slice(first, last) for first, last in zip([0, *ends], ends)
         )
         total = int(ends[-1])
@@ -91,6 +93,9 @@ class _Path:
         """Moments of real executions, which meet every constraint, and multipliers with a dominant diagonal."""
         query, rng = self.lifting.query, np.random.default_rng(0)
         x = rng.uniform(query.lower, query.upper, (SAMPLES * self.size, len(query.lower)))
+        if query.ball is not None:  # halfway inside, as far as the box lets them
+            nearest = float(query.ball.lengths(np.clip(query.ball.center, query.lower, query.upper)))
+            x = query.ball.moved_inside(x, query.lower, query.upper, max(1 - nearest, 0.0) / 2)
         seen = self.lifting.vectors(x)
         self.x = seen.T @ seen / len(seen)
         self.x[np.diag_indices(self.size)] = np.maximum(np.diag(self.x) * (1 + 1e-3), 1e-3)
@@ -99,6 +104,8 @@ class _Path:
         self.y[self.product] *= -1
         self.y[self.back] *= 0.1
         self.y[self.weights] = 1 / self.many
+        if self.lifting.ball is not None:
+            self.y[self.ball] = FIRST / (1 + float(self.lifting.ball.v.max(initial=0.0)) ** 2)
         self.y[self.squares] = 0
         self.y[self.squares] = self._dominant(self._matrix(self.y))
         self.s = np.zeros(total)
@@ -210,10 +217,12 @@ class _Path:
         half[0] += scaled.sum(axis=0) + 0.5 * (y[self.weights] @ self.rows - back @ self.b)
         matrix = half + half.T
         matrix[np.diag_indices(self.size)] += y[self.squares]
+        if self.lifting.ball is not None:
+            self.lifting.ball.add_to(matrix, float(y[self.ball][0]))
         return matrix
 
     def _times(self, w: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """``w @ self._matrix(y)``, which is a diagonal matrix and one of the rank of the neurons."""
+        """``w @ self._matrix(y)``: a diagonal matrix, one of the rank of the neurons, and the ball's."""
         product, back, of = y[self.product], y[self.back], self.lifting.symbols
         b = w @ self.b.T
         a = 0.5 * (w[:, :1] + w[:, of])
@@ -223,6 +232,8 @@ class _Path:
         with_a = b * (-0.25 * product)
         out[:, of] += with_a
         out[:, 0] += with_a.sum(axis=1) + 0.5 * (w @ line)
+        if self.lifting.ball is not None:
+            out += self.lifting.ball.times(w) * y[self.ball]
         return out
 
     def _of(self, w: np.ndarray) -> np.ndarray:
@@ -230,7 +241,8 @@ class _Path:
         bw = self.b @ w
         bwb = np.einsum("ij,ij->i", bw, self.b)
         with_a = 0.5 * (bw[:, 0] + bw[np.arange(self.count), self.lifting.symbols])
-        return np.concatenate([np.diag(w), -with_a, bwb - bw[:, 0], self.rows @ w[0]])
+        of_ball = [] if self.lifting.ball is None else [self.lifting.ball.mean(w)]
+        return np.concatenate([np.diag(w), -with_a, bwb - bw[:, 0], self.rows @ w[0], of_ball])
 
     def _newton(self, inverse: np.ndarray) -> np.ndarray:
         """tr(T_c X T_d S^-1), made symmetric, plus the diagonal of the bounded multipliers."""
@@ -240,8 +252,13 @@ class _Path:
         crossed = of_x[1] * of_inverse[1].T
         newton += crossed
         newton += crossed.T
-        newton *= 0.25 * self.sign
-        newton *= self.sign[:, None]
+        own = slice(0, self.ball.start)
+        newton *= 0.25 * self.sign[own]
+        newton *= self.sign[own, None]
+        if self.lifting.ball is not None:
+            product = self.lifting.ball.times(self.x) @ inverse
+            of_ball = self._of((product + product.T) / 2)
+            newton = np.block([[newton, of_ball[own, None]], [of_ball]])
         diagonal = np.diag_indices(len(newton))
         newton[diagonal] *= 1 + 1e-12
         extra = np.zeros(len(newton))
@@ -283,6 +300,7 @@ class _Path:
             lifting.split(y[self.product] / (lifting.up * lifting.low)),
             lifting.split(y[self.back] / lifting.low**2),
             lifting.of_inputs(y[self.squares]),
+            0.0 if lifting.ball is None else float(y[self.ball][0]) / lifting.ball.share,
         )
         proved, primal, residual = self._values()
         return Optimum(dual, proved, self.x, primal, residual, steps, finished)

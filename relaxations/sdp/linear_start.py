@@ -9,7 +9,8 @@ With a and b the parts of ``z = a - b`` and ``a = u (1 + e) / 2``,
 
 each a square plus multiples of ``1 - e^2 >= 0``, ``b (L - b) >= 0`` and ``a b = 0``. So all linear constraints of the
 triangle follow from those of Shor's relaxation, and their multipliers can be replaced by those of these. What is left,
-a linear form ``g_0 + g' e``, is at least ``g_0 - sum |g|``, by squares ``|g| / 2``.
+a linear form ``g_0 + g' e``, is at least ``g_0 - sum |g|``, by squares ``|g| / 2``. In a ball a part of it, ``h' t``,
+is at least ``-|h|``, by the multiplier ``|h| / 2``: the form is split where that gives the best sum.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relaxations.bounds.balls import Ball, share_of
 from relaxations.bounds.relaxed import AlphaCrown, Slopes, on_simplex
 from relaxations.lifting import Lifting
 from relaxations.multipliers import Multipliers
@@ -27,12 +29,14 @@ from relaxations.multipliers import Multipliers
 class Start:
     """Multipliers whose matrix is positive semidefinite, but for rounding, and the margin they prove.
 
-    ``dual`` has no linear ones. ``diagonal`` (1 + N,) says how large the square of each symbol tends to be.
+    ``dual`` has no linear ones. ``diagonal`` (1 + N,) says how large the square of each symbol tends to be, and
+    ``ball`` the multiplier of the lifted ball; that of the constant is the others' sum.
     """
 
     dual: Multipliers
     proved: float
     diagonal: np.ndarray
+    ball: float = 0.0
 
 
 def begin_linear(lifting: Lifting, seconds: float = np.inf) -> Start:
@@ -56,20 +60,40 @@ def as_multipliers(lifting: Lifting, dual: Slopes) -> Multipliers:
 
 
 def squared(lifting: Lifting, dual: Multipliers) -> Start:
-    """The same dual in products and squares; its margin is that of the linear one."""
+    """The same dual in products, squares and the ball; its margin is that of the linear one, or a better one."""
     form = lifting.linear_form(dual)
+    on_box, on_ball, at_center = _shares(lifting, form)
     none = np.zeros(0)
     positive, above, chord = (np.concatenate([none, *part]) for part in (dual.positive, dual.above, dual.chord))
     up, low = lifting.up, lifting.low
-    squares = np.abs(form) / 2
-    squares[0] = np.abs(form[1:]).sum() / 2 - form[0]
+    size = float(np.linalg.norm(on_ball))
+    margin = form[0] + at_center - size - np.abs(on_box[1:]).sum()
+    squares = np.abs(on_box) / 2
+    squares[0] = -margin - squares[1:].sum()
     own = (positive * up + chord * up * low) / 4
     squares[lifting.symbols] += own
     squares[0] -= own.sum()
     zero = lifting.split(np.zeros(len(up)))
     product, back = lifting.split(-2 * chord), lifting.split(above / low + chord * up / low)
-    shor = Multipliers(dual.weights, zero, zero, zero, product, back, lifting.of_inputs(squares))
+    ball = size / 2
+    of_query = ball / lifting.ball.share if lifting.ball is not None else 0.0
+    shor = Multipliers(dual.weights, zero, zero, zero, product, back, lifting.of_inputs(squares), of_query)
     diagonal = squares.copy()
     diagonal[lifting.symbols] += above * low / 4
-    diagonal[0] = diagonal[1:].sum()
-    return Start(shor, float(form[0] - np.abs(form[1:]).sum()), diagonal)
+    diagonal[0] = diagonal[1:].sum() + ball
+    return Start(shor, float(margin), diagonal, ball)
+
+
+def _shares(lifting: Lifting, form: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """What the box bounds of a form (1 + N,) in e, and what the ball does: ``h`` (k,) in t, and a constant."""
+    if lifting.ball is None:
+        return form, np.zeros(0), 0.0
+    ball, here = lifting.ball, slice(1, 1 + len(lifting.ball.v))
+    slopes = form[here] / ball.v  # in t
+    inner = share_of(slopes[None], ball.u, ball.v, Ball(np.zeros_like(ball.u), np.ones_like(ball.u)))[0]
+    on_box = form.copy()
+    on_box[here] -= inner * ball.v
+    worth = -float(inner @ ball.u) - float(np.linalg.norm(inner)) - float(np.abs(on_box[here]).sum())
+    if not worth > -float(np.abs(form[here]).sum()):
+        return form, np.zeros(0), 0.0
+    return on_box, inner, -float(inner @ ball.u)

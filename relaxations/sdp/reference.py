@@ -2,7 +2,7 @@
 
 The moment matrix is that of (1, x, a) with all neurons in their own units, where the interior point method substitutes
 stable ones and scales the rest; the constraints are those of Raghunathan, Steinhardt and Liang (arXiv:1811.01057), with
-the triangle's and with ``E[b (L - b)] >= 0``.
+the triangle's, with ``E[b (L - b)] >= 0`` and with the ball, whose radii have to be positive.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ def value(query: Query, solver: str = "CLARABEL") -> float:
     constraints = [moments[0, 0] == 1]
     for i, (low, up) in enumerate(zip(query.lower, query.upper, strict=True), start=1):
         constraints.append(moments[i, i] <= (low + up) * moments[0, i] - low * up)
+    if query.ball is not None:
+        center, weights = query.ball.center, query.ball.radii**-2.0
+        at = np.arange(1, first[1])
+        distances = cvxpy.diag(moments)[at] - 2 * cvxpy.multiply(center, moments[0, at]) + center**2
+        constraints.append(weights @ distances <= 1)
 
     def affine(terms: tuple, bias: np.ndarray, row: int) -> cvxpy.Expression:
         """The moments of a layer's values with element ``row``."""

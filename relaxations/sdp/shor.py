@@ -3,6 +3,7 @@
 The adversary chooses moments of degree 2 of inputs and hidden values that no test of degree 2 can tell from those of
 real executions. Source: arXiv:1811.01057; every constraint of the triangle relaxation is implied here, and one of
 theirs is strengthened by ``b (L - b) >= 0`` for the negative part of each pre-activation (docs/relaxations/sdp.md).
+A ball of inputs is one more constraint, on the sum of squares of the inputs' distances from its centre.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Shor(Relaxation[Moments, Multipliers]):
         size = max(1.0, float(np.abs(b).sum(axis=1).max(initial=0.0)))
         of_b = max(float(np.abs(product).max(initial=0.0)), float((-back).max(initial=0.0))) / size
         semidefinite = -float(np.linalg.eigvalsh(x)[0]) / len(x)
-        return max(0.0, abs(float(x[0, 0]) - 1), float((np.diag(x) - 1).max()), semidefinite, of_b)
+        of_ball = 0.0 if lifting.ball is None else lifting.ball.mean(x)
+        return max(0.0, abs(float(x[0, 0]) - 1), float((np.diag(x) - 1).max()), semidefinite, of_b, of_ball)
 
     def score(self, action: Moments) -> float:
         return float((-(self.lifting.rows @ action.matrix[0])).min())
@@ -92,9 +94,9 @@ class Shor(Relaxation[Moments, Multipliers]):
         weights = rng.dirichlet(np.ones(len(lifting.rows)))
         squares = lifting.of_inputs(rng.exponential(size=lifting.size))
         squares[0] *= rng.choice([-1, 1])
-        return Multipliers(
-            weights, of_neurons(), of_neurons(), of_neurons(), of_neurons(signed=True), of_neurons(), squares
-        )
+        linear = of_neurons(), of_neurons(), of_neurons()
+        ball = 0.0 if lifting.ball is None else float(rng.exponential() * rng.integers(0, 2))
+        return Multipliers(weights, *linear, of_neurons(signed=True), of_neurons(), squares, ball)
 
     def input_of(self, action: Moments) -> np.ndarray:
         return self.lifting.input_of(action.matrix[0])

@@ -5,7 +5,8 @@ these. With ``l <= z <= u`` for its pre-activation z,
 
     0 <= a <= u,   a - z >= 0,   a (a - z) = 0,   chord  u (z - l) - (u - l) a >= 0,   (a - z) (-l - (a - z)) >= 0.
 
-The first three say that ``a = max(z, 0)``; the others are implied, and are worth stating at low orders.
+The first three say that ``a = max(z, 0)``; the others are implied, and are worth stating at low orders. A ball of the
+query is one more condition, ``1 - sum ((x_i - c_i) / r_i)^2 >= 0``, which joins all inputs in one clique.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from fractions import Fraction
 import numpy as np
 
 from relaxations.base import Query
+from relaxations.bounds.balls import Ball
 from relaxations.network import Layer, rows_of
 from relaxations.sos.lasserre import Bounded
 from specs.polynomial import Polynomial
@@ -69,9 +71,21 @@ def network_problem(query: Query) -> NetworkProblem:
             upper.append(high)
             outputs.append(a)
         values.append(outputs)
+    if query.ball is not None and (query.ball.radii > 0).all():
+        weak.append(_ball(query.ball))
     rows = _rows(query, values)
     bounded = Bounded(rows, tuple(lower), tuple(upper), tuple(weak), tuple(zero))
     return NetworkProblem(bounded, tuple(units), tuple(arguments))
+
+
+def _ball(ball: Ball) -> Polynomial:
+    """What is not negative in the ball; an infinite radius puts no limit on an input."""
+    squares = []
+    for k, (c, r) in enumerate(zip(ball.center.tolist(), ball.radii.tolist())):
+        if np.isfinite(r):
+            away = Polynomial.affine({k: Fraction(1)}, -Fraction(c))
+            squares.append((away * away).scaled(-1 / Fraction(r) ** 2))
+    return Polynomial.total([Polynomial.constant(1), *squares])
 
 
 def _affine(layer: Layer, values: Sequence[Sequence[Polynomial]]) -> list[Polynomial]:

@@ -57,10 +57,14 @@ def root_above(value: Fraction) -> Fraction:
 
 @dataclass(frozen=True)
 class Ball:
-    """``sum ((x_i - center[i]) / radii[i])^2 <= 1`` at every point of a case's ball; (n,) each."""
+    """``sum ((x_i - center[i]) / radii[i])^2 <= 1`` at every point of a case's ball; (n,) each.
+
+    ``point`` tells that the case's own has the bound 0: no multiplier of it is defined.
+    """
 
     center: Floats
     radii: Floats
+    point: bool = False
 
     @staticmethod
     def of(ball: ExactBall | None) -> Ball | None:
@@ -80,7 +84,7 @@ class Ball:
             radii = radii * ((1 + moved) * (1 + 16 * U))
         if not ((radii < LONGEST) & (np.abs(center) < LONGEST)).all():
             return None
-        return Ball(center, radii)
+        return Ball(center, radii, ball.bound == 0)
 
     def over(self, generators: Floats, mid: Floats, gamma: float) -> tuple[Floats, Floats]:
         """Values (B, n) at the center and how far they move in the ball, rounded up, of forms ``G . (x - mid)``.
@@ -94,9 +98,10 @@ class Ball:
         return _pushed(away, generators), (reach + lost) * (1 + 4 * gamma) + TINY_ROOT
 
     def misses(self, lower: Floats, upper: Floats) -> NDArray[np.bool_]:
-        """Whether it certainly has no point in the boxes (B, inputs)."""
-        gaps = np.maximum(np.maximum(lower - self.center, self.center - upper), 0.0) / self.radii
-        return np.asarray((gaps**2).sum(axis=1) * (1 - 4 * _gamma(len(self.radii))) > 1.0)
+        """Whether it certainly has no point in the boxes (B, inputs). What overflows is more than 1, too."""
+        with np.errstate(all="ignore"):
+            gaps = np.maximum(np.maximum(lower - self.center, self.center - upper), 0.0) / self.radii
+            return np.asarray((gaps**2).sum(axis=1) * (1 - 4 * _gamma(len(self.radii))) > 1.0)
 
     def in_symbols(self, mid: Floats, rad: Floats) -> Ball:
         """The same of e for ``x = mid + rad e`` (inputs,), each number up to a relative 4 U; 0 where ``rad`` is 0."""

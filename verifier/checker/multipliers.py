@@ -59,12 +59,13 @@ class Lifted:
     def least(self, rows: Rows) -> float:
         """A number that the combination of the rows that ``item`` offers does not fall below on the region.
 
-        It is -inf or NaN where numbers or matrices are too large, and where there is no ball to multiply. Callers
-        silence NumPy's warnings.
+        It is -inf or NaN where numbers or matrices are too large, and where there is no ball to multiply, or one of a
+        single point. Callers silence NumPy's warnings.
         """
         zonotope, item, count = self.zonotope, self.item, len(self.listed)
         order = 1 + zonotope.symbols
-        if item.ball and zonotope.box.ball is None:
+        ball = zonotope.box.ball
+        if item.ball and (ball is None or ball.point):
             return -np.inf
         if (item.quadratic and order > LARGEST_ORDER) or count * order > LARGEST:
             return -np.inf

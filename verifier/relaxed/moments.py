@@ -5,9 +5,9 @@ input and each unit with z = W a + b
 
     E[(x - l)(x - u)] <= 0        E[a] >= 0        E[a] >= E[z]        E[a (a - z)] = 0
 
-(Raghunathan, Steinhardt and Liang 2018, arXiv:1811.01057). Units without a symbol are stable; their outputs are affine
-in the others. Where there are pseudo-moments of higher degree, their whole moment matrix has to be semidefinite too
-(Lasserre 2001).
+and, where the inputs are those of a ball, ``E[sum w_i (x_i - c_i)^2] <= b`` (Raghunathan, Steinhardt and Liang 2018,
+arXiv:1811.01057). Units without a symbol are stable; their outputs are affine in the others. Where there are
+pseudo-moments of higher degree, their whole moment matrix has to be semidefinite too (Lasserre 2001).
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from relaxations.bounds.boxes import Rows
 from relaxations.bounds.greedy import rows_layer
-from relaxations.network import Layer, ReluNetwork
+from relaxations.network import Layer
+from specs.problem import Ball
 from verifier.relaxed.contents import Moments, PseudoMoments, RelaxedFile
-from verifier.relaxed.validate import NORMAL, Check
+from verifier.relaxed.validate import NORMAL, Check, Subject
 
 LARGEST_BASIS = 500  # rows of a moment matrix of higher degree that is checked
 Content = Moments | PseudoMoments
 
 
 def check_moments(
-    attack: RelaxedFile, content: Content, network: ReluNetwork, rows: Rows
+    attack: RelaxedFile, content: Content, subject: Subject
 ) -> tuple[list[Check], np.ndarray, np.ndarray]:
     """The checks, the expected values of the rows, and the expected input."""
-    tolerance, checks = attack.tolerance, []
+    tolerance, network, checks = attack.tolerance, subject.network, []
     if isinstance(content, PseudoMoments):
         matrix, missing = _second(content)
         checks.append(Check("there is a pseudo-moment for every product of two symbols", float(missing), 0.0))
@@ -46,6 +46,8 @@ def check_moments(
         _semidefinite("the moment matrix is positive semidefinite", matrix, tolerance),
         _inputs(attack, matrix, inputs),
     ]
+    if subject.ball is not None:
+        checks.append(_ball(attack, subject.ball, matrix, inputs))
     forms = [np.eye(len(matrix))[inputs]]  # every value as a combination of the symbols
     shares: dict[str, list[float]] = {"E[a] is not negative": [], "E[a] is not below E[z]": [], "E[a (a - z)] is 0": []}
     stable: list[float] = []
@@ -67,7 +69,7 @@ def check_moments(
         forms.append(a)
     checks.append(Check("neurons without a symbol are stable in their ranges", max(stable, default=0.0), 0.0))
     checks += [Check(name, max(found, default=0.0), tolerance) for name, found in shares.items()]
-    expected = _applied(rows_layer(rows, network.output), forms) @ matrix[0]
+    expected = _applied(rows_layer(subject.rows, network.output), forms) @ matrix[0]
     return checks, expected, matrix[0, inputs]
 
 
@@ -83,6 +85,15 @@ def _inputs(attack: RelaxedFile, matrix: np.ndarray, inputs: np.ndarray) -> Chec
     size = np.maximum(np.maximum(np.abs(l), np.abs(u)), 1)
     share = (matrix[inputs, inputs] - (l + u) * mean + l * u) / size**2
     return Check("E[(x - l)(x - u)] is not positive", max(0.0, float(share.max())), attack.tolerance)
+
+
+def _ball(attack: RelaxedFile, ball: Ball, matrix: np.ndarray, inputs: np.ndarray) -> Check:
+    """As a share of the squared radius; of a ball of one point as a share of what squares of inputs are."""
+    center, weights = (np.array([float(v) for v in part]) for part in (ball.center, ball.weights))
+    squares = matrix[inputs, inputs] - 2 * center * matrix[0, inputs] + center**2
+    size = float(ball.bound) or float(weights @ np.maximum(center**2, 1))
+    outside = (float(weights @ squares) - float(ball.bound)) / size
+    return Check("E[(x - c)^2] is that of the ball at most", max(0.0, outside), attack.tolerance)
 
 
 def _semidefinite(name: str, matrix: np.ndarray, tolerance: float) -> Check:

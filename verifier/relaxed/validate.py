@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from relaxations.bounds import balls
 from relaxations.bounds.boxes import Rows
 from relaxations.bounds.greedy import rows_layer
 from relaxations.bounds.interval import interval_bounds
@@ -148,7 +149,7 @@ def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np
     if isinstance(content, (Moments, PseudoMoments)):
         from verifier.relaxed.moments import check_moments
 
-        return check_moments(attack, content, subject.network, subject.rows)
+        return check_moments(attack, content, subject)
     if isinstance(content, Outputs):
         rows = subject.rows.x @ content.x + subject.rows.y @ content.y + subject.rows.constant
         return list(_output_checks(attack, content, subject.network)), rows, content.x
@@ -163,7 +164,7 @@ def _constraints(attack: RelaxedFile, subject: Subject) -> tuple[list[Check], np
     sizes, affine = _affine(attack, subject.network, content.x, units)
     checks += [affine, *unit_checks(attack, units, sizes), _splits(attack, units)]
     if told:
-        checks.append(_sampled(attack, subject.network, units, content.x, sizes))
+        checks.append(_sampled(attack, subject, units, content.x, sizes))
     values = [part[None] for part in (content.x, *units.a)]
     return checks, rows_layer(subject.rows, subject.network.output).apply(values)[0], content.x
 
@@ -313,11 +314,13 @@ def _splits(attack: RelaxedFile, units: Units) -> Check:
     return Check("the ranges of split neurons are on their side", max(0.0, _largest(np.array(wrong))), 0.0)
 
 
-def _sampled(attack: RelaxedFile, network: ReluNetwork, units: Units, x: np.ndarray, sizes: list[np.ndarray]) -> Check:
-    """Real pre-activations at some inputs of the box that obey the splits are inside the ranges."""
-    points = inputs_to_try(x, attack.lower, attack.upper, network)
+def _sampled(attack: RelaxedFile, subject: Subject, units: Units, x: np.ndarray, sizes: list[np.ndarray]) -> Check:
+    """Real pre-activations at some inputs of box and ball that obey the splits are inside the ranges."""
+    network = subject.network
+    ball = None if subject.ball is None else balls.Ball.rounded(subject.ball)
+    points = balls.moved_inside(inputs_to_try(x, attack.lower, attack.upper, network), attack.lower, attack.upper, ball)
+    obeys = np.ones(len(points), dtype=bool) if ball is None else ball.lengths(points) <= 1
     seen, _ = network.preactivations(points)
-    obeys = np.ones(len(points), dtype=bool)
     for k, i, sign in attack.splits:
         obeys &= sign * seen[k][:, i] >= 0
     shares = []

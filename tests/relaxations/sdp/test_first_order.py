@@ -16,7 +16,7 @@ from relaxations.lp.safe_dual import random_multipliers
 from relaxations.multipliers import Multipliers
 from relaxations.sdp import first_order, interior_point
 from relaxations.sdp import products as products_
-from relaxations.sdp.first_order import proved, solve
+from relaxations.sdp.first_order import Scales, proved, solve
 from relaxations.sdp.linear_start import begin_linear, squared
 from relaxations.sdp.products import maps_of, neurons, places
 from relaxations.sdp.shor import Shor
@@ -142,7 +142,7 @@ def test_squares_that_are_wrong_are_made_good(seed: int) -> None:
         squares = lifting.of_symbols(good.squares) - wrong * rng.exponential(size=lifting.size)
         squares[1:] = np.maximum(squares[1:], 0)
         promised = -float(squares.sum())
-        found = proved(lifting, replace(good, squares=lifting.of_inputs(squares)), diagonal)
+        found = proved(lifting, replace(good, squares=lifting.of_inputs(squares)), Scales(diagonal, 0.0))
         assert found is not None
         dual, margin = found
         assert margin <= min(truth, promised) + ROUNDING * (1 + abs(truth))

@@ -133,6 +133,7 @@ def stored(lifting: Lifting, dual: Multipliers) -> Multipliers | None:
         product=tuple(map(rounded, dual.product)),
         back=tuple(map(rounded, dual.back)),
         squares=lifting.of_inputs(squares),
+        ball=0.0 if lifting.ball is None else float(rounded(np.array([max(dual.ball, 0.0)]))[0]),
     )
     try:
         np.linalg.cholesky(lifting.quadratic_form(kept))

@@ -97,7 +97,7 @@ class PhaseTree:
             kinds += [dual.product, dual.back]
         parts += [_floats(np.concatenate(kind)) for kind in kinds]
         if dual.squares is not None:
-            parts += [_floats(np.zeros(1)), _floats(dual.squares)]  # there is no ball
+            parts += [_floats(np.array([dual.ball])), _floats(dual.squares)]
         self._add(node.number, parts)
 
     def close(self, node: Node) -> None:

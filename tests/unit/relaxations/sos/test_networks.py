@@ -12,15 +12,18 @@ import pytest
 pytest.importorskip("cvxpy")
 
 from relaxations.base import Query
+from relaxations.bounds.balls import Ball
 from relaxations.bounds.boxes import Rows
 from relaxations.network import Layer, ReluNetwork
 from relaxations.registry import relaxations
+from relaxations.sdp.shor import Shor
 from relaxations.sos.networks import network_problem
 from relaxations.sos.proving import prove_rows
 from relaxations.sos.relaxed import Lasserre
 from specs.polynomial_problem import PolynomialProblem
 from tests.oracle import Network, Row, minimum_of_max
 from tests.polynomials import judged, written
+from tests.relaxations.queries import ball_query, inputs_of
 
 SOLVED = 1e-5
 """What an interior-point method leaves of the optimum of such a small problem, and its rounding to any dual."""
@@ -162,6 +165,35 @@ def test_it_is_registered_and_declines_what_is_too_large():
     query = Query.over_box(network, Rows(np.zeros((1, 5)), np.eye(1), np.zeros(1)), -np.ones(5), np.ones(5))
     assert "monomials" in Lasserre.declines(query)
     assert Lasserre.declines(made(0)[0]) == ""
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_ball_is_a_condition_like_any_other(seed):
+    """Of order 1 it is Shor's constraint, so that order 2 is no worse; points of box and ball bound both."""
+    query = ball_query(seed, inputs=2, neurons=3, layers=2, rows=2)
+    second, box = Lasserre(query).solve(), Lasserre(replace(query, ball=None)).solve()
+    shor, size = Shor(query).solve(), 1 + abs(second.value)
+    rng = np.random.default_rng(seed)
+    best = query.score(inputs_of(query, rng, 20_000)).max()
+    assert second.value >= best - 1e-9 * size
+    assert second.value <= box.value + SOLVED * size
+    assert second.value <= shor.value + 1e-3 * size
+    (ball,) = [
+        p
+        for p in network_problem(query).bounded.weak
+        if p not in network_problem(replace(query, ball=None)).bounded.weak
+    ]
+    for x in rng.uniform(query.lower, query.upper, (20, query.network.input_size)):
+        point = [Fraction(v) for v in network_problem(query).point(query, x)]
+        assert float(ball.at(point)) == pytest.approx(1 - float(query.ball.lengths(x)) ** 2, abs=1e-9)
+
+
+def test_a_linear_row_over_a_ball_is_exact():
+    network = ReluNetwork(2, (), Layer(((0, np.array([[3.0, -4.0]])),), np.zeros(1)))
+    rows = Rows(np.zeros((1, 2)), np.eye(1), np.zeros(1))
+    query = Query.over_box(network, rows, -2 * np.ones(2), 2 * np.ones(2), Ball(np.zeros(2), np.ones(2)))
+    assert Lasserre(query, 1).solve().value == pytest.approx(5, abs=1e-4)
+    assert Lasserre(replace(query, ball=None), 1).solve().value == pytest.approx(14, abs=1e-4)
 
 
 def test_a_fixed_input_is_no_variable():

@@ -9,6 +9,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from relaxations.base import Query
+from relaxations.bounds import balls
 from specs.problem import Ball
 from tests.unit.verifier.relaxed.drawn import drawn
 from tests.unit.verifier.relaxed.files import (
@@ -21,6 +23,7 @@ from tests.unit.verifier.relaxed.files import (
     of_point,
     of_pseudo_moments,
     packed,
+    sides,
     subject,
 )
 from verifier.relaxed.container import parse_relaxed
@@ -28,6 +31,10 @@ from verifier.relaxed.contents import Assignment, PointAction, RelaxedFile, Unit
 from verifier.relaxed.validate import Validation, validate
 
 SEEDS = range(60)
+
+
+def names(found: Validation) -> list[str]:
+    return [check.name for check in found.checks]
 
 
 def wrong(found: Validation) -> list[str]:
@@ -279,6 +286,41 @@ def test_giant_ranges_neither_hide_errors_nor_go_unnoticed() -> None:
     assert "wider than interval arithmetic" in remark
     found = validate(wrong_z(attack), subject(one.query))
     assert "pre-activations are the affine maps of the outputs before them" in wrong(found)
+
+
+@pytest.mark.parametrize(("share", "holds"), [(1.01, True), (0.99, False)])
+def test_second_moments_have_to_be_those_of_the_ball(share: float, holds: bool) -> None:
+    """Executions at a mean squared distance just below the ball's, or just above: the mean input is in both."""
+    name, query = "E[(x - c)^2] is that of the ball at most", obstacle(0).query
+    attack, about_it = of_moments(query, False), subject(query)
+    symbols, matrix = list(attack.content.symbols), attack.content.matrix
+    inputs = [symbols.index(f"x{i}") for i in range(query.network.input_size)]
+    center, mean = about_it.box.lower, matrix[0, inputs]
+    away = np.array([float(c) for c in center])
+    distance = Fraction(float((matrix[inputs, inputs] - 2 * away * mean + away**2).sum()))
+    ball = Ball(center, (Fraction(3),) * len(center), 3 * distance * Fraction(share))
+    assert (name not in wrong(validate(attack, replace(about_it, ball=ball)))) is holds
+    point = Ball(center, (Fraction(3),) * len(center), Fraction(0))
+    assert name in wrong(validate(attack, replace(about_it, ball=point)))
+
+
+def test_ranges_are_tried_where_box_and_ball_meet() -> None:
+    """Ranges that hold in the ball alone are right on it, and wrong on the box."""
+    one = drawn(7)
+    query, radius = one.query, Fraction(1, 64)
+    center = tuple(Fraction(v) for v in one.query.moved_inside(one.action.x[None])[0].tolist())
+    ball = Ball(center, (Fraction(1),) * len(center), radius**2)
+    x = np.array([float(c) for c in center])
+    seen, _ = query.network.preactivations(x[None])
+    narrow = Query.over_box(query.network, query.rows, query.lower, query.upper, balls.Ball.rounded(ball))
+    values = [np.clip(z[0], l, u) for z, (l, u) in zip(seen, narrow.ranges)]
+    outputs = [np.maximum(z, 0) for z in values]
+    units = Units(tuple(values), tuple(outputs), *sides(narrow))
+    attack = about(query, "crown", PointAction(x, units), query.margins(x[None])[0])
+    tried = [name for name in names(validate(attack, replace(subject(query), ball=ball))) if "real inputs" in name]
+    assert tried == ["the ranges hold at 65 real inputs"]
+    assert tried[0] not in wrong(validate(attack, replace(subject(query), ball=ball)))
+    assert tried[0] in wrong(validate(attack, subject(query)))
 
 
 @pytest.mark.parametrize(("share", "holds"), [(1.01, True), (0.99, False)])
