@@ -1,0 +1,70 @@
+"""A polyhedron in the space of some activations, given by rows with exact rational numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from specs.problem import Terms
+
+
+@dataclass(frozen=True)
+class HullRow:
+    """``sum coefficient * h[index] <= bound`` over flat activations ``h``.
+
+    ``support`` is the number of data points on which the left-hand side is at least as large as the
+    ``min_support``-th largest value: how often the data came up to the bound, before ``margin`` moved it outward.
+    """
+
+    terms: Terms
+    bound: Fraction
+    support: int
+
+    def value(self, h: Sequence[Fraction]) -> Fraction:
+        """The left-hand side, exactly."""
+        return sum((coefficient * h[index] for index, coefficient in self.terms), Fraction(0))
+
+    def holds(self, h: Sequence[Fraction]) -> bool:
+        return self.value(h) <= self.bound
+
+
+@dataclass(frozen=True)
+class Hull:
+    """All ``h`` of ``size`` flat activations for which every row holds; the rows are closed half-spaces.
+
+    ``points`` is the number of data points that it was built from.
+    """
+
+    kind: str
+    size: int
+    rows: tuple[HullRow, ...]
+    points: int
+
+    def contains(self, h: Sequence[Fraction | float]) -> bool:
+        """Whether ``h`` satisfies every row, in rational arithmetic. Raises ``ValueError`` where the size differs."""
+        return not self.violated(h)
+
+    def violated(self, h: Sequence[Fraction | float]) -> list[HullRow]:
+        """The rows that do not hold at ``h``, in rational arithmetic."""
+        if len(h) != self.size:
+            raise ValueError(f"{len(h)} activations for a hull of {self.size}")
+        exact = [Fraction(value) for value in h]
+        return [row for row in self.rows if not row.holds(exact)]
+
+    @property
+    def bounds(self) -> tuple[tuple[Fraction, Fraction], ...]:
+        """Lower and upper bound of every activation, by the rows about it alone.
+
+        Raises ``ValueError`` where one is not bounded on both sides; hulls that `hull_of` builds are.
+        """
+        low: dict[int, Fraction] = {}
+        up: dict[int, Fraction] = {}
+        for row in self.rows:
+            if len(row.terms) == 1:
+                ((i, c),) = row.terms
+                side, value = (up, row.bound / c) if c > 0 else (low, row.bound / c)
+                side[i] = value if i not in side else (min if c > 0 else max)(side[i], value)
+        if not len(low) == len(up) == self.size:
+            raise ValueError("some activation is not bounded by rows about it alone")
+        return tuple((low[i], up[i]) for i in range(self.size))
