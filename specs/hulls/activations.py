@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -39,21 +39,16 @@ def activations(graph: Graph, inputs: Reals, taps: Sequence[str]) -> Activations
         raise ValueError(f"examples have {prod(inputs.shape[1:])} values, but the network takes {graph.input_size}")
     if not len(inputs):
         raise ValueError("there are no examples")
-    evaluate = _evaluator(graph, list(dict.fromkeys(nodes.values())))
-    rows = [evaluate(x) for x in inputs]
-    found = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    names = list(dict.fromkeys(nodes.values()))
+    sizes = [prod(graph.by_name[name].shape) for name in names]
+    columns = np.split(evaluate_all(_part(graph, names), inputs), np.cumsum(sizes)[:-1], axis=1)
+    found = dict(zip(names, columns))
     return Activations({tap: found[name] for tap, name in nodes.items()})
 
 
-def _evaluator(graph: Graph, names: Sequence[str]) -> Callable[[Reals], dict[str, Reals]]:
-    part = _part(graph, names)
-    sizes = [prod(graph.by_name[name].shape) for name in names]
-
-    def evaluate(x: Reals) -> dict[str, Reals]:
-        flat = part.evaluate_flat(x)
-        return dict(zip(names, np.split(flat, np.cumsum(sizes)[:-1])))
-
-    return evaluate
+def evaluate_all(graph: Graph, inputs: Reals) -> Reals:
+    """Flat outputs (examples, ``graph.output_size``) at flat ``inputs`` (examples, ``graph.input_size``)."""
+    return np.stack([graph.evaluate_flat(x) for x in inputs])
 
 
 def _part(graph: Graph, names: Sequence[str]) -> Graph:

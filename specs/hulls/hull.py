@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+from numpy.typing import NDArray
+
 from specs.problem import Terms
+
+EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,20 @@ class Hull:
             raise ValueError(f"{len(h)} activations for a hull of {self.size}")
         exact = [Fraction(value) for value in h]
         return [row for row in self.rows if not row.holds(exact)]
+
+    def inside(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each row of ``values`` (points, size) is in the hull; decided in rationals where float64 leaves doubt."""
+        found = np.ones(len(values), dtype=bool)
+        doubtful = np.zeros(len(values), dtype=bool)
+        for row in self.rows:
+            terms = values[:, [i for i, _ in row.terms]] * np.array([float(c) for _, c in row.terms])
+            excess = terms.sum(axis=1) - float(row.bound)
+            error = 4 * (len(row.terms) + 1) * EPS * (np.abs(terms).sum(axis=1) + abs(float(row.bound)))
+            found &= excess <= error
+            doubtful |= np.abs(excess) <= error
+        for k in np.flatnonzero(found & doubtful):
+            found[k] = self.contains(values[k].tolist())
+        return found
 
     @property
     def bounds(self) -> tuple[tuple[Fraction, Fraction], ...]:
