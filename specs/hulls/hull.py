@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -26,11 +26,11 @@ class HullRow:
     bound: Fraction
     support: int
 
-    def value(self, h: Sequence[Fraction]) -> Fraction:
+    def value(self, h: Sequence[Fraction] | Mapping[int, Fraction]) -> Fraction:
         """The left-hand side, exactly."""
         return sum((coefficient * h[index] for index, coefficient in self.terms), Fraction(0))
 
-    def holds(self, h: Sequence[Fraction]) -> bool:
+    def holds(self, h: Sequence[Fraction] | Mapping[int, Fraction]) -> bool:
         return self.value(h) <= self.bound
 
 
@@ -58,17 +58,19 @@ class Hull:
         return [row for row in self.rows if not row.holds(exact)]
 
     def inside(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether each row of ``values`` (points, size) is in the hull; decided in rationals where float64 leaves doubt."""
+        """Whether each of ``values`` (points, size) is inside: exact, in rationals where float64 leaves doubt."""
         found = np.ones(len(values), dtype=bool)
-        doubtful = np.zeros(len(values), dtype=bool)
         for row in self.rows:
-            terms = values[:, [i for i, _ in row.terms]] * np.array([float(c) for _, c in row.terms])
+            index, coefs = [i for i, _ in row.terms], np.array([float(c) for _, c in row.terms])
+            terms = values[:, index] * coefs
             excess = terms.sum(axis=1) - float(row.bound)
-            error = 4 * (len(row.terms) + 1) * EPS * (np.abs(terms).sum(axis=1) + abs(float(row.bound)))
+            # Twice what n products and n additions can err by; one value against one bound is compared exactly.
+            sure = len(index) == 1 and abs(coefs[0]) == 1
+            size = np.abs(terms).sum(axis=1) + abs(float(row.bound))
+            error = 0.0 if sure else 4 * (len(index) + 1) * EPS * size
             found &= excess <= error
-            doubtful |= np.abs(excess) <= error
-        for k in np.flatnonzero(found & doubtful):
-            found[k] = self.contains(values[k].tolist())
+            for k in [] if sure else np.flatnonzero(found & (np.abs(excess) <= error)):
+                found[k] = row.holds({i: Fraction(v) for i, v in zip(index, values[k, index].tolist())})
         return found
 
     @property

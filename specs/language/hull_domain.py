@@ -48,7 +48,7 @@ class TapHull:
 class HullCondition:
     """Hulls of layers of ``model`` on the data of ``file``.
 
-    Of the ``points`` examples ``within`` lie in the set of inputs, by their boxes and balls, and in all hulls.
+    ``inhabited`` tells whether one of the ``points`` examples lies in the box (and ball) of inputs and in all hulls.
     """
 
     section: ActivationHull
@@ -56,7 +56,7 @@ class HullCondition:
     file: Path
     sha256: str
     points: int
-    within: int
+    inhabited: bool
 
     @property
     def model(self) -> str:
@@ -133,8 +133,8 @@ class HullCompiler:
             )
             return None
         inside = np.all([one.hull.inside(values[one.tap]) for one in hulls], axis=0)
-        within = sum(inputs.contains(inputs.to_model(x.tolist())) for x in data.inputs[inside])
-        return HullCondition(section, hulls, data.file, data.sha256, len(data.inputs), within)
+        inhabited = any(inputs.contains(inputs.to_model(x.tolist())) for x in data.inputs[inside])
+        return HullCondition(section, hulls, data.file, data.sha256, len(data.inputs), inhabited)
 
     def _slots(self, section: ActivationHull, path: YamlPath, scope: Scope) -> dict[str, tuple[int, ...]] | None:
         """The variables of every tap's activations."""

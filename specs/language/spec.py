@@ -80,7 +80,7 @@ class Spec:
             "inputs and in the hull: there may be no input that it is about"
             for one in self.requirements
             for hull in self.hulls.get(one.id, ())
-            if not hull.within
+            if not hull.inhabited
         ]
         found += [
             f"the set of inputs is a single point: {one.name} has no freedom at all"
