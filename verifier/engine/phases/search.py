@@ -360,8 +360,10 @@ class PhaseSearch:
                 self.seen.add(node.worst, value, point)
 
     def _by_programs(self, node: Node, columns: np.ndarray) -> None:
-        """Ask a linear program about the cases of a node: one that cannot be split, where its optimum is the network's own,
-        or one with cases of many rows, which it weighs against each other better than ascent does.
+        """Ask a linear program about the cases of a node.
+
+        Where nothing can be split its optimum is the network's own; where cases have many rows, it weighs these against
+        each other better than ascent does.
         """
         proved = []
         for place, case in enumerate(node.pending.tolist()):
