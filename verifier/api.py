@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from specs.errors import CertifyError
 from specs.graph import Graph
+from specs.language.monitors import MonitorPlan
 from specs.loading import load_model
 from verifier.answer import Settings, answer
 from verifier.certificate.checking import CheckerProcess
@@ -92,7 +94,16 @@ def certify(
         progress=progress,
         start_checker=start_checker,
     )
-    return answer(question, settings, {"read": time.monotonic() - started})
+    report = answer(question, settings, {"read": time.monotonic() - started})
+    return report if question.monitor is None else _monitored(report, question.monitor, _path(out))
+
+
+def _monitored(report: Report, plan: MonitorPlan, out: Path | None) -> Report:
+    """The report with the monitor, written into ``out`` where its requirement is certified."""
+    from verifier.monitor import export_monitor
+
+    found = report[plan.requirement]
+    return replace(report, monitor=export_monitor(plan, found.requirement, found.verdict == "certified", out))
 
 
 def check(

@@ -30,9 +30,10 @@ LocatedHull = tuple[ActivationHull, YamlPath]
 
 @dataclass(frozen=True)
 class TapHull:
-    """The hull of one layer; ``slots`` are the variables that its activations have in formulas."""
+    """The hull of one layer, a ``node`` of its network; ``slots`` are its activations' variables in formulas."""
 
     tap: str
+    node: str
     hull: Hull
     slots: tuple[int, ...]
 
@@ -121,7 +122,10 @@ class HullCompiler:
         values = self._values(members[0], inputs, data, slots)
         shape = HullShape(section.kind, section.min_support, section.margin, section.pairs, section.directions)
         try:
-            hulls = tuple(TapHull(tap, hull_of(values[tap], shape), own) for tap, own in slots.items())
+            hulls = tuple(
+                TapHull(tap, self.poser.layer(section.model, tap), hull_of(values[tap], shape), own)
+                for tap, own in slots.items()
+            )
         except ValueError as error:
             self.source.fault(str(error), *path)
             return None

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.hull_domain import HullCondition
+from specs.language.monitors import MonitorPlan
 from specs.language.networks import Module
 from specs.property import ClaimClass, Requirement, Severity
 from specs.sets import InputSet
@@ -45,7 +46,7 @@ class Spec:
 
     ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
     they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
-    ``hulls`` restrict requirements, by their ids, to what data has exercised.
+    ``hulls`` restrict requirements, by their ids, to what data has exercised; ``monitor`` is to be exported.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Spec:
     modules: tuple[Module, ...] = ()
     composed: bool = False
     hulls: Mapping[str, tuple[HullCondition, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    monitor: MonitorPlan | None = None
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
     extrapolate: Extrapolate | None = None
@@ -79,8 +81,6 @@ class Spec:
         judges = [module.name for module in self.modules if module.kind == "overseer"]
         if judges:
             lines.append(f"that the answers of {' and '.join(judges)} are right")
-        if any(self.hulls.values()):
-            lines.append("anything about inputs whose activations leave the hull: a monitor has to refuse these")
         lines += [f"anything about the network by {one.id}: {one.vacuous}" for one in self.requirements if one.vacuous]
         return tuple(lines)
 

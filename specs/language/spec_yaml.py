@@ -17,6 +17,7 @@ from specs.language.faults import Faults
 from specs.language.hull_domain import LocatedHull
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
+from specs.language.monitors import MonitorCompiler
 from specs.language.networks import OneNetwork, Poser
 from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
 from specs.language.schema_faults import add_faults
@@ -67,6 +68,13 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent)
     requirements = compiler.requirements(section.require)
     faults.raise_if_any()
+    monitor = None
+    if section.monitor is not None:
+        wrapper = MonitorCompiler(source, reader.read, inputs, path.parent)
+        monitor = wrapper.plan(section.monitor, compiler.hulls, requirements)
+    elif "monitor" in section.emit:
+        source.fault("there is no section monitor that says which", "emit")
+    faults.raise_if_any()
     return Spec(
         name=section.name,
         file=path,
@@ -77,6 +85,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         modules=reader.read,
         composed=not isinstance(poser, OneNetwork),
         hulls=compiler.hulls,
+        monitor=monitor,
         engine=_engine(section.engine),
         emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
         extrapolate=_extrapolate(section.emit, path.parent),
