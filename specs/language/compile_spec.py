@@ -16,7 +16,7 @@ from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
 from specs.language.expression import Expression, ExpressionFault
 from specs.language.formula import And, Formula, negate, tighten, to_dnf
-from specs.language.hull_domain import HullCompiler, HullCondition, LocatedHull
+from specs.language.hull_domain import HullCompiler, HullCondition, LocatedHull, on_hulls
 from specs.language.meaning import Meaning
 from specs.language.networks import Posed, Poser, raw_terms
 from specs.language.schema import Requirement as RequirementSection
@@ -145,7 +145,7 @@ class SpecCompiler:
         if len(self.source.faults.found) > before:
             return None
         slots = {slot for dnf in (*where, unsafe) for cube in dnf for atom in cube for slot, _ in atom.y}
-        posed = self.poser.posed(members, slots)
+        posed = on_hulls(self.poser.posed(members, slots), self.poser, hulls)
         domain = [*self._domain(members, posed), *(_moved(dnf, posed) for dnf in where)]
         try:
             problem = Problem(posed.graph, self._cases(posed, [*domain, _moved(unsafe, posed)]))

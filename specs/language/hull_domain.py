@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from specs.hulls import Hull, HullShape, evaluate_all, hull_of
+from specs.hulls.restrict import restricted
 from specs.language.compile_expression import Argument, Scope, compile_value
 from specs.language.dataset import Examples, read_examples
 from specs.language.dnf import Atom, Dnf
@@ -89,6 +90,16 @@ class HullCondition:
         assert posed.slots is not None
         places = posed.slots
         return all(one.hull.contains([y[places[slot]] for slot in one.slots]) for one in self.taps)
+
+
+def on_hulls(posed: Posed, poser: Poser, conditions: Sequence[HullCondition]) -> Posed:
+    """The posed network as it is on the hulls, which it is restricted to anyway; see `specs.hulls.restrict`."""
+    found: dict[str, Hull] = {}
+    for one in (tap for condition in conditions for tap in condition.taps):
+        node = poser.computed(one.slots[0])
+        before = found[node].rows if node in found else ()
+        found[node] = Hull(one.hull.kind, one.hull.size, (*before, *one.hull.rows), one.hull.points)
+    return replace(posed, graph=restricted(posed.graph, found)) if found else posed
 
 
 class HullCompiler:

@@ -109,6 +109,10 @@ class Poser(Protocol):
         """The node of a network that a tap names. Raises ``ExpressionFault``."""
         ...
 
+    def computed(self, slot: int) -> str:
+        """The node of posed networks that computes a slot, before it is made a vector."""
+        ...
+
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         """The inputs, by number, that these variables and outputs depend on."""
         ...
@@ -150,6 +154,9 @@ class OneNetwork:
 
     def layer(self, name: str, tap: str) -> str:
         return layer_of(self.module, tap, 0)
+
+    def computed(self, slot: int) -> str:
+        return self.module.graph.outputs[0]
 
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         return frozenset((0,))
