@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertifyError
 from specs.graph import Graph
-from specs.language.monitors import MonitorPlan
 from specs.loading import load_model
 from verifier.answer import Settings, answer
 from verifier.certificate.checking import CheckerProcess
@@ -23,6 +22,9 @@ from verifier.places import places
 from verifier.processors import processors
 from verifier.question import read_question
 from verifier.report.report import Report
+
+if TYPE_CHECKING:
+    from specs.language.monitors import MonitorPlan
 
 __all__ = ["CheckResult", "Report", "certify", "check", "load"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.load_spec import load_spec
-from specs.language.monitors import MonitorPlan
 from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.loading import load_model
 from specs.property import ClaimClass, Severity
@@ -18,6 +18,9 @@ from specs.property import Requirement as Stated
 from specs.sets import InputSet
 from verifier.files import is_model, is_vnnlib, stem
 from verifier.report.words import property_in_words, set_in_words
+
+if TYPE_CHECKING:
+    from specs.language.monitors import MonitorPlan
 
 
 @dataclass(frozen=True)
