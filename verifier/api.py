@@ -102,7 +102,7 @@ def certify(
 
 def _monitored(report: Report, plan: MonitorPlan, out: Path | None) -> Report:
     """The report with the monitor, written into ``out`` where its requirement is certified."""
-    from verifier.monitor import export_monitor
+    from verifier.certificate.monitor import export_monitor
 
     found = report[plan.requirement]
     return replace(report, monitor=export_monitor(plan, found.requirement, found.verdict == "certified", out))

@@ -122,6 +122,6 @@ def _of_yaml(spec: Spec, stated: Stated) -> Requirement:
         described = described.removeprefix(f"{inputs.name}: ")
     region = "{" + " and ".join([described, *(f"({condition})" for condition in stated.where)]) + "}"
     promise = f"{stated.text}, by at least {stated.slack}" if stated.slack else stated.text
-    data = tuple(dict.fromkeys(one.file.name for one in spec.hulls.get(stated.id, ())))
+    data = tuple(dict.fromkeys(one.section.data for one in spec.hulls.get(stated.id, ())))
     outside = ("anything about inputs whose activations leave the hull: a monitor has to refuse these",) if data else ()
     return Requirement(stated, region, promise, (*spec.does_not_say, *outside), stated.id, data)

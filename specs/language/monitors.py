@@ -23,7 +23,7 @@ class MonitorPlan:
     """``graph`` computes what ``model`` does, and whether the activations are in the hulls of ``requirement``.
 
     ``conditions`` are what restricts the requirement besides the hulls. ``held_out`` is data in the raw units of
-    ``inputs``, or None.
+    ``inputs``, or None; ``built_on`` are the hashes of the files that the hulls were built on.
     """
 
     requirement: str
@@ -33,6 +33,7 @@ class MonitorPlan:
     conditions: tuple[str, ...]
     inputs: InputSet
     held_out: Path | None
+    built_on: frozenset[str]
 
 
 class MonitorCompiler:
@@ -61,7 +62,8 @@ class MonitorCompiler:
         (stated,) = (one for one in requirements if one.id == section.from_)
         conditions = tuple(text for text in stated.where if text not in texts)
         held_out = self.folder / section.held_out if section.held_out else None
-        return MonitorPlan(stated.id, module.name, graph, section.export, conditions, inputs, held_out)
+        built_on = frozenset(one.sha256 for one in own)
+        return MonitorPlan(stated.id, module.name, graph, section.export, conditions, inputs, held_out, built_on)
 
     def _checked(
         self, section: Monitor, own: Sequence[HullCondition], known: Sequence[str]

@@ -72,7 +72,7 @@ class Spec:
     def files(self) -> dict[str, Path]:
         """The files of the networks that are composed, by their kinds and names, and of the data behind hulls."""
         networks = {f"{module.kind} {module.name}": module.file for module in self.modules if self.composed}
-        return networks | {f"data {one.file.name}": one.file for own in self.hulls.values() for one in own}
+        return networks | {f"data {one.section.data}": one.file for own in self.hulls.values() for one in own}
 
     @property
     def does_not_say(self) -> tuple[str, ...]:

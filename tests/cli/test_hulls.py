@@ -96,6 +96,17 @@ def test_the_certificate_is_bound_to_the_data(cli: Cli, tmp_path: Path) -> None:
     assert "this is not the" in other.stdout + other.stderr
 
 
+def test_data_that_the_hull_was_built_on_gives_no_interval(cli: Cli, tmp_path: Path) -> None:
+    pytest.importorskip("highspy")
+    _, model, spec = written(tmp_path)
+    text = spec.read_text().replace("held-out.npz", "train.npz")
+    spec.write_text(text.replace('  - id: anywhere\n    assert: "score <= 100.0"\n', ""))
+    done = cli(model, spec, "--out", "out", "--json", "r.json", "--timeout", "50")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the hull was built on these" in done.stdout
+    assert json.loads((tmp_path / "r.json").read_text())["monitor"]["acceptance"]["interval"] is None
+
+
 def test_no_monitor_is_written_for_what_is_not_certified(cli: Cli, tmp_path: Path) -> None:
     _, model, spec = written(tmp_path)
     spec.write_text(spec.read_text().replace("score <= 100.0", "score <= 20"))

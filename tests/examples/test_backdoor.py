@@ -12,7 +12,6 @@ import pytest
 from specs.loading import load_model
 from tests.cli.conftest import command, environment
 
-pytest_plugins = ("tests.cli.conftest",)
 FOLDER = Path(__file__).parents[2] / "docs" / "examples" / "backdoor"
 
 

@@ -17,7 +17,7 @@ from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
 
 if TYPE_CHECKING:
-    from verifier.monitor import Exported
+    from verifier.certificate.monitor import Exported
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")

@@ -23,7 +23,10 @@ LEVEL = Fraction(1, 100)
 
 @dataclass(frozen=True)
 class Acceptance:
-    """``accepted`` of the ``examples`` of ``file``, decided ``by`` a runtime; the rate's bounds with ``confidence``."""
+    """``accepted`` of the ``examples`` of ``file``, decided ``by`` a runtime; the rate's bounds with ``confidence``.
+
+    ``built_on``: the hull was built on this file, so that the bounds mean nothing.
+    """
 
     file: Path
     sha256: str
@@ -32,10 +35,16 @@ class Acceptance:
     lower: Fraction
     upper: Fraction
     by: str
+    built_on: bool
     confidence: Fraction = 1 - LEVEL
 
     @property
     def text(self) -> str:
+        if self.built_on:
+            return (
+                f"{self.accepted} of {self.examples} examples of {self.file.name} accepted ({self.by}): "
+                "the hull was built on these, so that this says nothing about others"
+            )
         return (
             f"{self.accepted} of {self.examples} examples of {self.file.name} accepted ({self.by}): the rate is in "
             f"[{float(self.lower):.6g}, {float(self.upper):.6g}] with confidence {float(self.confidence):g}, if they "
@@ -63,7 +72,7 @@ class Exported:
                 "sha256": found.sha256,
                 "accepted": found.accepted,
                 "examples": found.examples,
-                "interval": [float(found.lower), float(found.upper)],
+                "interval": None if found.built_on else [float(found.lower), float(found.upper)],
                 "confidence": float(found.confidence),
                 "by": found.by,
             }
@@ -127,8 +136,9 @@ def acceptance_of(plan: MonitorPlan, model: bytes) -> Acceptance:
     if data.inputs.shape[1] != plan.inputs.size:
         raise CertifyError(f"{data.file} has examples of {data.inputs.shape[1]} values, not of {plan.inputs.size}")
     accepted, by = _accepted(plan, model, data)
+    built_on = data.sha256 in plan.built_on
     bounds = interval(accepted, len(data.inputs), LEVEL)
-    return Acceptance(data.file, data.sha256, accepted, len(data.inputs), bounds.lower, bounds.upper, by)
+    return Acceptance(data.file, data.sha256, accepted, len(data.inputs), bounds.lower, bounds.upper, by, built_on)
 
 
 def _accepted(plan: MonitorPlan, model: bytes, data: Examples) -> tuple[int, str]:
