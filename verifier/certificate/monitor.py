@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -54,13 +54,17 @@ class Acceptance:
 
 @dataclass(frozen=True)
 class Exported:
-    """What became of a monitor. ``why`` says why there is none; ``path`` is None also where nothing is kept."""
+    """What became of a monitor. ``why`` says why there is none; ``path`` is None also where nothing is kept.
+
+    ``unmeasured`` says why there is no ``acceptance``.
+    """
 
     requirement: str
     path: Path | None = None
     sha256: str = ""
     sentence: str = ""
     acceptance: Acceptance | None = None
+    unmeasured: str = "name data under monitor.held_out"
     why: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -82,6 +86,7 @@ class Exported:
             "sha256": self.sha256 or None,
             "sentence": self.sentence or None,
             "acceptance": rate,
+            "unmeasured": None if rate else self.unmeasured,
             "why": self.why or None,
         }
 
@@ -89,12 +94,12 @@ class Exported:
         """Names and values for a report."""
         if self.why:
             return [("not written", self.why)]
-        accepted = self.acceptance.text if self.acceptance else "not measured: name data under monitor.held_out"
+        accepted = self.acceptance.text if self.acceptance else f"not measured: {self.unmeasured}"
         return [("file", str(self.path or "not kept")), ("accepts", accepted), ("", self.sentence)]
 
 
 def export_monitor(plan: MonitorPlan, requirement: Requirement, certified: bool, folder: Path | None) -> Exported:
-    """Write the monitor into ``folder`` if its requirement is certified. Raises ``CertifyError`` for bad data."""
+    """Write the monitor into ``folder`` if its requirement is certified."""
     if not certified:
         return Exported(plan.requirement, why=f"{plan.requirement} is not certified, so that it would promise nothing")
     from specs.loading.onnx_writer import write_onnx
@@ -107,8 +112,13 @@ def export_monitor(plan: MonitorPlan, requirement: Requirement, certified: bool,
         partial.write_bytes(model)
         partial.replace(path)
     digest = hashlib.sha256(model).hexdigest()
-    acceptance = None if plan.held_out is None else acceptance_of(plan, model)
-    return Exported(plan.requirement, path, digest, theorem(plan, requirement, digest), acceptance)
+    exported = Exported(plan.requirement, path, digest, theorem(plan, requirement, digest))
+    if plan.held_out is None:
+        return exported
+    try:
+        return replace(exported, acceptance=acceptance_of(plan, model))
+    except CertifyError as error:  # after a proof that need not be lost
+        return replace(exported, unmeasured=str(error))
 
 
 def theorem(plan: MonitorPlan, requirement: Requirement, digest: str) -> str:
@@ -125,7 +135,7 @@ def theorem(plan: MonitorPlan, requirement: Requirement, digest: str) -> str:
 
 
 def acceptance_of(plan: MonitorPlan, model: bytes) -> Acceptance:
-    """How much of the held-out data the monitor accepts, in onnxruntime where it is installed."""
+    """How much of the held-out data the monitor accepts, in onnxruntime where it is installed and runs it. Raises ``CertifyError``."""
     from verifier.statistics.clopper_pearson import interval
 
     assert plan.held_out is not None
@@ -147,12 +157,20 @@ def _accepted(plan: MonitorPlan, model: bytes, data: Examples) -> tuple[int, str
     try:
         import onnxruntime
     except ImportError:
-        return sum(bool(plan.graph.evaluate_flat(row)[-1]) for row in x), "reference evaluation in float64"
+        return _by_reference(plan.graph, x)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    count = sum(bool(session.run([ACCEPT], feed)[0][0]) for feed in _feeds(plan.graph, session, x))
+    state = onnxruntime.capi.onnxruntime_pybind11_state
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        count = sum(bool(session.run([ACCEPT], feed)[0][0]) for feed in _feeds(plan.graph, session, x))
+    except (RuntimeError, ValueError, state.Fail, state.NotImplemented, state.InvalidGraph):
+        return _by_reference(plan.graph, x)
     return count, f"onnxruntime {onnxruntime.__version__}"
+
+
+def _by_reference(graph: Graph, x: np.ndarray) -> tuple[int, str]:
+    return sum(bool(graph.evaluate_flat(row)[-1]) for row in x), "reference evaluation in float64"
 
 
 def _feeds(graph: Graph, session: Any, x: np.ndarray) -> Any:
