@@ -135,7 +135,10 @@ def theorem(plan: MonitorPlan, requirement: Requirement, digest: str) -> str:
 
 
 def acceptance_of(plan: MonitorPlan, model: bytes) -> Acceptance:
-    """How much of the held-out data the monitor accepts, in onnxruntime where it is installed and runs it. Raises ``CertifyError``."""
+    """How much of the held-out data the monitor accepts, in onnxruntime where it is installed and runs it.
+
+    Raises ``CertifyError`` for data that cannot be read or does not fit.
+    """
     from verifier.statistics.clopper_pearson import interval
 
     assert plan.held_out is not None
@@ -160,6 +163,7 @@ def _accepted(plan: MonitorPlan, model: bytes, data: Examples) -> tuple[int, str
         return _by_reference(plan.graph, x)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     state = onnxruntime.capi.onnxruntime_pybind11_state
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
