@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from specs.errors import SpecError
 from specs.graph import Graph
@@ -18,16 +19,23 @@ from specs.sets import InputSet
 from verifier.files import is_model, is_vnnlib, stem
 from verifier.report.words import property_in_words, set_in_words
 
+if TYPE_CHECKING:
+    from specs.language.monitors import MonitorPlan
+
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing that has to hold. ``region`` and ``promise`` are the set and the property in words."""
+    """One thing that has to hold. ``region`` and ``promise`` are the set and the property in words.
+
+    ``data`` names the data files whose hull restricts it.
+    """
 
     stated: Stated
     region: str
     promise: str
     silent_on: tuple[str, ...]
     id: str = ""
+    data: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> InputSet | JointSet | None:
@@ -54,6 +62,7 @@ class Question:
 
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
+    ``monitor`` is to be exported once its requirement is certified.
     """
 
     model: Path | None
@@ -65,6 +74,7 @@ class Question:
     warnings: tuple[str, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
     extrapolate: Extrapolate | None = None
+    monitor: MonitorPlan | None = None
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -94,6 +104,7 @@ def read_question(
         read.warnings,
         read.files,
         read.extrapolate,
+        read.monitor,
     )
 
 
@@ -111,4 +122,6 @@ def _of_yaml(spec: Spec, stated: Stated) -> Requirement:
         described = described.removeprefix(f"{inputs.name}: ")
     region = "{" + " and ".join([described, *(f"({condition})" for condition in stated.where)]) + "}"
     promise = f"{stated.text}, by at least {stated.slack}" if stated.slack else stated.text
-    return Requirement(stated, region, promise, spec.does_not_say, stated.id)
+    data = tuple(dict.fromkeys(one.section.data for one in spec.hulls.get(stated.id, ())))
+    outside = ("anything about inputs whose activations leave the hull: a monitor has to refuse these",) if data else ()
+    return Requirement(stated, region, promise, (*spec.does_not_say, *outside), stated.id, data)

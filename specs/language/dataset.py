@@ -1,13 +1,15 @@
-"""Examples of a data set in an .npz file, read as data and exactly."""
+"""Examples of a data set in an .npz or .npy file, read as data and exactly."""
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 _INPUT_NAMES = ("inputs", "images", "data", "x", "X")
 _LABEL_NAMES = ("labels", "label", "targets", "y")
@@ -51,6 +53,40 @@ def read_inputs(path: Path, size: int) -> np.ndarray:
     if not len(flat) or flat.shape[1] != size:
         raise ValueError(f"{path} has {len(flat)} examples of {flat.shape[1]} elements, and the input has {size}")
     return flat
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All examples of a data file: ``inputs`` (examples, elements) in float64, flat; the file's hash."""
+
+    file: Path
+    sha256: str
+    inputs: NDArray[np.float64]
+
+
+def read_examples(path: Path) -> Examples:
+    """The inputs of every example of an .npz file, as `read_row` finds them, or of an .npy file, which holds them.
+
+    Raises ``ValueError`` with a message for the user, also where float64 does not hold some value.
+    """
+    if path.name.lower().endswith(".npy"):
+        try:
+            inputs = np.load(path, allow_pickle=False)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path} is not an .npy file: {error}") from None
+    else:
+        inputs, _, _ = _arrays(path)
+    if inputs.ndim == 0 or not inputs.size:
+        raise ValueError(f"{path} has no examples")
+    if inputs.dtype.kind not in "fiub" or inputs.dtype.itemsize > 8:
+        raise ValueError(f"{path} holds values that are not numbers of float64 ({inputs.dtype})")
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    if not np.all(np.isfinite(flat)) or (inputs.dtype.kind in "iu" and np.abs(flat).max() > 2.0**53):
+        raise ValueError(f"{path} holds values that are not finite numbers of float64")
+    with path.open("rb") as file:
+        return Examples(path, hashlib.file_digest(file, "sha256").hexdigest(), flat)
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, str | None]:

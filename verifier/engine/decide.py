@@ -29,7 +29,7 @@ from verifier.engine.explore import Explorer
 from verifier.engine.floats import float_rows
 from verifier.engine.linear import LEAST_SECONDS, MOST_SECONDS, climb_from_optimum, open_nodes, possible, seconds_kept
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
-from verifier.engine.phases.bounding import Bounding
+from verifier.engine.phases.bounding import JOINT, Bounding
 from verifier.engine.phases.drive import Driver, Moments
 from verifier.engine.phases.group import Group
 from verifier.engine.phases.rows import OutOfTime
@@ -175,7 +175,8 @@ class _Decision:
         left.network, left.programs = network, possible(network)
         self.kept = seconds_kept(self.options.seconds) if left.programs else 0.0
         left.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
-        left.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
+        joint = left.programs and any(len(case.any_of) > JOINT for case in self.problem.cases)
+        left.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs) or joint
         if not self._by_relaxations(network) and self.options.search:
             self._search(network)
         if self.attack is not None:

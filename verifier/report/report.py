@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from specs.joint import JointSet
 from specs.sets import InputSet
@@ -15,6 +15,9 @@ from verifier.engine.outcome import Attack, Extrapolated, Outcome, Proof, Relaxe
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
+
+if TYPE_CHECKING:
+    from verifier.certificate.monitor import Exported
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
@@ -94,7 +97,8 @@ class Answer:
 class Report:
     """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
 
-    ``missed`` are numeric gates of the specification that were missed, in words.
+    ``missed`` are numeric gates of the specification that were missed, in words. ``monitor`` is what became of the
+    monitor that the specification asks for.
     """
 
     requirements: tuple[Answer, ...]
@@ -103,6 +107,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
+    monitor: Exported | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -156,6 +161,8 @@ class Report:
             "versions": self.versions,
             "hashes": self.hashes,
         }
+        if self.monitor is not None:
+            plain["monitor"] = self.monitor.to_json()
         if self.missed:
             plain["gates_missed"] = list(self.missed)
         return dict(_finite(plain))

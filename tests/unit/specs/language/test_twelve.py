@@ -27,7 +27,7 @@ MISSING = {
     "05": ["6:5: overseers.H.symbolic", "9:1: chain"],
     "06": ["7:20: inputs.x.points", "10:5: inputs.delta.inject and natural", "23:1: adversary"],
     "07": ["15:1: sweep", "22:3: gate.min and regression"],
-    "09": ["15:12: require[1].where: sets other than conditions", "17:1: adversary, monitor and policy"],
+    "09": ["17:1: adversary and policy"],
     "10": [
         "8:5: overseers.panel.python, budget, deterministic, cache and isolation",
         "14:5: overseers.panel_hat.surrogate",
@@ -120,6 +120,17 @@ def test_a_fast_network_and_a_slow_one(tmp_path: Path) -> None:
     assert gap.output_names == ("fast(x)[0]", "fast(x)[1]", "slow(x)[0]", "slow(x)[1]")
     assert len(gap.problem.cases) == 4
     assert one_sided.output_names == ("fast(x)[0]", "slow(x)[0]")
+
+
+def test_coverage_and_its_monitor(tmp_path: Path) -> None:
+    np.savez(tmp_path / "train.npz", inputs=np.random.default_rng(6).uniform(size=(50, 20)))
+    path = without(FILES[8], tmp_path, (r"^adversary.*?(?=^monitor)", ""), (r"^policy[^\n]*\n", ""))
+    loaded = read(path, given=random_dense(np.random.default_rng(7), 20, 6, 5, 2))
+    anywhere, restricted = loaded.requirements
+    assert len(anywhere.problem.cases[0].any_of) == 1
+    assert len(restricted.problem.cases[0].any_of) == 1 + 2 * (6 + 5)
+    assert loaded.monitor is not None
+    assert loaded.monitor.requirement == "on-exercised-paths"
 
 
 def test_a_release(tmp_path: Path) -> None:
