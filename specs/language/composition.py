@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from math import prod
 
 from specs.compose import Composer
+from specs.graph import ops
 from specs.joint import JointSet
 from specs.language.compile_expression import Argument
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
+from specs.language.injection import Injection
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear
@@ -36,12 +38,19 @@ class _Called:
 class Composition:
     """The graph of all calls so far. Its variables are the elements of inputs that no condition makes equal.
 
-    A *slot* is one number that some call computes. Calls that compute the same have the same slots.
+    A *slot* is one number that some call computes. Calls that compute the same have the same slots. What an input is
+    written into holds the result of ``injections`` from there on, for later layers and for taps.
     """
 
-    def __init__(self, modules: Sequence[Module], inputs: tuple[InputSet, ...], coupling: Coupling) -> None:
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        inputs: tuple[InputSet, ...],
+        coupling: Coupling,
+        injections: Sequence[Injection] = (),
+    ) -> None:
         self.modules = {module.name: module for module in modules}
-        self.inputs, self.coupling = inputs, coupling
+        self.inputs, self.coupling, self.injections = inputs, coupling, injections
         self._composer = Composer()
         self._variables: list[Element] = []
         self._nodes: dict[int, str] = {}  # of the inputs that have variables of their own
@@ -73,13 +82,25 @@ class Composition:
         given = self._inputs(module, arguments, node.col_offset)
         if not self._composer.inputs_of(given):
             raise ExpressionFault(f"{name} is called on constants only", node.col_offset)
-        results = self._composer.inline(graph, given, wanted, name)
+        written = {one.at: self._writing(one) for one in self.injections if one.model == name}
+        results = self._composer.inline(graph, given, wanted, name, written)
         shape = graph.by_name[wanted[0]].shape if tap else module.output_shape
         called = _Called(
             self._registered(results, shape, node, None if tap else module), shape, None if tap else module
         )
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def _writing(self, injection: Injection) -> Callable[[str], str]:
+        """What comes of the value of a layer that an input is written into."""
+        elements = [self._variables[place] for place in self.coupling.places[injection.input]]
+
+        def write(value: str) -> str:
+            vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
+            state = self._composer.reshaped(vectors.picked(elements), self._composer.shape(value))
+            return state if injection.mode == "replace" else self._composer.add(ops.Add(), value, state)
+
+        return write
 
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         nodes = {self._variables[i][0] for i in variables} | {self._slots[i][0] for i in slots}

@@ -64,6 +64,18 @@ def _not_yet(value: object) -> None:
     raise PydanticCustomError("not_yet_key", "is not supported yet")
 
 
+def _image_of(value: object) -> None:
+    raise PydanticCustomError(
+        "image_of",
+        "the image of a generator is written as a call: make z the input, say target(gen(z)) or give gen(z) a name "
+        "under `let`, and put conditions on it under `where`",
+    )
+
+
+def _several(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
 def _texts(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -230,6 +242,39 @@ class Ball(Section):
     center: Center = Field(description="The centre: one number, a list, or an example of a data set.")
 
 
+class DatasetRows(Section):
+    """Examples of a data set: those named, the first ones, or all."""
+
+    dataset: str = Field(description="An .npz file, relative to this one, with inputs and labels.")
+    index: Annotated[tuple[Count, ...], BeforeValidator(_several)] = Field(
+        default=(), description="Which examples, from 0: one or a list."
+    )
+    take: Count | None = Field(default=None, description="How many, from the first on.")
+
+
+class Inject(Section):
+    """The input is no argument of a call: it is written into a layer of a model, wherever that is called."""
+
+    model: Name = Field(description="The model; a second name for its file is a model that is left alone.")
+    at: str = Field(description="The layer, by its name under `taps`, in its file, or by number, as in relu2.")
+    mode: Literal["add", "replace"] = Field(
+        default="add", description="Whether it is added to what the layer holds, or stands in its place."
+    )
+
+
+def _points(value: object) -> Any:
+    if not isinstance(value, list) or not value:
+        raise PydanticCustomError("points", "expected a list of points, or {dataset: FILE.npz}")
+    return tuple(_numbers(part) for part in value)
+
+
+Points = Annotated[
+    Annotated[Any, PlainValidator(_points), WithJsonSchema({"type": "array", "items": {}}), Tag("values")]
+    | Annotated[DatasetRows, Tag("row")],
+    Discriminator(_kind_of_center),
+]
+
+
 class Input(Section):
     """What a network may be given. All sets under an input intersect."""
 
@@ -243,12 +288,14 @@ class Input(Section):
         default=(),
         description='Conditions on the input, such as "x.debt <= 5 * x.income". They may name other inputs, too.',
     )
-    points: NotYet = None
+    points: Points | None = Field(
+        default=None, description="A finite set: a list of points, or examples as in {dataset: test.npz, take: 50}."
+    )
+    inject: Inject | None = Field(default=None, description="A layer of a model that the input is written into.")
     poly: NotYet = None
-    image_of: NotYet = None
+    image_of: Annotated[None, BeforeValidator(_image_of), WithJsonSchema({"not": {}})] = None
     tube: NotYet = None
     activation_hull: NotYet = None
-    inject: NotYet = None
     natural: NotYet = None
     abstract_by: NotYet = None
     distribution: NotYet = None

@@ -57,6 +57,9 @@ class Spec:
         """What no verdict on this specification means, in words."""
         lines = ["anything about inputs outside the stated set, or how likely inputs inside it are"]
         lines += [f"that the label {one.label} of the example is right" for one in self.inputs if one.label is not None]
+        lines += [
+            f"that the labels of the examples {one.name} are right" for one in self.inputs if len(set(one.labels)) > 1
+        ]
         if any(one.is_normalized for one in self.inputs):
             lines.append("that the deployed system normalises its inputs as written here")
         judges = [module.name for module in self.modules if module.kind == "overseer"]
@@ -72,7 +75,7 @@ class Spec:
         found += [
             f"the set of inputs is a single point: {one.name} has no freedom at all"
             for one in self.inputs
-            if one.is_point
+            if one.is_point and not any(other.role for other in self.inputs)
         ]
         return tuple(found)
 

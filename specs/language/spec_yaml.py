@@ -14,6 +14,7 @@ from specs.graph import Graph
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
 from specs.language.faults import Faults
+from specs.language.injection import injections
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
 from specs.language.networks import OneNetwork, Poser
@@ -57,12 +58,15 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
-    if _is_plain(files, inputs, expressions):
+    if _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:
         coupling = coupling_of(inputs, expressions)
-        poser, groups = Composition(reader.all(files, section), inputs, coupling), coupling.groups
+        modules = reader.all(files, section)
+        written = injections(source, section.inputs, modules, inputs)
+        faults.raise_if_any()
+        poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
     requirements = SpecCompiler(source, expressions, poser, groups).requirements(section.require)
     faults.raise_if_any()
     return Spec(

@@ -25,7 +25,7 @@ MISSING = {
     "03": ["14:15: inputs.x.box.lo: data-min: bounds taken from data", "25:5: require[1].statistical", "26:1: assume"],
     "04": ["13:5: require[0].solve_for", "17:1: distill", "23:8: gate.max"],
     "05": ["6:5: overseers.H.symbolic", "9:1: chain"],
-    "06": ["7:20: inputs.x.points", "10:5: inputs.delta.inject and natural", "23:1: adversary"],
+    "06": ["12:5: inputs.delta.natural", "23:1: adversary"],
     "07": ["15:1: sweep", "22:3: gate.min and regression"],
     "09": ["15:12: require[1].where: sets other than conditions", "17:1: adversary, monitor and policy"],
     "10": [
