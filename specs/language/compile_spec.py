@@ -75,7 +75,7 @@ class SpecCompiler:
         return tuple(one for one in found if one is not None)
 
     def _labels(self) -> list[dict[str, int]]:
-        """Labels by input, wherever examples with different ones are asked for theirs: each is a question of its own."""
+        """Labels by input where examples with different ones are asked for theirs: each is a question of its own."""
         asked = {
             part.args[0].id
             for one in self.expressions.all
