@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, product
+from pathlib import Path
 
 from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
@@ -15,6 +16,7 @@ from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
 from specs.language.expression import Expression, ExpressionFault
 from specs.language.formula import And, Formula, negate, tighten, to_dnf
+from specs.language.hull_domain import HullCompiler, HullCondition, LocatedHull
 from specs.language.meaning import Meaning
 from specs.language.networks import Posed, Poser, raw_terms
 from specs.language.schema import Requirement as RequirementSection
@@ -34,13 +36,14 @@ Located = tuple[tuple[Expression, YamlPath], ...]
 class Expressions:
     """The expressions of a file; ``None`` where one could not be read.
 
-    ``linear`` by the input under which they stand, ``asserts`` and ``where`` by requirement.
+    ``linear`` by the input under which they stand, ``asserts``, ``where`` and ``hulls`` by requirement.
     """
 
     linear: Sequence[Located]
     lets: Mapping[str, Expression | None]
     asserts: Sequence[Expression | None]
     where: Sequence[Located]
+    hulls: Sequence[Sequence[LocatedHull]] = ()
 
     @property
     def known_lets(self) -> dict[str, Expression]:
@@ -57,12 +60,19 @@ class SpecCompiler:
     """Compiles requirements about what ``poser`` calls; faults go to ``source``."""
 
     def __init__(
-        self, source: Source, expressions: Expressions, poser: Poser, groups: Sequence[frozenset[int]]
+        self,
+        source: Source,
+        expressions: Expressions,
+        poser: Poser,
+        groups: Sequence[frozenset[int]],
+        folder: Path = Path(),
     ) -> None:
         self.source, self.expressions, self.poser, self.groups = source, expressions, poser, groups
         self.inputs = poser.inputs
         self.meaning = Meaning(poser, expressions.known_lets)
         self.scopes = [(labels, self._scope(labels)) for labels in self._labels()]
+        self.compiler_of_hulls = HullCompiler(source, poser, folder)
+        self.hulls: dict[str, tuple[HullCondition, ...]] = {}
 
     def requirements(self, sections: Sequence[RequirementSection]) -> tuple[Requirement, ...]:
         """One requirement per section, in order; none when something is wrong with the set of inputs."""
@@ -143,10 +153,12 @@ class SpecCompiler:
         if condition is None:
             return None
         before = len(self.source.faults.found)
+        located_hulls = self.expressions.hulls[i] if self.expressions.hulls else ()
+        hulls = self.compiler_of_hulls.conditions(located_hulls, self.scopes[0][1])
         conditions = [
             (
                 labels,
-                [self._dnf(part, scope, *own) for part, own in located],
+                [*(self._dnf(part, scope, *own) for part, own in located), *(one.dnf for one in hulls)],
                 self._expanded(negate(tighten(self._formula(condition, scope, *path), section.slack)), *path),
             )
             for labels, scope in self.scopes
@@ -172,19 +184,21 @@ class SpecCompiler:
             return None
         own = tuple(part for part, _ in located)
         further = (*(part for k in members for part, _ in self.expressions.linear[k]), *own)
+        self.hulls[section.id] = tuple(hulls)
+        judge = partial(self.meaning.is_violated, posed, condition, further, [one.holds for one in hulls])
         return Requirement(
             id=section.id,
             severity=section.severity,
             problem=problem,
             text=condition.text,
             line=self.source.document.position(path)[0],
-            where=tuple(part.text for part in own),
+            where=(*(part.text for part in own), *(one.text for one in hulls)),
             slack=section.slack,
             accept_class=section.accept_class,
             vacuous=vacuous,
             inputs=posed.inputs,
             output_names=posed.names,
-            judge=None if section.slack else partial(self.meaning.is_violated, posed, condition, further),
+            judge=None if section.slack else judge,
         )
 
     def _quantified(self, i: int, section: RequirementSection, constraints: Sequence[Dnf]) -> list[int]:

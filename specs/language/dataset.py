@@ -1,14 +1,17 @@
-"""Rows of a data set in an .npz file, read as data and exactly."""
+"""Examples of a data set in an .npz or .npy file, read as data and exactly."""
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _INPUT_NAMES = ("inputs", "images", "data", "x", "X")
 _LABEL_NAMES = ("labels", "label", "targets", "y")
@@ -39,6 +42,60 @@ def read_rows(path: Path, indices: Sequence[int] | None = None, most: int | None
     labels, label, targets or y. The first axis counts examples. Nothing is unpickled.
     Raises ``ValueError`` with a message for the user.
     """
+    inputs, labels, labels_name = _arrays(path)
+    count = len(inputs) if inputs.ndim else 0
+    if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
+        raise ValueError(f"{path}: array {labels_name!r} has to hold one whole number per example")
+    wanted = indices if indices is not None else range(count if most is None else most)
+    return tuple(_row(path, inputs, labels, index, count) for index in wanted)
+
+
+def _row(path: Path, inputs: NDArray[Any], labels: NDArray[Any] | None, index: int, count: int) -> Row:
+    if not 0 <= index < count:
+        raise ValueError(f"{path} has {count} examples; there is no example {index}")
+    row = np.asarray(inputs[index])
+    if row.dtype.kind not in "fiub" or not np.all(np.isfinite(row)):
+        raise ValueError(f"example {index} of {path} holds values that are not finite numbers ({row.dtype})")
+    label = None if labels is None else int(labels[index])
+    return Row(tuple(Fraction(value) for value in row.reshape(-1).tolist()), row.shape, label)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All examples of a data file: ``inputs`` (examples, elements) in float64, flat; the file's hash."""
+
+    file: Path
+    sha256: str
+    inputs: NDArray[np.float64]
+
+
+def read_examples(path: Path) -> Examples:
+    """The inputs of every example of an .npz file, as `read_row` finds them, or of an .npy file, which holds them.
+
+    Raises ``ValueError`` with a message for the user, also where float64 does not hold some value.
+    """
+    if path.name.lower().endswith(".npy"):
+        try:
+            inputs = np.load(path, allow_pickle=False)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{path} is not an .npy file: {error}") from None
+    else:
+        inputs, _, _ = _arrays(path)
+    if inputs.ndim == 0 or not inputs.size:
+        raise ValueError(f"{path} has no examples")
+    if inputs.dtype.kind not in "fiub" or inputs.dtype.itemsize > 8:
+        raise ValueError(f"{path} holds values that are not numbers of float64 ({inputs.dtype})")
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    if not np.all(np.isfinite(flat)) or (inputs.dtype.kind in "iu" and np.abs(flat).max() > 2.0**53):
+        raise ValueError(f"{path} holds values that are not finite numbers of float64")
+    with path.open("rb") as file:
+        return Examples(path, hashlib.file_digest(file, "sha256").hexdigest(), flat)
+
+
+def _arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None, str | None]:
+    """Inputs, labels if there are any, and how these are called."""
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
@@ -56,18 +113,4 @@ def read_rows(path: Path, indices: Sequence[int] | None = None, most: int | None
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
     except (zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path} is not an .npz file: {error}") from None
-    count = len(inputs) if inputs.ndim else 0
-    if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
-        raise ValueError(f"{path}: array {labels_name!r} has to hold one whole number per example")
-    wanted = indices if indices is not None else range(count if most is None else most)
-    return tuple(_row(path, inputs, labels, index, count) for index in wanted)
-
-
-def _row(path: Path, inputs: np.ndarray, labels: np.ndarray | None, index: int, count: int) -> Row:
-    if not 0 <= index < count:
-        raise ValueError(f"{path} has {count} examples; there is no example {index}")
-    row = np.asarray(inputs[index])
-    if row.dtype.kind not in "fiub" or not np.all(np.isfinite(row)):
-        raise ValueError(f"example {index} of {path} holds values that are not finite numbers ({row.dtype})")
-    label = None if labels is None else int(labels[index])
-    return Row(tuple(Fraction(value) for value in row.reshape(-1).tolist()), row.shape, label)
+    return inputs, labels, labels_name

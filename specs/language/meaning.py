@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -28,11 +28,15 @@ class Meaning:
         posed: Posed,
         condition: Expression,
         domain: Sequence[Expression],
+        hulls: Sequence[Callable[[Posed, Sequence[Fraction]], bool]],
         x: Sequence[Fraction],
         y: Sequence[Fraction],
     ) -> bool:
-        """Whether ``x`` (what the network consumes) lies in the set, ``domain`` is true, and ``condition`` is not."""
-        if not posed.inputs.contains(x):
+        """Whether ``x`` (what the network consumes) lies in the set, ``domain`` is true, and ``condition`` is not.
+
+        ``hulls`` say whether what networks compute inside is where it has to be.
+        """
+        if not posed.inputs.contains(x) or not all(holds(posed, y) for holds in hulls):
             return False
         at = self._at(posed, x, y)
         inside = all(is_true(evaluate_expression(part, at)) for part in domain)

@@ -60,6 +60,12 @@ def _count(value: object) -> int:
     raise PydanticCustomError("count", "expected a whole number of at least 0, found {value}", {"value": repr(value)})
 
 
+def _at_least_one(value: object) -> int:
+    if (number := _count(value)) < 1:
+        raise PydanticCustomError("count", "expected a whole number of at least 1")
+    return number
+
+
 def _not_yet(value: object) -> None:
     raise PydanticCustomError("not_yet_key", "is not supported yet")
 
@@ -92,6 +98,10 @@ def _method(value: object) -> object:
     return value
 
 
+def _where(value: object) -> object:
+    return [value] if isinstance(value, (str, dict)) else value
+
+
 def _conditions(value: object) -> object:
     if isinstance(value, dict):
         raise PydanticCustomError("not_yet", "sets other than conditions are not supported here yet")
@@ -99,7 +109,7 @@ def _conditions(value: object) -> object:
 
 
 LATER_ARTEFACTS = (
-    "extrapolation", "monitor", "model", "vnnlib", "junit", "sarif", "csv", "latex", "baseline", "ledger"
+    "extrapolation", "model", "vnnlib", "junit", "sarif", "csv", "latex", "baseline", "ledger"
 )  # fmt: skip
 
 
@@ -301,13 +311,60 @@ class Input(Section):
     distribution: NotYet = None
 
 
+class ActivationHull(Section):
+    """What layers of a network hold is inside a hull of what they hold on data."""
+
+    model: Name = Field(description="The network.")
+    taps: Annotated[tuple[str, ...], BeforeValidator(_texts), NotEmpty] = Field(
+        description="Its layers, by their names under `taps` or in its file; each has a hull of its own."
+    )
+    data: str = Field(description="An .npz or .npy file of inputs in raw units, relative to this one.")
+    kind: Literal["box", "octagon", "polytope"] = Field(default="box", description="The kind of hull.")
+    min_support: Annotated[int, PlainValidator(_at_least_one), WithJsonSchema({"type": "integer", "minimum": 1})] = (
+        Field(default=1, description="How many examples have to reach a bound: 1 leaves no example out.")
+    )
+    margin: NotNegative = Field(
+        default=Fraction(0), description="Share of its width by which the hull is widened on each side."
+    )
+    pairs: Count | None = Field(
+        default=None, description="Of an octagon: pairs of activations; twice as many as these."
+    )
+    directions: Count | None = Field(default=None, description="Of a polytope: directions besides the axes; 16.")
+    on: str = Field(default="", description="What the network is called on: the input, where there is but one.")
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="Expected hash of the data file.")
+
+
+class Where(Section):
+    """A set other than a condition, under which a requirement has to hold."""
+
+    activation_hull: ActivationHull = Field(description="What layers hold is inside a hull of what they hold on data.")
+
+
+def _kind_of_where(value: object) -> str:
+    return "set" if isinstance(value, dict) else "condition"
+
+
+Restriction = Annotated[Annotated[str, Tag("condition")] | Annotated[Where, Tag("set")], Discriminator(_kind_of_where)]
+
+
+class Monitor(Section):
+    """A network that computes what the model does and whether it is inside the hull of a requirement."""
+
+    from_: Id = Field(alias="from", description="The requirement whose activation hull decides.")
+    export: str = Field(description="The ONNX file to write into the folder of `--out`.")
+    on_reject: Literal["abstain"] = Field(default="abstain", description="What the system does outside the hull.")
+    held_out: str = Field(default="", description="Data to measure how much is accepted, relative to this file.")
+
+
 class Requirement(Section):
     """Something that has to hold for every input."""
 
     id: Id = Field(description="Name of the requirement in reports.")
     severity: Severity = Field(default="malign", description="How bad a violation is.")
     assert_: str = Field(alias="assert", description="The condition that has to hold.")
-    where: Conditions = Field(default=(), description="Further conditions on the input under which it has to hold.")
+    where: Annotated[tuple[Restriction, ...], BeforeValidator(_where)] = Field(
+        default=(), description="Further conditions on the input under which it has to hold, and `activation_hull`."
+    )
     slack: NotNegative = Field(default=Fraction(0), description="By how much comparisons of outputs have to hold.")
     accept_class: ClaimClass = Field(default="sound", description="Weakest class of claim that counts.")
     over: Annotated[tuple[Name, ...], BeforeValidator(_texts)] = Field(
@@ -352,7 +409,7 @@ class Gate(Section):
     regression: NotYet = None
 
 
-Artefact = Literal["report", "certificate", "attack", "relaxed-attack"]
+Artefact = Literal["report", "certificate", "attack", "relaxed-attack", "monitor"]
 Emitted = Annotated[Artefact, BeforeValidator(_artefact)]
 
 
@@ -383,7 +440,7 @@ class SpecFile(Section):
     repair: NotYet = None
     sweep: NotYet = None
     incremental: NotYet = None
-    monitor: NotYet = None
+    monitor: Monitor | None = Field(default=None, description="A monitor to export with the certificate.")
     policy: NotYet = None
 
 

@@ -43,10 +43,14 @@ class Source:
             self.expression_fault(fault, *path)
             return None
 
-    def parse_all(self, texts: Iterable[str], *path: str | int) -> tuple[tuple[Expression, tuple[str | int, ...]], ...]:
+    def parse_all(
+        self, texts: Iterable[object], *path: str | int
+    ) -> tuple[tuple[Expression, tuple[str | int, ...]], ...]:
         """Expressions of a list (or of the single text at ``path``), each with its own path."""
         found = []
         for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                continue  # a set, which is no expression
             own = (*path, i) if (*path, i) in self.document.positions else path
             expression = self.parse(text, *own)
             if expression is not None:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from specs.graph import Graph
 from specs.joint import JointSet
+from specs.language.hull_domain import HullCondition
 from specs.language.networks import Module
 from specs.property import ClaimClass, Requirement, Severity
 from specs.sets import InputSet
@@ -32,6 +33,7 @@ class Spec:
 
     ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
     they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
+    ``hulls`` restrict requirements, by their ids, to what data has exercised.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Spec:
     inputs: tuple[InputSet, ...] = ()
     modules: tuple[Module, ...] = ()
     composed: bool = False
+    hulls: Mapping[str, tuple[HullCondition, ...]] = field(default_factory=lambda: MappingProxyType({}))
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
@@ -49,8 +52,9 @@ class Spec:
 
     @property
     def files(self) -> dict[str, Path]:
-        """The files of the networks that are composed, by their kinds and names."""
-        return {f"{module.kind} {module.name}": module.file for module in self.modules if self.composed}
+        """The files of the networks that are composed, by their kinds and names, and of the data behind hulls."""
+        networks = {f"{module.kind} {module.name}": module.file for module in self.modules if self.composed}
+        return networks | {f"data {one.file.name}": one.file for own in self.hulls.values() for one in own}
 
     @property
     def does_not_say(self) -> tuple[str, ...]:
@@ -65,6 +69,8 @@ class Spec:
         judges = [module.name for module in self.modules if module.kind == "overseer"]
         if judges:
             lines.append(f"that the answers of {' and '.join(judges)} are right")
+        if any(self.hulls.values()):
+            lines.append("anything about inputs whose activations leave the hull: a monitor has to refuse these")
         lines += [f"anything about the network by {one.id}: {one.vacuous}" for one in self.requirements if one.vacuous]
         return tuple(lines)
 
@@ -72,6 +78,13 @@ class Spec:
     def warnings(self) -> tuple[str, ...]:
         """What is legal and probably not meant."""
         found = [f"{self._where(one)}{one.id}: {one.vacuous}" for one in self.requirements if one.vacuous]
+        found += [
+            f"{self._where(one)}{one.id}: none of the {hull.points} examples of {hull.file.name} is both in the set of "
+            "inputs and in the hull: there may be no input that it is about"
+            for one in self.requirements
+            for hull in self.hulls.get(one.id, ())
+            if not hull.inhabited
+        ]
         found += [
             f"the set of inputs is a single point: {one.name} has no freedom at all"
             for one in self.inputs

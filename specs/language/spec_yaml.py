@@ -14,11 +14,12 @@ from specs.graph import Graph
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
 from specs.language.faults import Faults
+from specs.language.hull_domain import LocatedHull
 from specs.language.injection import injections
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
 from specs.language.networks import OneNetwork, Poser
-from specs.language.schema import Engine, SpecFile
+from specs.language.schema import Engine, Requirement, SpecFile, Where
 from specs.language.schema_faults import add_faults
 from specs.language.source import Source
 from specs.language.spec import EngineOptions, Spec
@@ -67,7 +68,8 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         written = injections(source, section.inputs, modules, inputs)
         faults.raise_if_any()
         poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
-    requirements = SpecCompiler(source, expressions, poser, groups).requirements(section.require)
+    compiler = SpecCompiler(source, expressions, poser, groups, path.parent)
+    requirements = compiler.requirements(section.require)
     faults.raise_if_any()
     return Spec(
         name=section.name,
@@ -78,6 +80,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         inputs=inputs,
         modules=reader.read,
         composed=not isinstance(poser, OneNetwork),
+        hulls=compiler.hulls,
         engine=_engine(section.engine),
         emit=section.emit,
         require_class=MappingProxyType(dict(section.gate.require_class)),
@@ -87,7 +90,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
 
 def _is_plain(files: Sequence[ModuleFile], inputs: Sequence[InputSet], expressions: Expressions) -> bool:
     """Whether all that is ever called is one model, on the one input as it is: then there is nothing to compose."""
-    if len(files) != 1 or len(inputs) != 1 or files[0].kind != "model":
+    if len(files) != 1 or len(inputs) != 1 or files[0].kind != "model" or any(expressions.hulls):
         return False
     calls = [node for one in expressions.all for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
     return all(
@@ -121,7 +124,13 @@ def _parse(source: Source, section: SpecFile) -> Expressions:
     for i, name in enumerate(ids):
         if name in ids[:i]:
             source.fault(f"the id {name!r} is used twice", "require", i, "id")
-    return Expressions(linear, lets, asserts, where)
+    return Expressions(linear, lets, asserts, where, [_hulls(one, i) for i, one in enumerate(section.require)])
+
+
+def _hulls(one: Requirement, i: int) -> list[LocatedHull]:
+    """The sets among the restrictions of a requirement, with their places."""
+    sets = [(k, part) for k, part in enumerate(one.where) if isinstance(part, Where)]
+    return [(part.activation_hull, ("require", i, "where", k, "activation_hull")) for k, part in sets]
 
 
 def _engine(section: Engine) -> EngineOptions:

@@ -35,7 +35,7 @@ from verifier.engine.linear import (
     seconds_kept,
 )
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
-from verifier.engine.phases.bounding import Bounding
+from verifier.engine.phases.bounding import JOINT, Bounding
 from verifier.engine.phases.drive import Driver, Moments
 from verifier.engine.phases.group import Group
 from verifier.engine.phases.search import PhaseSearch, target_of
@@ -165,7 +165,8 @@ class _Decision:
         self.kept = seconds_kept(self.options.seconds) if self.programs else 0.0
         self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
+        joint = self.programs and any(len(case.any_of) > JOINT for case in self.problem.cases)
+        self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs) or joint
         if self.by_phases:
             self._search_phases(network, attacks)
         elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):

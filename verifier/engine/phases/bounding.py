@@ -42,6 +42,7 @@ NODE_OPERATIONS = 2e10  # and a later node
 MOVED = 0.01  # of its range: a bound that has moved by less moves no later ones
 NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to be hoped to make it so
 TINY = 1e-30
+JOINT = 16  # rows of one case, from which on it is proved by few of them together rather than by one
 NARROW_PAD = 1e-6  # of a range: the same where it was computed in float64 and is kept in float32
 LARGEST_ZONOTOPE = 1 << 25  # coefficients
 LOST = 1e3  # times the least bound: what float32 may have made of a bound; float64 decides
@@ -59,6 +60,11 @@ class Target:
     @property
     def cases(self) -> int:
         return len(self.first) - 1
+
+    @property
+    def joint(self) -> bool:
+        """Whether some case has so many rows that they have to be weighed against each other."""
+        return int(np.diff(self.first).max(initial=0)) > JOINT
 
 
 class Bounding(LayerRows):

@@ -345,7 +345,8 @@ class PhaseSearch:
             if len(node.pending) and not node.empty and not node.candidates:
                 proofs = [*proofs, *self.bounding.conclude([node], LAST_STEPS)[0]]
             self._record(node, proofs, columns)
-            if len(node.pending) and not node.empty and not node.candidates and not node.signs:
+            alone = not node.candidates or self.bounding.target.joint
+            if len(node.pending) and not node.empty and alone and not node.signs:
                 self._by_programs(node, columns)
             if node.empty or not len(node.pending):
                 self._close(node)
@@ -359,7 +360,9 @@ class PhaseSearch:
                 self.seen.add(node.worst, value, point)
 
     def _by_programs(self, node: Node, columns: np.ndarray) -> None:
-        """Ask a linear program about the cases of a node that cannot be split: its optimum is the network's own."""
+        """Ask a linear program about the cases of a node: one that cannot be split, where its optimum is the network's own,
+        or one with cases of many rows, which it weighs against each other better than ascent does.
+        """
         proved = []
         for place, case in enumerate(node.pending.tolist()):
             if self.bounding.over():

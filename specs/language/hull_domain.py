@@ -1,0 +1,195 @@
+"""``where: {activation_hull: ...}``: a requirement restricted to what data has exercised inside a network."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+
+from specs.hulls import Hull, HullShape, evaluate_all, hull_of
+from specs.language.compile_expression import Argument, Scope, compile_value
+from specs.language.dataset import Examples, read_examples
+from specs.language.dnf import Atom, Dnf
+from specs.language.expression import TAP, ExpressionFault, parse_expression
+from specs.language.networks import Posed, Poser
+from specs.language.schema import ActivationHull
+from specs.language.source import Source
+from specs.language.suggest import did_you_mean
+from specs.language.tensor import Tensor
+from specs.language.terms import Extreme, Linear
+from specs.language.yaml_tree import YamlPath
+from specs.sets import InputSet
+
+LocatedHull = tuple[ActivationHull, YamlPath]
+
+
+@dataclass(frozen=True)
+class TapHull:
+    """The hull of one layer; ``slots`` are the variables that its activations have in formulas."""
+
+    tap: str
+    hull: Hull
+    slots: tuple[int, ...]
+
+    def atoms(self) -> list[Atom]:
+        """The rows as conditions on what the network computes."""
+        return [
+            Atom((), tuple(sorted((self.slots[i], c) for i, c in row.terms)), -row.bound, False, -1)
+            for row in self.hull.rows
+        ]
+
+
+@dataclass(frozen=True)
+class HullCondition:
+    """Hulls of layers of ``model`` on the data of ``file``.
+
+    ``inhabited`` tells whether one of the ``points`` examples lies in the box (and ball) of inputs and in all hulls.
+    """
+
+    section: ActivationHull
+    taps: tuple[TapHull, ...]
+    file: Path
+    sha256: str
+    points: int
+    inhabited: bool
+
+    @property
+    def model(self) -> str:
+        return self.section.model
+
+    @property
+    def text(self) -> str:
+        """The condition in words."""
+        rows = sum(len(one.hull.rows) for one in self.taps)
+        options = "".join(
+            f", {name} {value}"
+            for name, value, plain in (
+                ("min_support", self.section.min_support, 1),
+                ("margin", self.section.margin, Fraction(0)),
+            )
+            if value != plain
+        )
+        return (
+            f"activations of {self.model} at {', '.join(one.tap for one in self.taps)} in the {self.section.kind} hull "
+            f"of {self.file.name} ({self.points} examples, {rows} rows{options}, sha256:{self.sha256})"
+        )
+
+    @property
+    def dnf(self) -> Dnf:
+        return (tuple(dict.fromkeys(chain.from_iterable(one.atoms() for one in self.taps))),)
+
+    def holds(self, posed: Posed, y: Sequence[Fraction]) -> bool:
+        """Whether every row holds where the posed network has outputs ``y``; exact."""
+        assert posed.slots is not None
+        places = posed.slots
+        return all(one.hull.contains([y[places[slot]] for slot in one.slots]) for one in self.taps)
+
+
+class HullCompiler:
+    """Builds hulls from data files beside the specification; faults go to ``source``."""
+
+    def __init__(self, source: Source, poser: Poser, folder: Path) -> None:
+        self.source, self.poser, self.folder = source, poser, folder
+        self._read: dict[Path, Examples] = {}
+
+    def conditions(self, located: Sequence[LocatedHull], scope: Scope) -> list[HullCondition]:
+        """The hulls of one requirement, without those that something is wrong with."""
+        found = [self._condition(section, path, scope) for section, path in located]
+        return [one for one in found if one is not None]
+
+    def _condition(self, section: ActivationHull, path: YamlPath, scope: Scope) -> HullCondition | None:
+        slots = self._slots(section, path, scope)
+        data = self._data(section, path)
+        if slots is None or data is None:
+            return None
+        members = sorted(self.poser.read((), {slot for own in slots.values() for slot in own}))
+        if len(members) != 1:
+            names = " and ".join(self.poser.inputs[k].name for k in members)
+            self.source.fault(f"{section.model} depends on {names} there; data is of one input", *path, "on")
+            return None
+        inputs = self.poser.inputs[members[0]]
+        if data.inputs.shape[1] != inputs.size:
+            self.source.fault(
+                f"the examples have {data.inputs.shape[1]} values, but {inputs.name} has {inputs.size}", *path, "data"
+            )
+            return None
+        values = self._values(members[0], inputs, data, slots)
+        shape = HullShape(section.kind, section.min_support, section.margin, section.pairs, section.directions)
+        try:
+            hulls = tuple(TapHull(tap, hull_of(values[tap], shape), own) for tap, own in slots.items())
+        except ValueError as error:
+            self.source.fault(str(error), *path)
+            return None
+        if any(low > up for one in hulls for low, up in one.hull.bounds):
+            self.source.fault(
+                f"the hull is empty: with min_support {section.min_support}, some activation has no value that so many "
+                "examples reach from both sides",
+                *path,
+            )
+            return None
+        inside = np.all([one.hull.inside(values[one.tap]) for one in hulls], axis=0)
+        inhabited = any(inputs.contains(inputs.to_model(x.tolist())) for x in data.inputs[inside])
+        return HullCondition(section, hulls, data.file, data.sha256, len(data.inputs), inhabited)
+
+    def _slots(self, section: ActivationHull, path: YamlPath, scope: Scope) -> dict[str, tuple[int, ...]] | None:
+        """The variables of every tap's activations."""
+        if section.model not in self.poser.names:
+            self.source.fault(
+                f"{section.model!r} is no network{did_you_mean(section.model, self.poser.names)}", *path, "model"
+            )
+            return None
+        text = section.on
+        if not text and len(self.poser.inputs) > 1:
+            names = ", ".join(one.name for one in self.poser.inputs)
+            self.source.fault(f"there are several inputs ({names}): say what {section.model} is called on", *path, "on")
+            return None
+        try:
+            expression = parse_expression(text or self.poser.inputs[0].name)
+            value = compile_value(expression, scope)
+            if not isinstance(value, Tensor):
+                raise ExpressionFault("expected an input or an output with elements")
+            terms = tuple(term for term in value.flat() if isinstance(term, (Linear, Extreme)))
+            found = {}
+            for tap in section.taps:
+                layer = ast.Call(ast.Name(TAP), [ast.Name(section.model), ast.Name(tap)], [])
+                node = ast.fix_missing_locations(ast.Call(layer, [expression.tree], []))
+                called = self.poser.call(node, section.model, tap, [Argument(terms, expression.text, 0)])
+                found[tap] = tuple(next(iter(term.y)) for term in called.flat())
+            return found
+        except ExpressionFault as fault:
+            self.source.fault(fault.message, *path)
+            return None
+
+    def _data(self, section: ActivationHull, path: YamlPath) -> Examples | None:
+        file = self.folder / section.data
+        try:
+            if file not in self._read:
+                self._read[file] = read_examples(file)
+        except ValueError as error:
+            self.source.fault(str(error), *path, "data")
+            return None
+        data = self._read[file]
+        if section.sha256 and data.sha256 != section.sha256:
+            self.source.fault(f"{file} has the hash {data.sha256}: it is other data than meant", *path, "sha256")
+            return None
+        return data
+
+    def _values(
+        self, k: int, inputs: InputSet, data: Examples, slots: dict[str, tuple[int, ...]]
+    ) -> dict[str, np.ndarray]:
+        """Activations (examples, elements) of each tap in float64; data is in raw units."""
+        posed = self.poser.posed([k], {slot for own in slots.values() for slot in own})
+        mean, scale = (np.array([float(v) for v in part]) for part in (inputs.mean, inputs.scale))
+        x = (data.inputs - mean) / scale
+        assert posed.slots is not None
+        assert not isinstance(posed.inputs, InputSet)
+        consumed = np.empty((len(x), posed.n_inputs))
+        consumed[:, list(posed.inputs.places[0])] = x
+        y = evaluate_all(posed.graph, consumed)
+        places = posed.slots
+        return {tap: y[:, [places[slot] for slot in own]] for tap, own in slots.items()}
