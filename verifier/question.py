@@ -16,6 +16,7 @@ from specs.property import ClaimClass, Severity
 from specs.property import Requirement as Stated
 from specs.sets import InputSet
 from verifier.files import is_model, is_vnnlib, stem
+from verifier.reach import reach
 from verifier.report.words import property_in_words, set_in_words
 
 
@@ -79,7 +80,7 @@ def read_question(
     """
     if is_model(spec):
         raise SpecError("is a model, not a specification: say certify MODEL SPEC", spec)
-    read = load_spec(spec, model, parameters, load)
+    read = load_spec(spec, model, parameters, load, reach)
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(

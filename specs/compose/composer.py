@@ -107,6 +107,10 @@ class Composer:
     def shape(self, name: str) -> Shape:
         return self._nodes[name].shape
 
+    def behind(self, names: Sequence[str]) -> set[str]:
+        """All that the values depend on, themselves among it."""
+        return ancestors(self._nodes, names)
+
     def inputs_of(self, names: Sequence[str]) -> frozenset[str]:
         """The inputs that any of the values depends on."""
         return frozenset(n for n in ancestors(self._nodes, names) if isinstance(self._nodes[n].op, ops.Input))

@@ -18,6 +18,7 @@ from specs.language.expression import Expression, ExpressionFault
 from specs.language.formula import And, Formula, negate, tighten, to_dnf
 from specs.language.hull_domain import HullCompiler, HullCondition, LocatedHull
 from specs.language.meaning import Meaning
+from specs.language.naturals import Naturals
 from specs.language.networks import Posed, Poser, raw_terms
 from specs.language.schema import Requirement as RequirementSection
 from specs.language.source import Source
@@ -66,8 +67,10 @@ class SpecCompiler:
         poser: Poser,
         groups: Sequence[frozenset[int]],
         folder: Path = Path(),
+        naturals: Naturals | None = None,
     ) -> None:
         self.source, self.expressions, self.poser, self.groups = source, expressions, poser, groups
+        self.naturals = naturals or Naturals(source, poser)
         self.inputs = poser.inputs
         self.meaning = Meaning(poser, expressions.known_lets)
         self.scopes = [(labels, self._scope(labels)) for labels in self._labels()]
@@ -79,10 +82,17 @@ class SpecCompiler:
         _, scope = self.scopes[0]
         self.linear = [[self._dnf(part, scope, *path) for part, path in located] for located in self.expressions.linear]
         self.source.faults.raise_if_any()
+        for i, condition in enumerate(self.expressions.asserts):
+            if condition is not None:
+                self._formula(condition, scope, "require", i, "assert")  # now all calls are known
+        self.naturals.build(self._of_domain)
+        self.source.faults.raise_if_any()
         self._check_domain()
         self.source.faults.raise_if_any()
         found = [self._requirement(i, one) for i, one in enumerate(sections)]
-        return tuple(one for one in found if one is not None)
+        if any(one is not None and one.id in self.naturals.ids for one in found):
+            self.source.fault(f"{' and '.join(self.naturals.ids)} is the id of a requirement that is added", "require")
+        return (*(one for one in found if one is not None), *self.naturals.requirements(self._of_domain))
 
     def _labels(self) -> list[dict[str, int]]:
         """Labels by input where examples with different ones are asked for theirs: each is a question of its own."""
@@ -145,7 +155,15 @@ class SpecCompiler:
     def _domain(self, members: Sequence[int], posed: Posed, labels: Mapping[str, int]) -> list[Dnf]:
         """The sets of these inputs, their examples with these ``labels``, and the conditions under them."""
         sets = [(posed.inputs.bounds(),), *posed.alternatives(labels)]
-        return [*sets, *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
+        written = [_moved(dnf, posed) for k in members for dnf in self.naturals.of_input(k)]
+        return [*sets, *written, *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
+
+    def _of_domain(self, slots: Sequence[int], fails: Dnf) -> tuple[Posed, tuple[Case, ...]]:
+        """The inputs that the slots depend on, and the cases in which none of ``fails`` is true of what they hold."""
+        read = self.poser.read((), slots)
+        members = sorted({member for k in read for member in self.groups[k]})
+        posed = self.poser.posed(members, slots)
+        return posed, self._all_cases(posed, [*self._domain(members, posed, {}), _moved(fails, posed)])
 
     def _requirement(self, i: int, section: RequirementSection) -> Requirement | None:
         path: YamlPath = ("require", i, "assert")
@@ -164,11 +182,14 @@ class SpecCompiler:
             for labels, scope in self.scopes
         ]
         constraints = [dnf for _, where, unsafe in conditions for dnf in (*where, unsafe)]
+        natural = self.naturals.of_slots(slots_of(constraints))
+        for _, where, _ in conditions:
+            where += natural.dnfs
+        constraints += natural.dnfs
         members = self._quantified(i, section, constraints)
         if len(self.source.faults.found) > before:
             return None
-        slots = {slot for dnf in constraints for cube in dnf for atom in cube for slot, _ in atom.y}
-        posed = self.poser.posed(members, slots)
+        posed = self.poser.posed(members, slots_of(constraints))
         try:
             domains = [
                 [*self._domain(members, posed, labels), *(_moved(dnf, posed) for dnf in where)]
@@ -186,18 +207,20 @@ class SpecCompiler:
         further = (*(part for k in members for part, _ in self.expressions.linear[k]), *own)
         self.hulls[section.id] = tuple(hulls)
         judge = partial(self.meaning.is_violated, posed, condition, further, [one.holds for one in hulls])
+        judge = partial(natural.judged, posed, judge)
         return Requirement(
             id=section.id,
             severity=section.severity,
             problem=problem,
             text=condition.text,
             line=self.source.document.position(path)[0],
-            where=(*(part.text for part in own), *(one.text for one in hulls)),
+            where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts),
             slack=section.slack,
             accept_class=section.accept_class,
             vacuous=vacuous,
             inputs=posed.inputs,
             output_names=posed.names,
+            covered_by=natural.covered_by([*own, *hulls]),
             judge=None if section.slack else judge,
         )
 
@@ -227,6 +250,11 @@ class SpecCompiler:
 
     def _all_cases(self, posed: Posed, constraints: Sequence[Dnf]) -> tuple[Case, ...]:
         return cases_of(constraints, posed.n_inputs, posed.element, posed.inputs.ball_of_model())
+
+
+def slots_of(constraints: Sequence[Dnf]) -> set[int]:
+    """What networks compute that the constraints read."""
+    return {slot for dnf in constraints for cube in dnf for atom in cube for slot, _ in atom.y}
 
 
 def scope_of(

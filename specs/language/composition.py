@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from math import prod
+from types import MappingProxyType
 
 from specs.compose import Composer
 from specs.graph import ops
@@ -15,7 +16,7 @@ from specs.joint import JointSet
 from specs.language.compile_expression import Argument
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
-from specs.language.injection import Injection
+from specs.language.injection import Injection, State
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear
@@ -58,6 +59,7 @@ class Composition:
         self._labels: list[str] = []
         self._starts: dict[str, int] = {}
         self._calls: dict[ast.Call, _Called] = {}
+        self._states: dict[tuple[int, str], str] = {}  # injection, what it made: what the layer held before
         for k, given in enumerate(inputs):
             own = [place for place in dict.fromkeys(coupling.places[k]) if place >= len(self._variables)]
             if own:
@@ -82,23 +84,42 @@ class Composition:
         given = self._inputs(module, arguments, node.col_offset)
         if not self._composer.inputs_of(given):
             raise ExpressionFault(f"{name} is called on constants only", node.col_offset)
-        written = {one.at: self._writing(one) for one in self.injections if one.model == name}
+        written = {one.at: self._writing(number) for number, one in enumerate(self.injections) if one.model == name}
         results = self._composer.inline(graph, given, wanted, name, written)
         shape = graph.by_name[wanted[0]].shape if tap else module.output_shape
-        called = _Called(
-            self._registered(results, shape, node, None if tap else module), shape, None if tap else module
-        )
+        called = _Called(self._registered(results, node, None if tap else module), shape, None if tap else module)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
 
-    def _writing(self, injection: Injection) -> Callable[[str], str]:
+    def states(self, number: int, slots: Collection[int]) -> list[State]:
+        """What the layer of an injection holds in each call that these slots depend on."""
+        read = {self._slots[slot][0] for slot in slots}
+        needed = self._composer.behind(sorted(read))
+        found = []
+        for own, after in self._states:
+            if own == number and after in needed:
+                one = self.injections[number]
+                text = f"written {one.model}.{one.layer}"
+                found.append(State(tuple(self._slots_of(self._composer.flat(after), text))))
+        return found
+
+    def untouched(self, number: int) -> list[tuple[int, ...]]:
+        """Slots of what the layer of an injection holds by itself, for each different call so far."""
+        one = self.injections[number]
+        found = dict.fromkeys(before for (own, _), before in self._states.items() if own == number)
+        return [tuple(self._slots_of(self._composer.flat(node), f"{one.model}.{one.layer}")) for node in found]
+
+    def _writing(self, number: int) -> Callable[[str], str]:
         """What comes of the value of a layer that an input is written into."""
+        injection = self.injections[number]
         elements = [self._variables[place] for place in self.coupling.places[injection.input]]
 
         def write(value: str) -> str:
             vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
             state = self._composer.reshaped(vectors.picked(elements), self._composer.shape(value))
-            return state if injection.mode == "replace" else self._composer.add(ops.Add(), value, state)
+            result = state if injection.mode == "replace" else self._composer.add(ops.Add(), value, state)
+            self._states[number, result] = value
+            return result
 
         return write
 
@@ -146,17 +167,17 @@ class Composition:
         values = graph.evaluate_flat([float(value) for value in x]).tolist()
         return [Fraction(values[self._slots[slot][1]]) for slot in slots]
 
-    def _registered(
-        self, results: Sequence[str], shape: tuple[int, ...], node: ast.Call, module: Module | None
-    ) -> range:
+    def _registered(self, results: Sequence[str], node: ast.Call, module: Module | None) -> range:
         """The slots of what a call computes."""
-        vector = self._composer.joined(results)
-        size = prod(shape)
+        names = {index: name for name, index in module.outputs.items()} if module is not None else {}
+        return self._slots_of(self._composer.joined(results), ast.unparse(node), names)
+
+    def _slots_of(self, vector: str, text: str, names: Mapping[int, str] = MappingProxyType({})) -> range:
+        """The slots of the elements of a vector, called ``text`` where they are new."""
+        size = prod(self._composer.shape(vector))
         if vector not in self._starts:
             self._starts[vector] = len(self._slots)
             self._slots += [(vector, i) for i in range(size)]
-            names = {index: name for name, index in module.outputs.items()} if module is not None else {}
-            text = ast.unparse(node)
             self._labels += [f"{text}.{names[i]}" if i in names else f"{text}[{i}]" for i in range(size)]
         start = self._starts[vector]
         return range(start, start + size)

@@ -22,12 +22,23 @@ from specs.sets import InputSet
 
 @dataclass(frozen=True)
 class Injection:
-    """Input number ``input`` is added to what the node ``at`` of ``model`` holds, or stands in its place."""
+    """Input number ``input`` is added to what the node ``at`` of ``model`` holds, or stands in its place.
+
+    ``layer`` is what the specification calls the node.
+    """
 
     input: int
     model: str
     at: str
+    layer: str
     mode: Literal["add", "replace"]
+
+
+@dataclass(frozen=True)
+class State:
+    """Slots of what a layer holds in one call ``after`` something is written into it."""
+
+    after: tuple[int, ...]
 
 
 def injections(
@@ -62,5 +73,5 @@ def injections(
             source.fault("what is written into a layer has no units of its own; remove normalize", *path[:2])
         if any((other.model, other.at) == (module.name, node) for other in found):
             source.fault(f"another input is written into layer {inject.at} of {module.name}", *path, "at")
-        found.append(Injection(k, module.name, node, inject.mode))
+        found.append(Injection(k, module.name, node, inject.at, inject.mode))
     return tuple(found)

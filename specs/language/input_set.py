@@ -222,6 +222,8 @@ class _Builder:
             center = f"example {row.index} of {row.dataset}" if row else "the given point"
             distance = "each within" if ball.norm == "inf" else "at a Euclidean distance of at most"
             words.append(f"{distance} {exact(ball.eps)} {'of' if ball.norm == 'inf' else 'from'} {center}")
+        if self.given.natural is not None:
+            words.append("within what is natural for the layer")
         return " and ".join([*words, *(f"({condition})" for condition in self.given.linear)]) or "unbounded"
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.spec import Spec
 from specs.property import Requirement, why_vacuous
+
+if TYPE_CHECKING:
+    from specs.language.natural import Reach
 
 Loader = Callable[..., Graph]
 """``load(path, **options)``, with ``arch`` and ``input_shape`` as options for PyTorch files."""
@@ -20,11 +23,13 @@ def load_spec(
     model: Path | None = None,
     parameters: Mapping[str, str] | None = None,
     load: Loader | None = None,
+    reach: Reach | None = None,
 ) -> Spec:
     """The specification in ``path`` (.yaml, .yml, .vnnlib, each also .gz), compiled for its network.
 
     ``model`` is the network a query is about; a spec.yaml may name its own. ``parameters`` are the values of ``$name``
-    in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent.
+    in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent; ``reach`` bounds what a layer
+    can hold, for those that ask for it.
     Raises ``SpecError`` or ``ModelError``.
     """
     path = Path(path)
@@ -35,7 +40,7 @@ def load_spec(
     if name.endswith((".yaml", ".yml")):
         from specs.language.spec_yaml import read_spec
 
-        return read_spec(path, model, parameters or {}, load)
+        return read_spec(path, model, parameters or {}, load, reach)
     raise SpecError("is no specification by its name; expected .yaml, .yml or .vnnlib, each also with .gz", path)
 
 

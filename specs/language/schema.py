@@ -155,6 +155,7 @@ NumberOrList = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, _WRITTEN, {"type": "array", "items": {}}]}),
 ]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
+AtLeastOne = Annotated[int, PlainValidator(_at_least_one), WithJsonSchema({"type": "integer", "minimum": 1})]
 NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Conditions = Annotated[tuple[str, ...], BeforeValidator(_conditions)]
@@ -272,6 +273,25 @@ class Inject(Section):
     )
 
 
+class Natural(Section):
+    """Where the layer has to stay, what is written included: in a hull of data, or in what can be reached at all."""
+
+    data: str = Field(default="", description="An .npz or .npy file of inputs in raw units, relative to this one.")
+    hull: Literal["box", "octagon", "polytope"] = Field(default="box", description="The kind of hull of the data.")
+    min_support: AtLeastOne = Field(
+        default=1, description="How many examples have to reach a bound: 1 leaves no example out."
+    )
+    margin: NotNegative = Field(
+        default=Fraction(0), description="Share of its width by which the hull is widened on each side."
+    )
+    pairs: Count | None = Field(default=None, description="Of an octagon: how many pairs of activations.")
+    directions: Count | None = Field(default=None, description="Of a polytope: directions besides the axes; 16.")
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="Expected hash of the data file.")
+    reachable: Literal["", "box", "octagon"] = Field(
+        default="", description="Instead of data: bounds on what the layer holds for any input, proved one by one."
+    )
+
+
 def _points(value: object) -> Any:
     if not isinstance(value, list) or not value:
         raise PydanticCustomError("points", "expected a list of points, or {dataset: FILE.npz}")
@@ -302,11 +322,11 @@ class Input(Section):
         default=None, description="A finite set: a list of points, or examples as in {dataset: test.npz, take: 50}."
     )
     inject: Inject | None = Field(default=None, description="A layer of a model that the input is written into.")
+    natural: Natural | None = Field(default=None, description="Where the layer that it is written into has to stay.")
     poly: NotYet = None
     image_of: Annotated[None, BeforeValidator(_image_of), WithJsonSchema({"not": {}})] = None
     tube: NotYet = None
     activation_hull: NotYet = None
-    natural: NotYet = None
     abstract_by: NotYet = None
     distribution: NotYet = None
 
@@ -320,8 +340,8 @@ class ActivationHull(Section):
     )
     data: str = Field(description="An .npz or .npy file of inputs in raw units, relative to this one.")
     kind: Literal["box", "octagon", "polytope"] = Field(default="box", description="The kind of hull.")
-    min_support: Annotated[int, PlainValidator(_at_least_one), WithJsonSchema({"type": "integer", "minimum": 1})] = (
-        Field(default=1, description="How many examples have to reach a bound: 1 leaves no example out.")
+    min_support: AtLeastOne = Field(
+        default=1, description="How many examples have to reach a bound: 1 leaves no example out."
     )
     margin: NotNegative = Field(
         default=Fraction(0), description="Share of its width by which the hull is widened on each side."

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.hull_domain import HullCondition
+from specs.language.natural import NaturalSet
 from specs.language.networks import Module
 from specs.property import ClaimClass, Requirement, Severity
 from specs.sets import InputSet
@@ -33,7 +34,7 @@ class Spec:
 
     ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
     they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
-    ``hulls`` restrict requirements, by their ids, to what data has exercised.
+    ``hulls`` restrict requirements, by their ids, to what data has exercised; ``naturals`` what inputs may write.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Spec:
     modules: tuple[Module, ...] = ()
     composed: bool = False
     hulls: Mapping[str, tuple[HullCondition, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    naturals: tuple[NaturalSet, ...] = ()
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
@@ -54,7 +56,9 @@ class Spec:
     def files(self) -> dict[str, Path]:
         """The files of the networks that are composed, by their kinds and names, and of the data behind hulls."""
         networks = {f"{module.kind} {module.name}": module.file for module in self.modules if self.composed}
-        return networks | {f"data {one.file.name}": one.file for own in self.hulls.values() for one in own}
+        data = [one.file for own in self.hulls.values() for one in own]
+        data += [one.file for one in self.naturals if one.file is not None]
+        return networks | {f"data {file.name}": file for file in data}
 
     @property
     def does_not_say(self) -> tuple[str, ...]:
@@ -71,6 +75,11 @@ class Spec:
             lines.append(f"that the answers of {' and '.join(judges)} are right")
         if any(self.hulls.values()):
             lines.append("anything about inputs whose activations leave the hull: a monitor has to refuse these")
+        lines += [
+            f"anything about states of {one.injection.layer} outside the hull of {one.file.name}"
+            for one in self.naturals
+            if one.file is not None
+        ]
         lines += [f"anything about the network by {one.id}: {one.vacuous}" for one in self.requirements if one.vacuous]
         return tuple(lines)
 

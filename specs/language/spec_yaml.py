@@ -18,6 +18,8 @@ from specs.language.hull_domain import LocatedHull
 from specs.language.injection import injections
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
+from specs.language.natural import Reach
+from specs.language.naturals import Naturals
 from specs.language.networks import OneNetwork, Poser
 from specs.language.schema import Engine, Requirement, SpecFile, Where
 from specs.language.schema_faults import add_faults
@@ -28,11 +30,17 @@ from specs.language.yaml_tree import Document, read_yaml
 from specs.sets import InputSet
 
 
-def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], load: Callable[..., Graph]) -> Spec:
+def read_spec(
+    path: Path,
+    model: Path | None,
+    parameters: Mapping[str, str],
+    load: Callable[..., Graph],
+    reach: Reach | None = None,
+) -> Spec:
     """The specification in a spec.yaml, compiled for its networks.
 
     ``model`` is the value of ``$MODEL``, and replaces the model's own path where there is but one network;
-    ``load(path, **options)`` reads a model file.
+    ``load(path, **options)`` reads a model file, ``reach`` bounds what a layer can hold.
     Numbers are exact decimals. Sets and expressions are in raw units; a problem is about what the model consumes, and
     the map between the two is exact. Raises ``SpecError`` with every fault that can be told at once, or ``ModelError``.
     """
@@ -68,7 +76,8 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         written = injections(source, section.inputs, modules, inputs)
         faults.raise_if_any()
         poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
-    compiler = SpecCompiler(source, expressions, poser, groups, path.parent)
+    naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
+    compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require)
     faults.raise_if_any()
     return Spec(
@@ -81,6 +90,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         modules=reader.read,
         composed=not isinstance(poser, OneNetwork),
         hulls=compiler.hulls,
+        naturals=tuple(naturals.sets.values()),
         engine=_engine(section.engine),
         emit=section.emit,
         require_class=MappingProxyType(dict(section.gate.require_class)),

@@ -238,3 +238,67 @@ def test_one_example_twice_with_different_labels_is_refused(read: Read, tmp_path
     np.savez(tmp_path / "data.npz", images=np.zeros((2, 3)), labels=np.array([1, 0]))
     with pytest.raises(SpecError, match="the same example has different labels"):
         read(spec("argmax(target(x)) == label(x)", ADD, "points: {dataset: data.npz}"))
+
+
+# where the layer has to stay
+
+
+DATA = RNG.integers(-16, 17, (40, 3)) / 16
+
+
+@pytest.mark.parametrize("mode", ["add", "replace"])
+def test_a_hull_of_data_keeps_the_state(read: Read, tmp_path: Path, mode: str) -> None:
+    """The layer, delta included, between the least and the largest that it held on data: by hand, at random points."""
+    np.savez(tmp_path / "train.npz", inputs=DATA)
+    delta = f"shape: [5], inject: {{model: target, at: h2, mode: {mode}}}, natural: {{data: train.npz}}"
+    delta += ", box: {lo: -2, hi: 2}" if mode == "add" else ""
+    loaded = read(spec("target(x)[0] <= 0.25", delta))
+    (requirement,) = loaded.requirements
+    assert "outside the hull of train.npz" in " ".join(loaded.does_not_say)
+    assert any("delta keeps h2 of target in the box hull of train.npz" in part for part in requirement.where)
+    held = hidden(DATA)
+    low, up = held.min(axis=0), held.max(axis=0)
+    graph, rng, found = requirement.problem.graph, np.random.default_rng(9), set()
+    for _ in range(1500):
+        x = rng.integers(-16, 17, 3) / 16
+        at = np.where(rng.random(5) < 0.97, np.round(rng.uniform(low, up) * 8) / 8, low - 0.125)
+        d = at - hidden(x) if mode == "add" else at
+        given = [*x, *d] if mode == "add" else [*d]
+        inside = bool((low <= at).all() and (at <= up).all() and (np.abs(d) <= 2).all())
+        inside = inside if mode == "add" else bool((low <= at).all() and (at <= up).all())
+        expected = inside and rest(at)[0] > 0.25
+        exact = [Fraction(float(v)) for v in given]
+        y = [Fraction(v) for v in graph.evaluate_flat([float(v) for v in given])]
+        assert requirement.is_violated_at(exact, y) == expected
+        assert is_counterexample(requirement.problem, exact, y) == expected
+        found.add((inside, expected))
+    assert found == {(True, True), (True, False), (False, False)}
+
+
+def test_an_octagon_has_more_rows(read: Read, tmp_path: Path) -> None:
+    np.save(tmp_path / "train.npy", DATA)
+    box = "shape: [5], inject: {model: target, at: h2}, box: {lo: -1, hi: 1}, natural: {data: train.npy}"
+    rows = {}
+    for kind in ("box", "octagon"):
+        loaded = read(spec("target(x)[0] <= 3", box.replace("train.npy", f"train.npy, hull: {kind}, pairs: 3")))
+        (case,) = loaded.requirements[0].problem.cases
+        rows[kind] = len(case.any_of)
+    assert rows == {"box": 11, "octagon": 23}
+
+
+NATURAL = "shape: [5], inject: {model: target, at: h2, mode: replace}, natural: {%s}"
+
+
+@pytest.mark.parametrize(
+    ("delta", "message"),
+    [
+        (NATURAL % "data: none.npz", r"inputs\.delta\.natural: .*none.npz cannot be read"),
+        (NATURAL % "data: a.npz, reachable: box", "say either data or reachable"),
+        (NATURAL % "hull: box", "say either data or reachable"),
+        (NATURAL % "reachable: box", "reachable needs bounds, which reading a specification alone has none of"),
+        ("shape: [3], box: {lo: 0, hi: 1}, natural: {reachable: box}", "only what is written into a layer by inject"),
+    ],
+)
+def test_messages_of_natural_sets(read: Read, delta: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        read(spec("target(x)[0] <= 3", delta))
