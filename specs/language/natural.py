@@ -33,7 +33,11 @@ Reach = Callable[[Graph, Sequence[Box], Sequence[Terms]], Sequence[float]]
 
 MOST_PAIRS = 500
 GRAIN, SLACK = 256, Fraction(1, 64)
-"""Bounds are multiples of about the width / GRAIN, at least SLACK of that from what floats say: a proof needs room."""
+"""Bounds are multiples of about the width / GRAIN, at least SLACK of that from what floats say: a proof needs room.
+
+Floats that differ in their last digits then give the same bounds, all but surely, so that a certificate found on one
+machine is about what another one reads.
+"""
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,12 @@ def reachable_hull(
     if not all(map(isfinite, found)):
         raise ValueError("there are no finite bounds on what the layer holds")
     bounds = dict(zip(directions, map(Fraction, found)))
+    largest = max(map(abs, bounds.values()))
     rows = []
     for direction, bound in bounds.items():
         width = bound + bounds[tuple((i, -c) for i, c in direction)]
-        grain = Fraction(2) ** (frexp(float(max(width, abs(bound) / 2**20, Fraction(1, 2**60))))[1]) / GRAIN
+        scale = max(width, abs(bound) / 64, largest / 2**12, Fraction(1, 2**20))  # what rounding is small against
+        grain = Fraction(2) ** frexp(float(scale))[1] / GRAIN
         rows.append(HullRow(direction, grain * ceil(bound / grain + SLACK), 0))
     hull = Hull(kind, size, tuple(rows), 0)
     text = f"{one.name} keeps {injection.layer} of {injection.model} within {kind} bounds on all it can hold"

@@ -101,6 +101,8 @@ def reference_page() -> str:
         "Engine",
         "Budget",
         "Gate",
+        "Adversary",
+        "Calibration",
     ]
     titles = {
         "Model": "models.NAME",
@@ -118,6 +120,8 @@ def reference_page() -> str:
         "Engine": "engine",
         "Budget": "engine.budget",
         "Gate": "gate",
+        "Adversary": "adversary",
+        "Calibration": "adversary.calibrate_power",
     }
     sections += [_section(f"`{titles[name]}`", definitions[name]) for name in order]
     return "\n".join([_HEAD, *sections, _EXPRESSIONS])

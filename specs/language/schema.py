@@ -82,6 +82,13 @@ def _several(value: object) -> object:
     return value if isinstance(value, list) else [value]
 
 
+def _moves(value: object) -> object:
+    for move in value if isinstance(value, list) else [value]:
+        if move in ("abstract", "relaxed", "predicate"):
+            raise PydanticCustomError("not_yet", "moves of the kind {kind} are not supported yet", {"kind": move})
+    return _texts(value)
+
+
 def _texts(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -429,6 +436,35 @@ class Gate(Section):
     regression: NotYet = None
 
 
+class Calibration(Section):
+    """How strong an adversary is, by the radius at which it makes networks fail that nobody has trained for this."""
+
+    baseline: Literal["random-init", "constant-safe"] = Field(
+        default="random-init", description="Fresh random weights, or a last layer that always gives one safe answer."
+    )
+    must_fail: bool = Field(
+        default=True, description="What is expected of the baseline at the radius of the specification."
+    )
+
+
+class Adversary(Section):
+    """What the adversary may do, beside choosing the inputs."""
+
+    moves: Annotated[tuple[Literal["input", "latent"], ...], BeforeValidator(_moves)] = Field(
+        default=(), description="What it has to have: inputs to choose, a layer to write into."
+    )
+    calibrate_power: Calibration | None = Field(default=None, description="What `certify power` checks.")
+    guide: NotYet = None
+    amplify: NotYet = None
+    train: NotYet = None
+    expand_catastrophe: NotYet = None
+    trigger: NotYet = None
+    round: NotYet = None
+    discovery_curve: NotYet = None
+    report_unexercised: NotYet = None
+    kappa: NotYet = None
+
+
 Artefact = Literal["report", "certificate", "attack", "relaxed-attack", "monitor"]
 Emitted = Annotated[Artefact, BeforeValidator(_artefact)]
 
@@ -454,7 +490,7 @@ class SpecFile(Section):
     )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
     assume: NotYet = None
-    adversary: NotYet = None
+    adversary: Adversary | None = Field(default=None, description="What the adversary may do.")
     distill: NotYet = None
     chain: NotYet = None
     repair: NotYet = None

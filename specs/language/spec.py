@@ -47,6 +47,7 @@ class Spec:
     composed: bool = False
     hulls: Mapping[str, tuple[HullCondition, ...]] = field(default_factory=lambda: MappingProxyType({}))
     naturals: tuple[NaturalSet, ...] = ()
+    calibrated: bool = False
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
@@ -80,6 +81,8 @@ class Spec:
             for one in self.naturals
             if one.file is not None
         ]
+        if self.calibrated:
+            lines.append("how strong the adversary is: certify power measures that")
         lines += [f"anything about the network by {one.id}: {one.vacuous}" for one in self.requirements if one.vacuous]
         return tuple(lines)
 

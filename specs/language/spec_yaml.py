@@ -36,11 +36,13 @@ def read_spec(
     parameters: Mapping[str, str],
     load: Callable[..., Graph],
     reach: Reach | None = None,
+    adjust: Callable[[SpecFile], SpecFile] = lambda section: section,
 ) -> Spec:
     """The specification in a spec.yaml, compiled for its networks.
 
     ``model`` is the value of ``$MODEL``, and replaces the model's own path where there is but one network;
-    ``load(path, **options)`` reads a model file, ``reach`` bounds what a layer can hold.
+    ``load(path, **options)`` reads a model file, ``reach`` bounds what a layer can hold. ``adjust``
+    may change what the file says before anything is made of it.
     Numbers are exact decimals. Sets and expressions are in raw units; a problem is about what the model consumes, and
     the map between the two is exact. Raises ``SpecError`` with every fault that can be told at once, or ``ModelError``.
     """
@@ -50,7 +52,7 @@ def read_spec(
     faults = Faults(path)
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
-    section = _validated(document, faults)
+    section = adjust(_validated(document, faults))
     source = Source(text.split("\n"), document, faults)
     source.check_names(
         *(("models", name) for name in section.models),
@@ -74,6 +76,7 @@ def read_spec(
         coupling = coupling_of(inputs, expressions)
         modules = reader.all(files, section)
         written = injections(source, section.inputs, modules, inputs)
+        _check_moves(source, section, inputs)
         faults.raise_if_any()
         poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
     naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
@@ -91,6 +94,7 @@ def read_spec(
         composed=not isinstance(poser, OneNetwork),
         hulls=compiler.hulls,
         naturals=tuple(naturals.sets.values()),
+        calibrated=section.adversary is not None and section.adversary.calibrate_power is not None,
         engine=_engine(section.engine),
         emit=section.emit,
         require_class=MappingProxyType(dict(section.gate.require_class)),
@@ -111,6 +115,15 @@ def _is_plain(files: Sequence[ModuleFile], inputs: Sequence[InputSet], expressio
         )
         for node in calls
     )
+
+
+def _check_moves(source: Source, section: SpecFile, inputs: Sequence[InputSet]) -> None:
+    """Moves that nothing in the specification lets the adversary make are a mistake."""
+    moves = section.adversary.moves if section.adversary is not None else ()
+    if "latent" in moves and not any(one.role for one in inputs):
+        source.fault("latent: no input is written into a layer; give one `inject`", "adversary", "moves")
+    if "input" in moves and all(one.role or one.is_point for one in inputs):
+        source.fault("input: there is no input with any freedom", "adversary", "moves")
 
 
 def _validated(document: Document, faults: Faults) -> SpecFile:

@@ -24,7 +24,12 @@ def options(text: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("title", "arguments"),
-    [("certify MODEL SPEC", []), ("certify check", ["check"]), ("certify frontier MODEL SPEC", ["frontier"])],
+    [
+        ("certify MODEL SPEC", []),
+        ("certify check", ["check"]),
+        ("certify frontier MODEL SPEC", ["frontier"]),
+        ("certify power MODEL SPEC", ["power"]),
+    ],
 )
 def test_options_are_the_ones_of_the_program(title: str, arguments: list[str]) -> None:
     section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
