@@ -7,14 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from specs.graph import Graph
 from specs.joint import JointSet
-from specs.language.hull_domain import HullCondition
-from specs.language.natural import NaturalSet
 from specs.language.networks import Module
 from specs.property import ClaimClass, Requirement, Severity
 from specs.sets import InputSet
+
+if TYPE_CHECKING:
+    from specs.language.hull_domain import HullCondition
+    from specs.language.natural import NaturalSet
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class Answer:
             "relaxed_attack": _relaxed(self.relaxed_attack, self.outcome.attained, requirement.inputs),
             "stats": self.outcome.stats,
             "seconds": self.seconds,
+            **({"covers_natural_failures": self.natural.startswith("COVERS")} if requirement.stated.covered_by else {}),
         }
 
 

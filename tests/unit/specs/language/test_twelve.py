@@ -27,7 +27,7 @@ MISSING = {
     "05": ["6:5: overseers.H.symbolic", "9:1: chain"],
     "06": ["25:3: adversary.expand_catastrophe and round"],
     "07": ["15:1: sweep", "22:3: gate.min and regression"],
-    "09": ["15:12: require[1].where: sets other than conditions", "18:3: adversary.moves"],
+    "09": ["18:10: adversary.moves:", "23:1: policy"],
     "10": [
         "8:5: overseers.panel.python, budget, deterministic, cache and isolation",
         "14:5: overseers.panel_hat.surrogate",

@@ -16,7 +16,7 @@ from verifier.latent.power import Power, calibrate
 
 WEIGHTS = ([[1, 0.5], [-1, 1]], [0.25, 0.5]), ([[1], [-2]], [1])
 POINTS = np.array([[0.5, 0.25], [1.0, -1.0]])
-LIMIT = 3.0
+LIMIT = 5.0
 
 
 def written(folder: Path, at: str, more: str = "", radius: float = 0.5, size: int = 2) -> Power:
@@ -63,7 +63,7 @@ def test_brackets_hold_the_closed_form(tmp_path: Path) -> None:
 
 
 def test_an_adversary_that_writes_the_answer_itself_is_too_strong(tmp_path: Path) -> None:
-    """Added to the last layer it needs only the distance from the safe answer to the limit, whatever the weights are."""
+    """Added to the last layer it needs the distance from the safe answer to the limit, whatever the weights are."""
     more = "adversary: {calibrate_power: {baseline: constant-safe, must_fail: false}}"
     power = written(tmp_path, "linear2", more, radius=8, size=1)
     assert power.too_strong == "yes"
@@ -103,14 +103,14 @@ def test_a_constant_network_is_constant() -> None:
             "needs one input with `inject` and a `ball`",
         ),
         (("eps: 0.5", "eps: 0"), "has the radius 0"),
-        (("target(x)[0] <= 3.0", "x[0] <= 3.0"), "no requirement depends on delta"),
+        (("target(x)[0] <= 3.0", "clean(x)[0] <= 3.0"), "no requirement depends on delta"),
     ],
 )
 def test_messages(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     model = write(tmp_path / "m.onnx", dense(*WEIGHTS))
     text = """certify: "1.0"
 name: power
-models: {target: {path: "$MODEL"}}
+models: {target: {path: "$MODEL"}, clean: {path: "$MODEL"}}
 inputs:
   x: {shape: [2], box: {lo: 1, hi: 1}}
   delta: {shape: [2], inject: {model: target, at: relu1}, ball: {norm: 2, eps: 0.5, center: 0}}
