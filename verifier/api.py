@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertifyError
 from specs.graph import Graph
@@ -21,6 +22,9 @@ from verifier.places import places
 from verifier.processors import processors
 from verifier.question import read_question
 from verifier.report.report import Report
+
+if TYPE_CHECKING:
+    from specs.language.monitors import MonitorPlan
 
 __all__ = ["CheckResult", "Report", "certify", "check", "load"]
 
@@ -92,7 +96,16 @@ def certify(
         progress=progress,
         start_checker=start_checker,
     )
-    return answer(question, settings, {"read": time.monotonic() - started})
+    report = answer(question, settings, {"read": time.monotonic() - started})
+    return report if question.monitor is None else _monitored(report, question.monitor, _path(out))
+
+
+def _monitored(report: Report, plan: MonitorPlan, out: Path | None) -> Report:
+    """The report with the monitor, written into ``out`` where its requirement is certified."""
+    from verifier.monitor import export_monitor
+
+    found = report[plan.requirement]
+    return replace(report, monitor=export_monitor(plan, found.requirement, found.verdict == "certified", out))
 
 
 def check(

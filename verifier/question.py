@@ -11,7 +11,7 @@ from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.load_spec import load_spec
-from specs.language.spec import EngineOptions, Spec
+from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.loading import load_model
 from specs.property import ClaimClass, Severity
 from specs.property import Requirement as Stated
@@ -21,18 +21,23 @@ from verifier.reach import reach
 from verifier.report.words import property_in_words, set_in_words
 
 if TYPE_CHECKING:
+    from specs.language.monitors import MonitorPlan
     from specs.language.schema import SpecFile
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing that has to hold. ``region`` and ``promise`` are the set and the property in words."""
+    """One thing that has to hold. ``region`` and ``promise`` are the set and the property in words.
+
+    ``data`` names the data files whose hull restricts it.
+    """
 
     stated: Stated
     region: str
     promise: str
     silent_on: tuple[str, ...]
     id: str = ""
+    data: tuple[str, ...] = ()
 
     @property
     def inputs(self) -> InputSet | JointSet | None:
@@ -58,6 +63,8 @@ class Question:
     """``query`` is the VNN-LIB file when there is one; ``engine`` what the specification asks of the search.
 
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
+    ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
+    ``monitor`` is to be exported once its requirement is certified.
     """
 
     model: Path | None
@@ -68,6 +75,8 @@ class Question:
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    extrapolate: Extrapolate | None = None
+    monitor: MonitorPlan | None = None
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -100,6 +109,8 @@ def read_question(
         read.require_class,
         read.warnings,
         read.files,
+        read.extrapolate,
+        read.monitor,
     )
 
 
@@ -117,4 +128,6 @@ def _of_yaml(spec: Spec, stated: Stated) -> Requirement:
         described = described.removeprefix(f"{inputs.name}: ")
     region = "{" + " and ".join([described, *(f"({condition})" for condition in stated.where)]) + "}"
     promise = f"{stated.text}, by at least {stated.slack}" if stated.slack else stated.text
-    return Requirement(stated, region, promise, spec.does_not_say, stated.id)
+    data = tuple(dict.fromkeys(one.file.name for one in spec.hulls.get(stated.id, ())))
+    outside = ("anything about inputs whose activations leave the hull: a monitor has to refuse these",) if data else ()
+    return Requirement(stated, region, promise, (*spec.does_not_say, *outside), stated.id, data)

@@ -88,9 +88,14 @@ class Composer:
 
     def reshaped(self, name: str, shape: Shape) -> str:
         """The same elements in another shape."""
-        while isinstance(self._nodes[name].op, ops.Reshape):  # of a reshaped value: the first one's elements
-            (name,) = self._nodes[name].inputs
+        name = self.unshaped(name)
         return name if self.shape(name) == shape else self.add(ops.Reshape(shape), name)
+
+    def unshaped(self, name: str) -> str:
+        """Of a reshaped value: the first one that has its elements."""
+        while isinstance(self._nodes[name].op, ops.Reshape):
+            (name,) = self._nodes[name].inputs
+        return name
 
     def joined(self, names: Sequence[str]) -> str:
         """The values flat, one after the other."""

@@ -34,6 +34,11 @@ def internal_tensor(graph: Graph, name: str) -> str:
     raise ValueError(f"has no layer {name!r}; {_nearest(name, list(counted), own)}")
 
 
+def activation_inputs(graph: Graph) -> list[str]:
+    """``pre1``, ``pre2``, ...: what every activation function of the graph is given."""
+    return [name for name in counted_names(graph) if re.fullmatch(r"pre\d+", name)]
+
+
 def counted_names(graph: Graph) -> dict[str, str]:
     """Nodes by kind and number, in the order of computation."""
     found: dict[str, str] = {}

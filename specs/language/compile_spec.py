@@ -16,7 +16,7 @@ from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
 from specs.language.expression import Expression, ExpressionFault
 from specs.language.formula import And, Formula, negate, tighten, to_dnf
-from specs.language.hull_domain import HullCompiler, HullCondition, LocatedHull
+from specs.language.hull_domain import HullCompiler, HullCondition, LocatedHull, on_hulls
 from specs.language.meaning import Meaning
 from specs.language.naturals import Naturals
 from specs.language.networks import Posed, Poser, raw_terms
@@ -189,7 +189,7 @@ class SpecCompiler:
         members = self._quantified(i, section, constraints)
         if len(self.source.faults.found) > before:
             return None
-        posed = self.poser.posed(members, slots_of(constraints))
+        posed = on_hulls(self.poser.posed(members, slots_of(constraints)), self.poser, hulls)
         try:
             domains = [
                 [*self._domain(members, posed, labels), *(_moved(dnf, posed) for dnf in where)]

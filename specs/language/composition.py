@@ -123,6 +123,12 @@ class Composition:
 
         return write
 
+    def layer(self, name: str, tap: str) -> str:
+        return layer_of(self.modules[name], tap, 0)
+
+    def computed(self, slot: int) -> str:
+        return self._composer.unshaped(self._slots[slot][0])
+
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         nodes = {self._variables[i][0] for i in variables} | {self._slots[i][0] for i in slots}
         found = self._composer.inputs_of(sorted(nodes))

@@ -38,12 +38,10 @@ def read_rows(path: Path, indices: Sequence[int] | None = None, most: int | None
 
     All of them where ``indices`` is None, or the first ``most`` of them, as many as there have to be.
 
-    Inputs are the array called inputs, images, data, x or X, or the only array that is not labels; labels are called
-    labels, label, targets or y. The first axis counts examples. Nothing is unpickled.
     Raises ``ValueError`` with a message for the user.
     """
     inputs, labels, labels_name = _arrays(path)
-    count = len(inputs) if inputs.ndim else 0
+    count = len(inputs)
     if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
         raise ValueError(f"{path}: array {labels_name!r} has to hold one whole number per example")
     wanted = indices if indices is not None else range(count if most is None else most)
@@ -58,6 +56,17 @@ def _row(path: Path, inputs: NDArray[Any], labels: NDArray[Any] | None, index: i
         raise ValueError(f"example {index} of {path} holds values that are not finite numbers ({row.dtype})")
     label = None if labels is None else int(labels[index])
     return Row(tuple(Fraction(value) for value in row.reshape(-1).tolist()), row.shape, label)
+
+
+def read_inputs(path: Path, size: int) -> np.ndarray:
+    """All examples (N, size) of an .npz file in float64; raises ``ValueError`` with a message for the user."""
+    inputs, _, _ = _arrays(path)
+    if inputs.dtype.kind not in "fiub" or not np.all(np.isfinite(inputs)):
+        raise ValueError(f"{path} holds values that are not finite numbers ({inputs.dtype})")
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    if not len(flat) or flat.shape[1] != size:
+        raise ValueError(f"{path} has {len(flat)} examples of {flat.shape[1]} elements, and the input has {size}")
+    return flat
 
 
 @dataclass(frozen=True)
@@ -94,8 +103,12 @@ def read_examples(path: Path) -> Examples:
         return Examples(path, hashlib.file_digest(file, "sha256").hexdigest(), flat)
 
 
-def _arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None, str | None]:
-    """Inputs, labels if there are any, and how these are called."""
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, str | None]:
+    """The inputs, the labels if there are any, and their name.
+
+    Inputs are the array called inputs, images, data, x or X, or the only array that is not labels; labels are called
+    labels, label, targets or y. The first axis counts examples. Nothing is unpickled.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > _MAX_BYTES:
@@ -113,4 +126,4 @@ def _arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None, str | None]:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
     except (zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path} is not an .npz file: {error}") from None
-    return inputs, labels, labels_name
+    return (inputs if inputs.ndim else inputs.reshape(0)), labels, labels_name

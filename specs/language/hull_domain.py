@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from specs.hulls import Hull, HullShape, evaluate_all, hull_of
+from specs.hulls.restrict import restricted
 from specs.language.compile_expression import Argument, Scope, compile_value
 from specs.language.dataset import Examples, read_examples
 from specs.language.dnf import Atom, Dnf
@@ -30,9 +31,10 @@ LocatedHull = tuple[ActivationHull, YamlPath]
 
 @dataclass(frozen=True)
 class TapHull:
-    """The hull of one layer; ``slots`` are the variables that its activations have in formulas."""
+    """The hull of one layer, a ``node`` of its network; ``slots`` are its activations' variables in formulas."""
 
     tap: str
+    node: str
     hull: Hull
     slots: tuple[int, ...]
 
@@ -90,6 +92,16 @@ class HullCondition:
         return all(one.hull.contains([y[places[slot]] for slot in one.slots]) for one in self.taps)
 
 
+def on_hulls(posed: Posed, poser: Poser, conditions: Sequence[HullCondition]) -> Posed:
+    """The posed network as it is on the hulls, which it is restricted to anyway; see `specs.hulls.restrict`."""
+    found: dict[str, Hull] = {}
+    for one in (tap for condition in conditions for tap in condition.taps):
+        node = poser.computed(one.slots[0])
+        before = found[node].rows if node in found else ()
+        found[node] = Hull(one.hull.kind, one.hull.size, (*before, *one.hull.rows), one.hull.points)
+    return replace(posed, graph=restricted(posed.graph, found)) if found else posed
+
+
 class HullCompiler:
     """Builds hulls from data files beside the specification; faults go to ``source``."""
 
@@ -121,7 +133,10 @@ class HullCompiler:
         values = self._values(members[0], inputs, data, slots)
         shape = HullShape(section.kind, section.min_support, section.margin, section.pairs, section.directions)
         try:
-            hulls = tuple(TapHull(tap, hull_of(values[tap], shape), own) for tap, own in slots.items())
+            hulls = tuple(
+                TapHull(tap, self.poser.layer(section.model, tap), hull_of(values[tap], shape), own)
+                for tap, own in slots.items()
+            )
         except ValueError as error:
             self.source.fault(str(error), *path)
             return None

@@ -112,6 +112,14 @@ class Poser(Protocol):
 
     def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor: ...
 
+    def layer(self, name: str, tap: str) -> str:
+        """The node of a network that a tap names. Raises ``ExpressionFault``."""
+        ...
+
+    def computed(self, slot: int) -> str:
+        """The node of posed networks that computes a slot, before it is made a vector."""
+        ...
+
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         """The inputs, by number, that these variables and outputs depend on."""
         ...
@@ -150,6 +158,12 @@ class OneNetwork:
             raise ExpressionFault(f"{name} is called on an input: {name}({x})", node.col_offset)
         outputs = [Linear({}, {i: Fraction(1)}, Fraction(0)) for i in range(self.module.graph.output_size)]
         return named_tensor(outputs, self.module)
+
+    def layer(self, name: str, tap: str) -> str:
+        return layer_of(self.module, tap, 0)
+
+    def computed(self, slot: int) -> str:
+        return self.module.graph.outputs[0]
 
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         return frozenset((0,))

@@ -98,8 +98,11 @@ def reference_page() -> str:
         "Inject",
         "Natural",
         "Requirement",
+        "ActivationHull",
+        "Monitor",
         "Engine",
         "Budget",
+        "Extrapolation",
         "Gate",
         "Adversary",
         "Calibration",
@@ -117,8 +120,11 @@ def reference_page() -> str:
         "Inject": "inputs.NAME.inject",
         "Natural": "inputs.NAME.natural",
         "Requirement": "require[]",
+        "ActivationHull": "require[].where.activation_hull",
+        "Monitor": "monitor",
         "Engine": "engine",
         "Budget": "engine.budget",
+        "Extrapolation": "emit[].extrapolation",
         "Gate": "gate",
         "Adversary": "adversary",
         "Calibration": "adversary.calibrate_power",
@@ -145,7 +151,8 @@ def _type(value: dict[str, Any]) -> str:
         return f"`{value['const']}`"
     if "$ref" in value:
         return "mapping"
-    options = [option for option in value.get("anyOf", []) if option.get("type") not in ("null", "string")]
+    alternatives = value.get("anyOf") or value.get("oneOf") or []
+    options = [option for option in alternatives if "enum" in option or option.get("type") not in ("null", "string")]
     if options:
         return " or ".join(dict.fromkeys(_type(option) for option in options))
     if value.get("type") == "array":

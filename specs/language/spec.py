@@ -15,8 +15,9 @@ from specs.language.networks import Module
 from specs.property import ClaimClass, Requirement, Severity
 from specs.sets import InputSet
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # they load what reads spec.yaml, which a VNN-LIB query does not need
     from specs.language.hull_domain import HullCondition
+    from specs.language.monitors import MonitorPlan
     from specs.language.natural import NaturalSet
 
 
@@ -32,12 +33,25 @@ class EngineOptions:
 
 
 @dataclass(frozen=True)
+class Extrapolate:
+    """How the extrapolation of a relaxed attack is made; ``loss`` None leaves it to the engine.
+
+    ``data`` is an .npz file of raw inputs on which it has to agree with the network.
+    """
+
+    minimal: bool = False
+    loss: float | None = None
+    data: Path | None = None
+
+
+@dataclass(frozen=True)
 class Spec:
     """Requirements, each with its own problem.
 
     ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
     they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
-    ``hulls`` restrict requirements, by their ids, to what data has exercised; ``naturals`` what inputs may write.
+    ``hulls`` restrict requirements, by their ids, to what data has exercised; ``naturals`` what inputs may write; the
+    ``monitor`` is to be exported.
     """
 
     name: str
@@ -51,8 +65,10 @@ class Spec:
     hulls: Mapping[str, tuple[HullCondition, ...]] = field(default_factory=lambda: MappingProxyType({}))
     naturals: tuple[NaturalSet, ...] = ()
     calibrated: bool = False
+    monitor: MonitorPlan | None = None
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
+    extrapolate: Extrapolate | None = None
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -77,8 +93,6 @@ class Spec:
         judges = [module.name for module in self.modules if module.kind == "overseer"]
         if judges:
             lines.append(f"that the answers of {' and '.join(judges)} are right")
-        if any(self.hulls.values()):
-            lines.append("anything about inputs whose activations leave the hull: a monitor has to refuse these")
         lines += [
             f"anything about states of {one.injection.layer} outside the hull of {one.file.name}"
             for one in self.naturals

@@ -18,13 +18,14 @@ from specs.language.hull_domain import LocatedHull
 from specs.language.injection import injections
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
+from specs.language.monitors import MonitorCompiler
 from specs.language.natural import Reach
 from specs.language.naturals import Naturals
 from specs.language.networks import OneNetwork, Poser
-from specs.language.schema import Engine, Requirement, SpecFile, Where
+from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
 from specs.language.schema_faults import add_faults
 from specs.language.source import Source
-from specs.language.spec import EngineOptions, Spec
+from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.textfile import read_text
 from specs.language.yaml_tree import Document, read_yaml
 from specs.sets import InputSet
@@ -83,6 +84,13 @@ def read_spec(
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require)
     faults.raise_if_any()
+    monitor = None
+    if section.monitor is not None:
+        wrapper = MonitorCompiler(source, reader.read, inputs, path.parent)
+        monitor = wrapper.plan(section.monitor, compiler.hulls, requirements)
+    elif "monitor" in section.emit:
+        source.fault("there is no section monitor that says which", "emit")
+    faults.raise_if_any()
     return Spec(
         name=section.name,
         file=path,
@@ -95,8 +103,10 @@ def read_spec(
         hulls=compiler.hulls,
         naturals=tuple(naturals.sets.values()),
         calibrated=section.adversary is not None and section.adversary.calibrate_power is not None,
+        monitor=monitor,
         engine=_engine(section.engine),
-        emit=section.emit,
+        emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
+        extrapolate=_extrapolate(section.emit, path.parent),
         require_class=MappingProxyType(dict(section.gate.require_class)),
         parameters=MappingProxyType(dict(parameters)),
     )
@@ -165,3 +175,13 @@ def _engine(section: Engine) -> EngineOptions:
         seed=section.seed,
         workers=section.workers,
     )
+
+
+def _extrapolate(entries: Sequence[str | Emit], folder: Path) -> Extrapolate | None:
+    """What is asked of an extrapolation; of several entries the last one with options counts."""
+    options = [one.extrapolation for one in entries if not isinstance(one, str)]
+    if not options:
+        return Extrapolate() if "extrapolation" in entries else None
+    chosen = options[-1]
+    loss = None if chosen.loss is None else float(chosen.loss)
+    return Extrapolate(chosen.minimal, loss, folder / chosen.data if chosen.data else None)

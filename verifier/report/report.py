@@ -7,14 +7,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from specs.joint import JointSet
 from specs.sets import InputSet
-from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
+from verifier.engine.outcome import Attack, Extrapolated, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
+
+if TYPE_CHECKING:
+    from verifier.monitor import Exported
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
@@ -97,7 +100,8 @@ class Answer:
 class Report:
     """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
 
-    ``missed`` are numeric gates of the specification that were missed, in words.
+    ``missed`` are numeric gates of the specification that were missed, in words. ``monitor`` is what became of the
+    monitor that the specification asks for.
     """
 
     requirements: tuple[Answer, ...]
@@ -106,6 +110,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
+    monitor: Exported | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -159,6 +164,8 @@ class Report:
             "versions": self.versions,
             "hashes": self.hashes,
         }
+        if self.monitor is not None:
+            plain["monitor"] = self.monitor.to_json()
         if self.missed:
             plain["gates_missed"] = list(self.missed)
         return dict(_finite(plain))
@@ -210,6 +217,23 @@ def _relaxed(
         "gap": attained - relaxed.bound,
         "exploits": [exploit._asdict() for exploit in relaxed.exploits],
         "file": str(relaxed.path) if relaxed.path else None,
+        "extrapolation": _extrapolation(relaxed.extrapolated),
+    }
+
+
+def _extrapolation(made: Extrapolated | None) -> dict[str, Any] | None:
+    if made is None:
+        return None
+    if made.why:
+        return {"why": made.why}
+    return {
+        "file": str(made.path) if made.path else None,
+        "table": str(made.table) if made.table else None,
+        "value": -made.score,
+        "replayed": None if made.replayed is None else -made.replayed,
+        "deviating": made.deviating,
+        "unstable": made.unstable,
+        "difference": made.difference,
     }
 
 

@@ -11,6 +11,10 @@ from verifier.question import Requirement
 ARITHMETIC = {"exact": "rational arithmetic", "sound": "outward-rounded float64", "heuristic": "no claim"}
 
 
+DATA = "data "
+"""Before the names of data files among the hashes."""
+
+
 def claim_class(outcome: Outcome) -> Literal["exact", "sound", "heuristic"]:
     """Proofs and violations are as strong as the arithmetic that established them; unknown claims nothing."""
     if outcome.verdict == "certified":
@@ -25,6 +29,9 @@ def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: d
     severity = f"SEVERITY {requirement.severity}, CLASS {strength} ({ARITHMETIC[strength]})"
     silence = "; ".join((*requirement.silent_on, "anything about other weights, or a float runtime's own rounding"))
     rests = f"A1 (declared) {_weights(hashes)}, A2 (declared) specification = sha256:{hashes.get('spec', 'unknown')}"
+    if requirement.data:
+        files = ", ".join(f"{name} = sha256:{hashes.get(DATA + name, 'unknown')}" for name in requirement.data)
+        rests += f", (declared) data {files}, (monitored) activations in the hull"
     if outcome.verdict == "certified" and outcome.proof is not None:
         proof = outcome.proof
         slack = f"WITH SLACK >= {down(outcome.proved)}" if outcome.proved > 0 else "WITHOUT A STATED SLACK"
@@ -43,7 +50,7 @@ def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: d
 
 
 def _weights(hashes: dict[str, str]) -> str:
-    networks = {name: value for name, value in hashes.items() if name != "spec"}
+    networks = {name: value for name, value in hashes.items() if name != "spec" and not name.startswith(DATA)}
     if set(networks) <= {"model"}:
         return f"weights = sha256:{networks.get('model', 'unknown')}"
     return "weights of " + ", ".join(f"{name} = sha256:{value}" for name, value in networks.items())

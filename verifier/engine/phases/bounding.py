@@ -42,7 +42,8 @@ NODE_OPERATIONS = 2e10  # and a later node
 MOVED = 0.01  # of its range: a bound that has moved by less moves no later ones
 NEARLY = 0.05  # of its range a neuron may miss of being stable for a split to be hoped to make it so
 TINY = 1e-30
-JOINT = 16  # rows of one case, from which on it is proved by few of them together rather than by one
+JOINT = 16  # rows; a case of more is proved by few of them together rather than by one
+MOST_OF_PROGRAMS = 1e6  # multiply-adds of a network, up to which linear programs weigh the rows at every node
 NARROW_PAD = 1e-6  # of a range: the same where it was computed in float64 and is kept in float32
 LARGEST_ZONOTOPE = 1 << 25  # coefficients
 LOST = 1e3  # times the least bound: what float32 may have made of a bound; float64 decides
@@ -61,14 +62,10 @@ class Target:
     def cases(self) -> int:
         return len(self.first) - 1
 
-    @property
-    def joint(self) -> bool:
-        """Whether some case has so many rows that they have to be weighed against each other."""
-        return int(np.diff(self.first).max(initial=0)) > JOINT
-
 
 class Bounding(LayerRows):
     """Bounds nodes of one box, as far as it is in ``ball``. ``least`` is the bound above which a row counts as proved.
+    ``joint``: some case has so many rows that linear programs have to weigh them against each other.
 
     ``ascend`` is ``relaxations.bounds.ascent.ascend`` or does the same. With ``symbols`` the root's bounds are those of
     a zonotope, too, which pays where there are few inputs. ``map(function, jobs)`` works through
@@ -96,6 +93,8 @@ class Bounding(LayerRows):
         self.dense = all(isinstance(weight, np.ndarray) for layer in network.layers for _, weight in layer.terms)
         work = [sum(nonzeros(w) for _, w in z.terms) + 20 * len(z.bias) for z in network.layers]
         self.work = 4 * np.cumsum(work)  # of one step of one row on layer k, forward and backward
+        small = not network.signs and sum(work) <= MOST_OF_PROGRAMS
+        self.joint = small and int(np.diff(target.first).max(initial=0)) > JOINT
 
     def root(self) -> Node:
         """The whole box, with intermediate bounds by intervals, CROWN, and symbols if they are wanted."""

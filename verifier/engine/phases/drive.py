@@ -96,7 +96,7 @@ class Driver:
             search.start(lambda: self.deadline().over)
             if self._judge(group) or (search.unproved and first_attack(group)):
                 return True
-            if search.unproved and search.bounding.symbols:
+            if search.unproved and search.bounding.symbols and not search.bounding.joint:
                 return self._run_halves(group)
             search.deepen()
         except OutOfTime:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from relaxations.base import Query
+from relaxations.base import Branch, Query
 from relaxations.bounds.interval import interval_bounds
+from relaxations.executions import invented
 from relaxations.multipliers import Multipliers
 from relaxations.solvers import MissingSolver
 from verifier.engine.phases.bounding import Bounding
@@ -20,11 +21,15 @@ SECONDS = 5.0  # at most, of one program
 
 @dataclass(frozen=True)
 class Leaf:
-    """``dual`` proves the case if there is one, with multipliers of the splits (S,). ``point`` (n,) is optimal."""
+    """``dual`` proves the case if there is one, with multipliers of the splits (S,). ``point`` (n,) is optimal.
+
+    Where the program does not prove it, ``branch`` is the free neuron whose output it invented at the greatest gain.
+    """
 
     dual: Multipliers | None
     of_splits: np.ndarray
     point: np.ndarray | None
+    branch: Branch | None = None
 
 
 def solve_leaf(bounding: Bounding, node: Node, case: int) -> Leaf:
@@ -44,7 +49,10 @@ def solve_leaf(bounding: Bounding, node: Node, case: int) -> Leaf:
         return Leaf(None, np.zeros(0), point)
     dual = _stored(query, node, solved.dual)
     if not safe_dual(query, dual, phases).value < -bounding.least:
-        return Leaf(None, np.zeros(0), point)
+        free = [set(node.free(k).tolist()) for k in range(len(node.lower))]
+        found = [] if solved.action is None else invented(solved.action, solved.safe.coefs)
+        branch = next((one for one in found if one.weight > 0 and one.neuron in free[one.layer]), None)
+        return Leaf(None, np.zeros(0), point, branch)
     free = [np.searchsorted(query.unstable(k), node.free(k)) for k in range(len(node.lower))]
 
     def of_free(parts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -17,10 +18,11 @@ from verifier.engine.phases.branching import Experience, best
 from verifier.engine.phases.cutting import Way
 from verifier.engine.phases.leaves import solve_leaf
 from verifier.engine.phases.moments import query_of, stored
-from verifier.engine.phases.node import FinalDuals, Neuron, Node
+from verifier.engine.phases.node import Candidate, FinalDuals, Neuron, Node
 from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.tree import PhaseTree
 
+QUICK_PROGRAM = 0.5  # seconds; programs that take longer are for nodes that cannot be split
 CUT_AGAIN = 3  # splits after which a zonotope is tried again where it was hopeless; never, if it was at the root
 LAST_STEPS = 40  # of ascent at a node that cannot be split further
 AT_ONCE = 4  # nodes split together, where none is heavy
@@ -57,6 +59,7 @@ class PhaseSearch:
     ``stuck`` nodes have no neuron left to split and are still not proved. ``count`` are the nodes with bounds of their
     own, ``cuts`` those in zonotopes. ``done`` is the share of the whole tree that is closed here, a node counting half
     of its parent. ``root`` is the deepened root with its columns, ``duals`` what proves cases there by moments.
+    ``program_seconds`` is what the slowest linear program has taken.
     """
 
     original: Original
@@ -73,6 +76,7 @@ class PhaseSearch:
     experience: Experience = field(default_factory=Experience)
     root: tuple[Node, np.ndarray] | None = None
     duals: dict[int, Multipliers] = field(default_factory=dict)
+    program_seconds: float = 0.0
 
     @staticmethod
     def over_box(bounding: Bounding) -> PhaseSearch:
@@ -345,7 +349,7 @@ class PhaseSearch:
             if len(node.pending) and not node.empty and not node.candidates:
                 proofs = [*proofs, *self.bounding.conclude([node], LAST_STEPS)[0]]
             self._record(node, proofs, columns)
-            alone = not node.candidates or self.bounding.target.joint
+            alone = not node.candidates or (self.bounding.joint and self.program_seconds < QUICK_PROGRAM)
             if len(node.pending) and not node.empty and alone and not node.signs:
                 self._by_programs(node, columns)
             if node.empty or not len(node.pending):
@@ -360,18 +364,25 @@ class PhaseSearch:
                 self.seen.add(node.worst, value, point)
 
     def _by_programs(self, node: Node, columns: np.ndarray) -> None:
-        """Ask a linear program about the cases of a node: one that cannot be split, where its optimum is the network's own,
-        or one with cases of many rows, which it weighs against each other better than ascent does.
+        """Ask a linear program about the cases of a node.
+
+        Where nothing can be split its optimum is the network's own; where cases have many rows, it weighs these against
+        each other better than ascent does.
         """
         proved = []
         for place, case in enumerate(node.pending.tolist()):
             if self.bounding.over():
                 break
+            began = time.monotonic()
             leaf = solve_leaf(self.bounding, node, case)
+            self.program_seconds = max(self.program_seconds, time.monotonic() - began)
             if leaf.dual is not None:
                 self.tree.multiplied(node, case, leaf.dual, leaf.of_splits, columns)
                 proved.append(place)
-            elif leaf.point is not None:
+                continue
+            if leaf.branch is not None and node.candidates:
+                node.candidates = (Candidate((leaf.branch.layer, leaf.branch.neuron), leaf.branch.weight),)
+            if leaf.point is not None:
                 point = self.bounding.moved_inside(leaf.point[None])
                 [value] = self.values(point, [case])
                 self.seen.add(case, value, point[0])

@@ -122,6 +122,17 @@ def test_a_fast_network_and_a_slow_one(tmp_path: Path) -> None:
     assert one_sided.output_names == ("fast(x)[0]", "slow(x)[0]")
 
 
+def test_coverage_and_its_monitor(tmp_path: Path) -> None:
+    np.savez(tmp_path / "train.npz", inputs=np.random.default_rng(6).uniform(size=(50, 20)))
+    path = without(FILES[8], tmp_path, (r"^adversary.*?(?=^monitor)", ""), (r"^policy[^\n]*\n", ""))
+    loaded = read(path, given=random_dense(np.random.default_rng(7), 20, 6, 5, 2))
+    anywhere, restricted = loaded.requirements
+    assert len(anywhere.problem.cases[0].any_of) == 1
+    assert len(restricted.problem.cases[0].any_of) == 1 + 2 * (6 + 5)
+    assert loaded.monitor is not None
+    assert loaded.monitor.requirement == "on-exercised-paths"
+
+
 def test_a_release(tmp_path: Path) -> None:
     path = without(
         FILES[11],
