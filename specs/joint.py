@@ -2,17 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from specs.language.dnf import Atom
-from specs.problem import Ball
+from specs.language.dnf import Atom, Dnf
+from specs.problem import Ball, Box
 from specs.sets import InputSet
 
 
 class PartialBall(Exception):
     """A ball holds some of the inputs that a requirement is about, and not the others."""
+
+
+@dataclass(frozen=True)
+class PartOfBall:
+    """A ball of the inputs at ``places``, of ``size`` in all: which ``name`` the set goes by is for messages.
+
+    The normal form has balls of all inputs. Where the others are single points, a ball of all around these, cut by the
+    box, is the same set whatever the weights of the others are. These are large, so that a bound over the ball, which
+    does not know the box, hardly counts them.
+    """
+
+    ball: Ball
+    places: tuple[int, ...]
+    size: int
+    name: str
+
+    def within(self, box: Box) -> Ball:
+        """The ball of all inputs whose part in ``box`` is this one. Raises ``PartialBall``."""
+        center, weights = list(box.lower), [_MANY * max(self.ball.weights)] * self.size
+        for place, c, weight in zip(self.places, self.ball.center, self.ball.weights, strict=True):
+            center[place], weights[place] = c, weight
+        inside = set(self.places)
+        free = [i for i in range(self.size) if i not in inside and box.lower[i] != box.upper[i]]
+        if free:
+            raise PartialBall(
+                f"the ball of {self.name} leaves out {len(free)} other numbers of this requirement that are not fixed; "
+                "a Euclidean ball has to hold all that are free, each once. Make the other inputs points, or give "
+                f"{self.name} a ball of the norm inf"
+            )
+        return Ball(tuple(center), tuple(weights), self.ball.bound)
+
+
+_MANY = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -75,26 +108,37 @@ class JointSet:
         """The boxes as constraints on what the composed network consumes."""
         return tuple(atom.moved(places) for one, places in zip(self.sets, self.places) for atom in one.bounds())
 
-    def ball_of_model(self) -> Ball | None:
+    def alternatives(self, labels: Mapping[str, int]) -> tuple[Dnf, ...]:
+        """For each set that is finite the or of its points, or of those with its label, if it has one in ``labels``."""
+        return tuple(
+            tuple(tuple(atom.moved(places) for atom in point) for point in dnf)
+            for one, places in zip(self.sets, self.places)
+            for dnf in one.alternatives(labels.get(one.name))
+        )
+
+    def ball_of_model(self) -> Ball | PartOfBall | None:
         """The ball in terms of what the composed network consumes, if one of the sets has one.
 
-        Raises ``PartialBall`` where it is not about every input, or not the only one: the normal form has no such sets.
+        Raises ``PartialBall`` where there are several, or where it holds one number twice: the normal form has no such
+        sets.
         """
-        balls = {}
+        balls: dict[Ball | PartOfBall, InputSet] = {}
         for one, places in zip(self.sets, self.places):
             ball = one.ball_of_model()
             if ball is not None:
                 order = sorted(range(len(places)), key=places.__getitem__)
-                if [places[i] for i in order] != list(range(self.n_inputs)):
+                held = tuple(places[i] for i in order)
+                if len(set(held)) < len(held):
                     raise PartialBall(
-                        f"the ball of {one.name} leaves out other inputs of this requirement; "
-                        "a Euclidean ball has to hold all of them, each once"
+                        f"the ball of {one.name} has elements that are equal; a Euclidean ball has to hold each once"
                     )
                 center, weights = (tuple(part[i] for i in order) for part in (ball.center, ball.weights))
-                balls[Ball(center, weights, ball.bound)] = one
+                sorted_ball = Ball(center, weights, ball.bound)
+                whole = len(held) == self.n_inputs
+                balls[sorted_ball if whole else PartOfBall(sorted_ball, held, self.n_inputs, one.name)] = one
         if len(balls) > 1:
             names = " and ".join(one.name for one in balls.values())
-            raise PartialBall(f"{names} are the same numbers in different balls; one ball is supported")
+            raise PartialBall(f"{names} have different balls; one ball of each requirement is supported")
         return next(iter(balls), None)
 
     @property

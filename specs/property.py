@@ -24,7 +24,8 @@ class Requirement:
 
     ``vacuous`` says in words why the answer does not depend on the network, and is empty when it does.
     ``inputs`` is ``None`` for VNN-LIB queries, whose sets are part of the problem; ``output_names`` are the names of
-    the flat outputs of the problem's network, empty where they have none.
+    the flat outputs of the problem's network, empty where they have none. ``covered_by`` is the id of the requirement
+    that, if it is proved, makes a proof of this one cover every failure that some input causes by itself.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Requirement:
     vacuous: str = ""
     inputs: InputSet | JointSet | None = None
     output_names: tuple[str, ...] = ()
+    covered_by: str = ""
     judge: Judge | None = field(default=None, compare=False, repr=False)
 
     def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:

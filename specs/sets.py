@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from specs.language.decimals import exact
-from specs.language.dnf import Atom
+from specs.language.dnf import Atom, Dnf
 from specs.problem import Ball
 
 _ONE = Fraction(1)
@@ -18,8 +18,10 @@ class InputSet:
     """A box in raw units and the map ``(raw - mean) / scale`` to what the model consumes; everything per element, flat.
 
     ``lower`` and ``upper`` hold ``None`` where no set bounds an element. ``scale`` is positive. Where there is a
-    ``ball``, in raw units, the set is what it has of the box. ``linear`` are further conditions as written, which
-    `contains` knows nothing of.
+    ``ball``, in raw units, the set is what it has of the box; where there are ``points``, in raw units, it is these,
+    each in the box and in the ball, with ``labels`` if the examples they are have some. ``linear`` are further
+    conditions as written, which `contains` knows nothing of. ``role`` says in words what the input does, where it does
+    not go into a network by a call.
     """
 
     name: str
@@ -34,6 +36,9 @@ class InputSet:
     words: str = ""
     linear: tuple[str, ...] = ()
     ball: Ball | None = None
+    points: tuple[tuple[Fraction, ...], ...] = ()
+    labels: tuple[int, ...] = ()
+    role: str = ""
 
     @property
     def size(self) -> int:
@@ -69,6 +74,20 @@ class InputSet:
                 atoms.append(Atom(((i, _ONE),), (), (mean - up) / scale, False, -1))
         return tuple(atoms)
 
+    def alternatives(self, label: int | None = None) -> tuple[Dnf, ...]:
+        """Where the set is finite, the or of its points, or of those with this label; of what the model consumes."""
+        labels = self.labels or (None,) * len(self.points)
+        kept = [point for point, own in zip(self.points, labels) if label is None or own == label]
+        return (tuple(self._only(point) for point in kept),) if self.points else ()
+
+    def label_at(self, raw: Sequence[Fraction]) -> int | None:
+        """The label of the example that the point is, or that the set is around."""
+        return self.labels[self.points.index(tuple(raw))] if self.labels else self.label
+
+    def _only(self, point: Sequence[Fraction]) -> tuple[Atom, ...]:
+        values = enumerate(self.to_model(point))
+        return tuple(Atom(((i, sign),), (), -sign * value, False, -1) for i, value in values for sign in (_ONE, -_ONE))
+
     def ball_of_model(self) -> Ball | None:
         """The ball in terms of what the model consumes: an ellipsoid where elements are scaled differently."""
         if self.ball is None:
@@ -83,12 +102,12 @@ class InputSet:
             (low is None or low <= value) and (up is None or value <= up)
             for low, value, up in zip(self.lower, raw, self.upper)
         )
-        return within and (self.ball is None or self.ball.holds(raw))
+        return within and (self.ball is None or self.ball.holds(raw)) and (not self.points or raw in self.points)
 
     def describe(self) -> str:
         """The set, its numbers exact, and the conditions in words, element by element when there are few."""
-        if self.size > 16 or None in self.lower or None in self.upper:
-            return f"{self.name}: {self.size} values, {self.words}"
+        if self.size > 16 or None in self.lower or None in self.upper or len(self.points) > 1:
+            return f"{self.told}: {self.size} values, {self.words}"
         parts = []
         for i, (low, up) in enumerate(zip(self.lower, self.upper)):
             if low is not None and up is not None:
@@ -97,4 +116,10 @@ class InputSet:
         if self.ball is not None:
             center = ", ".join(map(exact, self.ball.center))
             parts.append(f"at a squared Euclidean distance of at most {exact(self.ball.bound)} from ({center})")
-        return " and ".join([", ".join(parts), *(f"({condition})" for condition in self.linear)])
+        conditions = [", ".join(parts), *(f"({condition})" for condition in self.linear)]
+        return " and ".join([f"{self.told}: {conditions[0]}" if self.role else conditions[0], *conditions[1:]])
+
+    @property
+    def told(self) -> str:
+        """Its name and what it does."""
+        return f"{self.name} ({self.role})" if self.role else self.name

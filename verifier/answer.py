@@ -23,6 +23,7 @@ from verifier.engine.phases.drive import Moments
 from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
 from verifier.question import Question, Requirement
+from verifier.report.natural import covers_natural
 from verifier.report.report import Answer, Report
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
 
@@ -74,7 +75,9 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
             outcome = replace(outcome, relaxed=_fallback(question, requirement, settings))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
-    return Report(tuple(answers), "", total, seen, hashes)
+    known = {answer.id: answer for answer in answers}
+    told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
+    return Report(tuple(told), "", total, seen, hashes)
 
 
 def _decide(

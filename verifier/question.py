@@ -17,10 +17,12 @@ from specs.property import ClaimClass, Severity
 from specs.property import Requirement as Stated
 from specs.sets import InputSet
 from verifier.files import is_model, is_vnnlib, stem
+from verifier.reach import reach
 from verifier.report.words import property_in_words, set_in_words
 
 if TYPE_CHECKING:
     from specs.language.monitors import MonitorPlan
+    from specs.language.schema import SpecFile
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,19 @@ class Question:
 
 
 def read_question(
-    model: Path | None, spec: Path, parameters: Mapping[str, str], load: Callable[..., Graph] = load_model
+    model: Path | None,
+    spec: Path,
+    parameters: Mapping[str, str],
+    load: Callable[..., Graph] = load_model,
+    adjust: Callable[[SpecFile], SpecFile] | None = None,
 ) -> Question:
     """The question in the files. Raises ``SpecError`` or ``ModelError``; ``model`` is None when the spec names it.
 
-    ``load(model, **options)`` reads the model.
+    ``load(model, **options)`` reads the model; ``adjust`` may change a spec.yaml before anything is made of it.
     """
     if is_model(spec):
         raise SpecError("is a model, not a specification: say certify MODEL SPEC", spec)
-    read = load_spec(spec, model, parameters, load)
+    read = load_spec(spec, model, parameters, load, reach, adjust)
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(

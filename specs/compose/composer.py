@@ -8,7 +8,7 @@ bound that is propagated through the result knows all of these equalities, becau
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -17,6 +17,7 @@ from specs.graph import Graph, Node, Op, ops
 from specs.graph.graph import Array, Shape
 
 Key = tuple[object, ...]
+Written = Mapping[str, Callable[[str], str]]
 
 
 class Composer:
@@ -51,12 +52,16 @@ class Composer:
             self._known[key] = self._put(self._fresh(name or type(op).__name__), op, inputs, shape)
         return self._known[key]
 
-    def inline(self, graph: Graph, arguments: Sequence[str], wanted: Sequence[str], prefix: str) -> tuple[str, ...]:
+    def inline(
+        self, graph: Graph, arguments: Sequence[str], wanted: Sequence[str], prefix: str, written: Written | None = None
+    ) -> tuple[str, ...]:
         """What the nodes ``wanted`` of ``graph`` compute when its inputs are ``arguments``.
 
-        Only what these depend on becomes nodes, called ``prefix.NAME``. Raises ``ValueError`` unless there is one
-        argument of the right shape for each input.
+        Only what these depend on becomes nodes, called ``prefix.NAME``. ``written`` gives for nodes of ``graph`` what
+        stands in their place from there on, as a function of the value they have. Raises ``ValueError`` unless there is
+        one argument of the right shape for each input.
         """
+        written = written or {}
         shapes = [graph.by_name[name].shape for name in graph.inputs]
         found = [self.shape(name) for name in arguments]
         if shapes != found:
@@ -64,13 +69,17 @@ class Composer:
         names: dict[str, str] = dict(zip(graph.inputs, arguments))
         needed = ancestors(graph.by_name, wanted)
         for node in graph.nodes:
-            if node.name in names or node.name not in needed:
+            if node.name not in needed:
+                continue
+            if node.name in names:
+                names[node.name] = written.get(node.name, _unchanged)(names[node.name])
                 continue
             called = f"{prefix}.{node.name}" if prefix else node.name
             if isinstance(node.op, ops.Constant):
                 names[node.name] = self.constant(node.op.value, called)
             else:
-                names[node.name] = self.add(node.op, *(names[value] for value in node.inputs), name=called)
+                computed = self.add(node.op, *(names[value] for value in node.inputs), name=called)
+                names[node.name] = written.get(node.name, _unchanged)(computed)
         return tuple(names[name] for name in wanted)
 
     def flat(self, name: str) -> str:
@@ -103,6 +112,10 @@ class Composer:
     def shape(self, name: str) -> Shape:
         return self._nodes[name].shape
 
+    def behind(self, names: Sequence[str]) -> set[str]:
+        """All that the values depend on, themselves among it."""
+        return ancestors(self._nodes, names)
+
     def inputs_of(self, names: Sequence[str]) -> frozenset[str]:
         """The inputs that any of the values depends on."""
         return frozenset(n for n in ancestors(self._nodes, names) if isinstance(self._nodes[n].op, ops.Input))
@@ -134,6 +147,10 @@ class Composer:
             number += 1
             name = f"{stem}#{number}"
         return name
+
+
+def _unchanged(name: str) -> str:
+    return name
 
 
 def ancestors(nodes: Mapping[str, Node], names: Sequence[str]) -> set[str]:

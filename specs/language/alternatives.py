@@ -8,6 +8,7 @@ from fractions import Fraction
 from itertools import product
 from math import prod
 
+from specs.joint import PartOfBall
 from specs.language.decimals import show
 from specs.language.dnf import MAX_DISJUNCTS, Atom, Dnf
 from specs.problem import Ball, Box, Case, Row
@@ -28,17 +29,17 @@ class Unbounded(Exception):
 
 
 def cases_of(
-    assertions: Sequence[Dnf], n_inputs: int, name: Callable[[int], str], ball: Ball | None = None
+    assertions: Sequence[Dnf], n_inputs: int, name: Callable[[int], str], ball: Ball | PartOfBall | None = None
 ) -> tuple[Case, ...]:
     """The cases that hold exactly where some of ``assertions`` is false: together these describe the unsafe points.
 
     One case per alternative of their conjunction: its bounds on single inputs are the box, and at least one of the
     other constraints has to be false there. ``e <= 0`` becomes the strict row ``e > 0``, ``e < 0`` the row ``e >= 0``.
-    ``ball`` is part of the unsafe set, so every case has it.
+    ``ball`` is part of the unsafe set, so every case has it; of a part of the inputs where each case fixes the others.
     Alternatives that contradict themselves are dropped; so are constraints that are true whatever the variables are.
 
-    ``name(i)`` is what messages call input ``i``. Raises ``NoPoint`` when no alternative is left, ``Unbounded``, and
-    ``OverflowError`` when there are more than 100,000 alternatives.
+    ``name(i)`` is what messages call input ``i``. Raises ``NoPoint`` when no alternative is left, ``Unbounded``,
+    ``PartialBall``, and ``OverflowError`` when there are more than 100,000 alternatives.
     """
     shared = _Region(name, [None] * n_inputs, [None] * n_inputs, ball)
     shared.restrict(tuple(atom for assertion in assertions if len(assertion) == 1 for atom in assertion[0]))
@@ -66,7 +67,7 @@ class _Region:
     name: Callable[[int], str]
     lower: list[Fraction | None]
     upper: list[Fraction | None]
-    ball: Ball | None
+    ball: Ball | PartOfBall | None
     rows: tuple[Row, ...] = ()
     bounds: tuple[Atom, ...] = ()
     strict_bounds: tuple[Atom, ...] = ()
@@ -75,7 +76,7 @@ class _Region:
 
     def restricted(self, atoms: list[Atom]) -> _Region:
         """A copy under further ``atoms``; it shares the box when these do not bound inputs."""
-        if any(_is_bound(atom) for atom in atoms):
+        if isinstance(self.ball, PartOfBall) or any(_is_bound(atom) for atom in atoms):
             region = replace(self, lower=self.lower.copy(), upper=self.upper.copy(), box=None)
         else:
             region = replace(self, box=self.closed_box())
@@ -119,7 +120,7 @@ class _Region:
             ((index, coefficient),) = atom.x
             if box.lower[index] == box.upper[index] == -atom.constant / coefficient:
                 raise NoPoint(f"{self.name(index)} = {show(box.lower[index])} is excluded by this bound", atom.token)
-        return Case(box, tuple(dict.fromkeys(self.rows)), self.ball)
+        return Case(box, tuple(dict.fromkeys(self.rows)), self._ball(box))
 
     def closed_box(self) -> Box:
         if self.box is None:
@@ -131,10 +132,14 @@ class _Region:
                 box = Box(lower, upper)
             except ValueError:
                 raise self._empty(lower, upper) from None
-            if self.ball is not None and not self.ball.meets(box):
+            ball = self._ball(box)
+            if ball is not None and not ball.meets(box):
                 raise NoPoint("the ball has no point within these bounds")
             self.box = box
         return self.box
+
+    def _ball(self, box: Box) -> Ball | None:
+        return self.ball.within(box) if isinstance(self.ball, PartOfBall) else self.ball
 
     def _unbounded(self) -> Unbounded:
         faults = []

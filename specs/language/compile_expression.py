@@ -377,7 +377,8 @@ class _Compiler:
         name = self._text(node.args[0])
         if name not in self.scope.labels:
             raise ExpressionFault(
-                f"{name} has no label: its ball needs center: {{dataset: FILE.npz, index: K}}, the file 'labels'",
+                f"{name} has no label: its points, or the center of its ball, have to be examples of a data set as in "
+                "{dataset: FILE.npz, index: K}, whose file has 'labels'",
                 node.col_offset,
             )
         return constant(self.scope.labels[name])

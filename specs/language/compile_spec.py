@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 
 from specs.joint import PartialBall
@@ -18,6 +18,7 @@ from specs.language.expression import Expression, ExpressionFault
 from specs.language.formula import And, Formula, negate, tighten, to_dnf
 from specs.language.hull_domain import HullCompiler, HullCondition, LocatedHull, on_hulls
 from specs.language.meaning import Meaning
+from specs.language.naturals import Naturals
 from specs.language.networks import Posed, Poser, raw_terms
 from specs.language.schema import Requirement as RequirementSection
 from specs.language.source import Source
@@ -66,41 +67,66 @@ class SpecCompiler:
         poser: Poser,
         groups: Sequence[frozenset[int]],
         folder: Path = Path(),
+        naturals: Naturals | None = None,
     ) -> None:
         self.source, self.expressions, self.poser, self.groups = source, expressions, poser, groups
+        self.naturals = naturals or Naturals(source, poser)
         self.inputs = poser.inputs
         self.meaning = Meaning(poser, expressions.known_lets)
-        self.scope = self._scope()
+        self.scopes = [(labels, self._scope(labels)) for labels in self._labels()]
         self.compiler_of_hulls = HullCompiler(source, poser, folder)
         self.hulls: dict[str, tuple[HullCondition, ...]] = {}
 
     def requirements(self, sections: Sequence[RequirementSection]) -> tuple[Requirement, ...]:
         """One requirement per section, in order; none when something is wrong with the set of inputs."""
-        self.linear = [[self._dnf(part, *path) for part, path in located] for located in self.expressions.linear]
+        _, scope = self.scopes[0]
+        self.linear = [[self._dnf(part, scope, *path) for part, path in located] for located in self.expressions.linear]
+        self.source.faults.raise_if_any()
+        for i, condition in enumerate(self.expressions.asserts):
+            if condition is not None:
+                self._formula(condition, scope, "require", i, "assert")  # now all calls are known
+        self.naturals.build(self._of_domain)
         self.source.faults.raise_if_any()
         self._check_domain()
         self.source.faults.raise_if_any()
         found = [self._requirement(i, one) for i, one in enumerate(sections)]
-        return tuple(one for one in found if one is not None)
+        if any(one is not None and one.id in self.naturals.ids for one in found):
+            self.source.fault(f"{' and '.join(self.naturals.ids)} is the id of a requirement that is added", "require")
+        return (*(one for one in found if one is not None), *self.naturals.requirements(self._of_domain))
 
-    def _scope(self) -> Scope:
+    def _labels(self) -> list[dict[str, int]]:
+        """Labels by input where examples with different ones are asked for theirs: each is a question of its own."""
+        asked = {
+            part.args[0].id
+            for one in self.expressions.all
+            for part in ast.walk(one.tree)
+            if isinstance(part, ast.Call)
+            and isinstance(part.func, ast.Name)
+            and part.func.id == "label"
+            and part.args
+            and isinstance(part.args[0], ast.Name)
+        }
+        known = {one.name: sorted(set(one.labels)) for one in self.inputs if one.name in asked and one.labels}
+        return [dict(zip(known, labels)) for labels in product(*known.values())]
+
+    def _scope(self, labels: Mapping[str, int]) -> Scope:
         """Names at the start of an expression: raw inputs in terms of what networks consume, and ``let``."""
         raw = [self.poser.raw(k) for k in range(len(self.inputs))]
-        scope, faults = scope_of(self.inputs, raw, self.expressions.known_lets, self.poser)
+        scope, faults = scope_of(self.inputs, raw, self.expressions.known_lets, self.poser, labels)
         for name, fault in faults:
             self.source.expression_fault(fault, "let", name)
         self.source.faults.raise_if_any()
         return scope
 
-    def _formula(self, expression: Expression, *path: str | int) -> Formula:
+    def _formula(self, expression: Expression, scope: Scope, *path: str | int) -> Formula:
         try:
-            return compile_formula(expression, self.scope)
+            return compile_formula(expression, scope)
         except ExpressionFault as fault:
             self.source.expression_fault(fault, *path)
             return And(())
 
-    def _dnf(self, expression: Expression, *path: str | int) -> Dnf:
-        return self._expanded(self._formula(expression, *path), *path)
+    def _dnf(self, expression: Expression, scope: Scope, *path: str | int) -> Dnf:
+        return self._expanded(self._formula(expression, scope, *path), *path)
 
     def _expanded(self, formula: Formula, *path: str | int) -> Dnf:
         try:
@@ -120,15 +146,24 @@ class SpecCompiler:
             posed = self.poser.posed(members, ())
             path = ("inputs", self.inputs[members[0]].name) if len(members) == 1 else ("inputs",)
             try:
-                self._all_cases(posed, self._domain(members, posed))
+                self._all_cases(posed, self._domain(members, posed, {}))
             except NoPoint as error:
                 self.source.fault(f"the sets do not intersect: {error.message}", *path)
             except (Unbounded, OverflowError, PartialBall) as error:
                 self.source.fault(str(error), *path)
 
-    def _domain(self, members: Sequence[int], posed: Posed) -> list[Dnf]:
-        """The sets of these inputs and the conditions under them."""
-        return [(posed.inputs.bounds(),), *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
+    def _domain(self, members: Sequence[int], posed: Posed, labels: Mapping[str, int]) -> list[Dnf]:
+        """The sets of these inputs, their examples with these ``labels``, and the conditions under them."""
+        sets = [(posed.inputs.bounds(),), *posed.alternatives(labels)]
+        written = [_moved(dnf, posed) for k in members for dnf in self.naturals.of_input(k)]
+        return [*sets, *written, *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
+
+    def _of_domain(self, slots: Sequence[int], fails: Dnf) -> tuple[Posed, tuple[Case, ...]]:
+        """The inputs that the slots depend on, and the cases in which none of ``fails`` is true of what they hold."""
+        read = self.poser.read((), slots)
+        members = sorted({member for k in read for member in self.groups[k]})
+        posed = self.poser.posed(members, slots)
+        return posed, self._all_cases(posed, [*self._domain(members, posed, {}), _moved(fails, posed)])
 
     def _requirement(self, i: int, section: RequirementSection) -> Requirement | None:
         path: YamlPath = ("require", i, "assert")
@@ -136,39 +171,56 @@ class SpecCompiler:
         if condition is None:
             return None
         before = len(self.source.faults.found)
-        hulls = self.compiler_of_hulls.conditions(
-            self.expressions.hulls[i] if self.expressions.hulls else (), self.scope
-        )
-        where = [*(self._dnf(part, *own) for part, own in located), *(one.dnf for one in hulls)]
-        unsafe = self._expanded(negate(tighten(self._formula(condition, *path), section.slack)), *path)
-        members = self._quantified(i, section, [*where, unsafe])
+        located_hulls = self.expressions.hulls[i] if self.expressions.hulls else ()
+        hulls = self.compiler_of_hulls.conditions(located_hulls, self.scopes[0][1])
+        conditions = [
+            (
+                labels,
+                [*(self._dnf(part, scope, *own) for part, own in located), *(one.dnf for one in hulls)],
+                self._expanded(negate(tighten(self._formula(condition, scope, *path), section.slack)), *path),
+            )
+            for labels, scope in self.scopes
+        ]
+        constraints = [dnf for _, where, unsafe in conditions for dnf in (*where, unsafe)]
+        natural = self.naturals.of_slots(slots_of(constraints))
+        for _, where, _ in conditions:
+            where += natural.dnfs
+        constraints += natural.dnfs
+        members = self._quantified(i, section, constraints)
         if len(self.source.faults.found) > before:
             return None
-        slots = {slot for dnf in (*where, unsafe) for cube in dnf for atom in cube for slot, _ in atom.y}
-        posed = on_hulls(self.poser.posed(members, slots), self.poser, hulls)
-        domain = [*self._domain(members, posed), *(_moved(dnf, posed) for dnf in where)]
+        posed = on_hulls(self.poser.posed(members, slots_of(constraints)), self.poser, hulls)
         try:
-            problem = Problem(posed.graph, self._cases(posed, [*domain, _moved(unsafe, posed)]))
-            vacuous = why_vacuous(problem) if self._cases(posed, domain) else "`where` excludes every input"
+            domains = [
+                [*self._domain(members, posed, labels), *(_moved(dnf, posed) for dnf in where)]
+                for labels, where, _ in conditions
+            ]
+            unsafe = [_moved(unsafe, posed) for _, _, unsafe in conditions]
+            cases = [self._cases(posed, [*domain, fails]) for domain, fails in zip(domains, unsafe)]
+            problem = Problem(posed.graph, tuple(chain(*cases)))
+            inhabited = any(self._cases(posed, domain) for domain in domains)
+            vacuous = why_vacuous(problem) if inhabited else "`where` excludes every input"
         except (OverflowError, PartialBall) as error:
             self.source.fault(str(error), *path)
             return None
         own = tuple(part for part, _ in located)
-        conditions = (*(part for k in members for part, _ in self.expressions.linear[k]), *own)
+        further = (*(part for k in members for part, _ in self.expressions.linear[k]), *own)
         self.hulls[section.id] = tuple(hulls)
-        judge = partial(self.meaning.is_violated, posed, condition, conditions, [one.holds for one in hulls])
+        judge = partial(self.meaning.is_violated, posed, condition, further, [one.holds for one in hulls])
+        judge = partial(natural.judged, posed, judge)
         return Requirement(
             id=section.id,
             severity=section.severity,
             problem=problem,
             text=condition.text,
             line=self.source.document.position(path)[0],
-            where=(*(part.text for part in own), *(one.text for one in hulls)),
+            where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts),
             slack=section.slack,
             accept_class=section.accept_class,
             vacuous=vacuous,
             inputs=posed.inputs,
             output_names=posed.names,
+            covered_by=natural.covered_by([*own, *hulls]),
             judge=None if section.slack else judge,
         )
 
@@ -200,16 +252,25 @@ class SpecCompiler:
         return cases_of(constraints, posed.n_inputs, posed.element, posed.inputs.ball_of_model())
 
 
+def slots_of(constraints: Sequence[Dnf]) -> set[int]:
+    """What networks compute that the constraints read."""
+    return {slot for dnf in constraints for cube in dnf for atom in cube for slot, _ in atom.y}
+
+
 def scope_of(
     inputs: Sequence[InputSet],
     raw: Sequence[Sequence[Linear]],
     lets: Mapping[str, Expression],
     networks: Networks,
+    labels: Mapping[str, int],
 ) -> tuple[Scope, list[tuple[str, ExpressionFault]]]:
-    """The scope of all expressions, and what is wrong with each ``let`` that cannot be compiled."""
+    """The scope of all expressions, and what is wrong with each ``let`` that cannot be compiled.
+
+    ``labels`` are those of inputs that are examples with different ones.
+    """
     values: dict[str, Value] = {one.name: Tensor.of(terms, one.shape, one.names) for one, terms in zip(inputs, raw)}
-    labels = {one.name: one.label for one in inputs if one.label is not None}
-    scope = Scope(values, networks, labels)
+    known = {one.name: one.label for one in inputs if one.label is not None}
+    scope = Scope(values, networks, {**known, **labels})
     faults = []
     for name, expression in lets.items():
         try:
@@ -224,7 +285,7 @@ def coupling_of(inputs: Sequence[InputSet], expressions: Expressions) -> Couplin
     """What the conditions under the inputs couple. Conditions that cannot be compiled couple nothing."""
     starts = [sum(one.size for one in inputs[:k]) for k in range(len(inputs))]
     raw = [raw_terms(one, range(start, start + one.size)) for one, start in zip(inputs, starts)]
-    scope, _ = scope_of(inputs, raw, expressions.known_lets, _NoNetworks())
+    scope, _ = scope_of(inputs, raw, expressions.known_lets, _NoNetworks(), {})
     found = []
     for k, located in enumerate(expressions.linear):
         for part, _ in located:

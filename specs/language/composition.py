@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from math import prod
+from types import MappingProxyType
 
 from specs.compose import Composer
+from specs.graph import ops
 from specs.joint import JointSet
 from specs.language.compile_expression import Argument
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
+from specs.language.injection import Injection, State
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear
@@ -36,12 +39,19 @@ class _Called:
 class Composition:
     """The graph of all calls so far. Its variables are the elements of inputs that no condition makes equal.
 
-    A *slot* is one number that some call computes. Calls that compute the same have the same slots.
+    A *slot* is one number that some call computes. Calls that compute the same have the same slots. What an input is
+    written into holds the result of ``injections`` from there on, for later layers and for taps.
     """
 
-    def __init__(self, modules: Sequence[Module], inputs: tuple[InputSet, ...], coupling: Coupling) -> None:
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        inputs: tuple[InputSet, ...],
+        coupling: Coupling,
+        injections: Sequence[Injection] = (),
+    ) -> None:
         self.modules = {module.name: module for module in modules}
-        self.inputs, self.coupling = inputs, coupling
+        self.inputs, self.coupling, self.injections = inputs, coupling, injections
         self._composer = Composer()
         self._variables: list[Element] = []
         self._nodes: dict[int, str] = {}  # of the inputs that have variables of their own
@@ -49,6 +59,7 @@ class Composition:
         self._labels: list[str] = []
         self._starts: dict[str, int] = {}
         self._calls: dict[ast.Call, _Called] = {}
+        self._states: dict[tuple[int, str], str] = {}  # injection, what it made: what the layer held before
         for k, given in enumerate(inputs):
             own = [place for place in dict.fromkeys(coupling.places[k]) if place >= len(self._variables)]
             if own:
@@ -73,13 +84,44 @@ class Composition:
         given = self._inputs(module, arguments, node.col_offset)
         if not self._composer.inputs_of(given):
             raise ExpressionFault(f"{name} is called on constants only", node.col_offset)
-        results = self._composer.inline(graph, given, wanted, name)
+        written = {one.at: self._writing(number) for number, one in enumerate(self.injections) if one.model == name}
+        results = self._composer.inline(graph, given, wanted, name, written)
         shape = graph.by_name[wanted[0]].shape if tap else module.output_shape
-        called = _Called(
-            self._registered(results, shape, node, None if tap else module), shape, None if tap else module
-        )
+        called = _Called(self._registered(results, node, None if tap else module), shape, None if tap else module)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def states(self, number: int, slots: Collection[int]) -> list[State]:
+        """What the layer of an injection holds in each call that these slots depend on."""
+        read = {self._slots[slot][0] for slot in slots}
+        needed = self._composer.behind(sorted(read))
+        found = []
+        for own, after in self._states:
+            if own == number and after in needed:
+                one = self.injections[number]
+                text = f"written {one.model}.{one.layer}"
+                found.append(State(tuple(self._slots_of(self._composer.flat(after), text))))
+        return found
+
+    def untouched(self, number: int) -> list[tuple[int, ...]]:
+        """Slots of what the layer of an injection holds by itself, for each different call so far."""
+        one = self.injections[number]
+        found = dict.fromkeys(before for (own, _), before in self._states.items() if own == number)
+        return [tuple(self._slots_of(self._composer.flat(node), f"{one.model}.{one.layer}")) for node in found]
+
+    def _writing(self, number: int) -> Callable[[str], str]:
+        """What comes of the value of a layer that an input is written into."""
+        injection = self.injections[number]
+        elements = [self._variables[place] for place in self.coupling.places[injection.input]]
+
+        def write(value: str) -> str:
+            vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
+            state = self._composer.reshaped(vectors.picked(elements), self._composer.shape(value))
+            result = state if injection.mode == "replace" else self._composer.add(ops.Add(), value, state)
+            self._states[number, result] = value
+            return result
+
+        return write
 
     def layer(self, name: str, tap: str) -> str:
         return layer_of(self.modules[name], tap, 0)
@@ -131,17 +173,17 @@ class Composition:
         values = graph.evaluate_flat([float(value) for value in x]).tolist()
         return [Fraction(values[self._slots[slot][1]]) for slot in slots]
 
-    def _registered(
-        self, results: Sequence[str], shape: tuple[int, ...], node: ast.Call, module: Module | None
-    ) -> range:
+    def _registered(self, results: Sequence[str], node: ast.Call, module: Module | None) -> range:
         """The slots of what a call computes."""
-        vector = self._composer.joined(results)
-        size = prod(shape)
+        names = {index: name for name, index in module.outputs.items()} if module is not None else {}
+        return self._slots_of(self._composer.joined(results), ast.unparse(node), names)
+
+    def _slots_of(self, vector: str, text: str, names: Mapping[int, str] = MappingProxyType({})) -> range:
+        """The slots of the elements of a vector, called ``text`` where they are new."""
+        size = prod(self._composer.shape(vector))
         if vector not in self._starts:
             self._starts[vector] = len(self._slots)
             self._slots += [(vector, i) for i in range(size)]
-            names = {index: name for name, index in module.outputs.items()} if module is not None else {}
-            text = ast.unparse(node)
             self._labels += [f"{text}.{names[i]}" if i in names else f"{text}[{i}]" for i in range(size)]
         start = self._starts[vector]
         return range(start, start + size)

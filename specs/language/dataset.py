@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,21 +28,33 @@ class Row:
 
 
 def read_row(path: Path, index: int) -> Row:
-    """Example ``index`` of an .npz file with an array of inputs and, if it has any, one of labels.
+    """Example ``index`` of a file that `read_rows` reads. Raises ``ValueError`` with a message for the user."""
+    (row,) = read_rows(path, [index])
+    return row
+
+
+def read_rows(path: Path, indices: Sequence[int] | None = None, most: int | None = None) -> tuple[Row, ...]:
+    """Examples of an .npz file with an array of inputs and, if it has any, one of labels.
+
+    All of them where ``indices`` is None, or the first ``most`` of them, as many as there have to be.
 
     Raises ``ValueError`` with a message for the user.
     """
     inputs, labels, labels_name = _arrays(path)
-    if not 0 <= index < len(inputs):
-        raise ValueError(f"{path} has {len(inputs)} examples; there is no example {index}")
+    count = len(inputs)
+    if labels is not None and (labels.shape != (count,) or labels.dtype.kind not in "iu"):
+        raise ValueError(f"{path}: array {labels_name!r} has to hold one whole number per example")
+    wanted = indices if indices is not None else range(count if most is None else most)
+    return tuple(_row(path, inputs, labels, index, count) for index in wanted)
+
+
+def _row(path: Path, inputs: NDArray[Any], labels: NDArray[Any] | None, index: int, count: int) -> Row:
+    if not 0 <= index < count:
+        raise ValueError(f"{path} has {count} examples; there is no example {index}")
     row = np.asarray(inputs[index])
     if row.dtype.kind not in "fiub" or not np.all(np.isfinite(row)):
         raise ValueError(f"example {index} of {path} holds values that are not finite numbers ({row.dtype})")
-    label = None
-    if labels is not None:
-        if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
-            raise ValueError(f"{path}: array {labels_name!r} has to hold one whole number per example")
-        label = int(labels[index])
+    label = None if labels is None else int(labels[index])
     return Row(tuple(Fraction(value) for value in row.reshape(-1).tolist()), row.shape, label)
 
 

@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from specs import problem
-from specs.language.dataset import read_row
+from specs.language.dataset import read_row, read_rows
 from specs.language.decimals import exact, show
 from specs.language.faults import Faults
-from specs.language.schema import Ball, BoxSet, DatasetRow, Input
+from specs.language.schema import Ball, BoxSet, DatasetRow, DatasetRows, Input
 from specs.language.yaml_tree import Document, YamlPath
 from specs.sets import InputSet
 
 Bounds = tuple[list[Fraction], list[Fraction]]
+Sides = Sequence[Fraction | None]
+Points = tuple[tuple[tuple[Fraction, ...], ...], tuple[int, ...]]
+_MODES = {"add": "added to layer", "replace": "in place of layer"}
 
 
 def build_input_set(name: str, given: Input, document: Document, faults: Faults, folder: Path) -> InputSet | None:
@@ -62,13 +65,84 @@ class _Builder:
         if len(self.faults.found) > before:
             return None
         lower, upper = self._intersection(sets)
+        points: Points = self._points(lower, upper, ball) if len(self.faults.found) == before else ((), ())
         if len(self.faults.found) > before:
             return None
+        if given.points is not None:
+            lower, upper = (tuple(map(pick, zip(*points[0]))) for pick in (min, max))
+            label = points[1][0] if len(set(points[1])) == 1 else label
+            ball = None  # every point is in it
         units = given.units * self.size if len(given.units) == 1 else given.units
-        words = self._words()
+        words = self._words(len(points[0]))
+        inject = given.inject
+        role = "" if inject is None else f"{_MODES[inject.mode]} {inject.at} of {inject.model}"
         return InputSet(
-            self.name, self.shape, given.names, units, mean, scale, lower, upper, label, words, given.linear, ball
+            self.name,
+            self.shape,
+            given.names,
+            units,
+            mean,
+            scale,
+            lower,
+            upper,
+            label,
+            words,
+            given.linear,
+            ball,
+            *points,
+            role,
         )
+
+    def _points(self, lower: Sides, upper: Sides, ball: problem.Ball | None) -> Points:
+        """The points that lie in box and ball, and their labels if they have some."""
+        given = self.given.points
+        if given is None:
+            return (), ()
+        if isinstance(given, DatasetRows):
+            found, labels = self._rows(given)
+        else:
+            found, labels = tuple(tuple(_flatten(point)) for point in given), ()
+            wrong = [k for k, point in enumerate(found) if len(point) != self.size]
+            if wrong:
+                k = wrong[0]
+                self._fault(f"has {len(found[k])} numbers for {self.size} elements", "points", k)
+                return (), ()
+        outside = [self._outside(point, lower, upper, ball) for point in found]
+        kept = [k for k, why in enumerate(outside) if not why]
+        if found and not kept:
+            more = f" (and {len(found) - 1} more points)" if len(found) > 1 else ""
+            self._fault(f"none of the points lies in the other sets: in point 0{more} {outside[0]}", "points")
+        return tuple(found[k] for k in kept), tuple(labels[k] for k in kept if labels)
+
+    def _outside(self, point: Sequence[Fraction], lower: Sides, upper: Sides, ball: problem.Ball | None) -> str:
+        """Why the point is not in box and ball, or nothing where it is."""
+        for i, (low, value, up) in enumerate(zip(lower, point, upper)):
+            if (low is not None and value < low) or (up is not None and value > up):
+                limits = " and ".join(
+                    f"at {side} {show(limit)}" for side, limit in (("least", low), ("most", up)) if limit is not None
+                )
+                return f"element {i} is {show(value)}, but has to be {limits}"
+        return "" if ball is None or ball.holds(point) else "the distance from the centre of the ball is too large"
+
+    def _rows(self, given: DatasetRows) -> Points:
+        """The examples and their labels."""
+        if given.index and given.take is not None:
+            self._fault("say which examples by index or how many by take, not both", "points")
+            return (), ()
+        try:
+            rows = read_rows(self.folder / given.dataset, given.index or None, given.take)
+        except ValueError as error:
+            self._fault(str(error), "points")
+            return (), ()
+        if not rows:
+            self._fault("there are no examples", "points")
+        elif len(rows[0].values) != self.size:
+            self._fault(f"the examples have shape {list(rows[0].shape)}, the input {list(self.shape)}", "points")
+            return (), ()
+        known: dict[tuple[Fraction, ...], int | None] = {}
+        if any(known.setdefault(row.values, row.label) != row.label for row in rows):
+            self._fault("the same example has different labels", "points")
+        return tuple(row.values for row in rows), tuple(row.label for row in rows if row.label is not None)
 
     def _fault(self, message: str, *path: str | int) -> None:
         where: YamlPath = ("inputs", self.name, *path)
@@ -133,8 +207,12 @@ class _Builder:
             self._fault(f"{kinds} do not intersect in {len(outside)} of {self.size} elements: element {i} in {ranges}")
         return tuple(lower), tuple(upper)
 
-    def _words(self) -> str:
+    def _words(self, points: int) -> str:
         words = []
+        rows = self.given.points
+        if rows is not None:
+            source = f" (examples of {rows.dataset})" if isinstance(rows, DatasetRows) else ""
+            words.append(f"one of {points} points{source}" if points > 1 else f"one point{source}")
         box, ball = self.given.box, self.given.ball
         if box is not None:
             same = not isinstance(box.lo, tuple) and not isinstance(box.hi, tuple)
@@ -144,6 +222,8 @@ class _Builder:
             center = f"example {row.index} of {row.dataset}" if row else "the given point"
             distance = "each within" if ball.norm == "inf" else "at a Euclidean distance of at most"
             words.append(f"{distance} {exact(ball.eps)} {'of' if ball.norm == 'inf' else 'from'} {center}")
+        if self.given.natural is not None:
+            words.append("within what is natural for the layer")
         return " and ".join([*words, *(f"({condition})" for condition in self.given.linear)]) or "unbounded"
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.spec import Spec
 from specs.property import Requirement, why_vacuous
+
+if TYPE_CHECKING:
+    from specs.language.natural import Reach
+    from specs.language.schema import SpecFile
 
 Loader = Callable[..., Graph]
 """``load(path, **options)``, with ``arch`` and ``input_shape`` as options for PyTorch files."""
@@ -20,11 +24,14 @@ def load_spec(
     model: Path | None = None,
     parameters: Mapping[str, str] | None = None,
     load: Loader | None = None,
+    reach: Reach | None = None,
+    adjust: Callable[[SpecFile], SpecFile] | None = None,
 ) -> Spec:
     """The specification in ``path`` (.yaml, .yml, .vnnlib, each also .gz), compiled for its network.
 
     ``model`` is the network a query is about; a spec.yaml may name its own. ``parameters`` are the values of ``$name``
-    in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent.
+    in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent; ``reach`` bounds what a layer
+    can hold, for those that ask for it. ``adjust`` may change a spec.yaml before anything is made of it.
     Raises ``SpecError`` or ``ModelError``.
     """
     path = Path(path)
@@ -35,7 +42,8 @@ def load_spec(
     if name.endswith((".yaml", ".yml")):
         from specs.language.spec_yaml import read_spec
 
-        return read_spec(path, model, parameters or {}, load)
+        more = {} if adjust is None else {"adjust": adjust}
+        return read_spec(path, model, parameters or {}, load, reach, **more)
     raise SpecError("is no specification by its name; expected .yaml, .yml or .vnnlib, each also with .gz", path)
 
 

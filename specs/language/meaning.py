@@ -46,10 +46,12 @@ class Meaning:
         raw = posed.inputs.to_raw(x)
         values, labels, start = _Values(self.lets), {}, 0
         for one in posed.sets:
-            values[one.name] = Tensor.of(raw[start : start + one.size], one.shape, one.names)
+            own = raw[start : start + one.size]
+            values[one.name] = Tensor.of(own, one.shape, one.names)
             start += one.size
-            if one.label is not None:
-                labels[one.name] = one.label
+            label = one.label_at(own)
+            if label is not None:
+                labels[one.name] = label
         values.at = Numbers(values, lambda node: self.poser.values(posed, node, x, y), labels)
         return values.at
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.compile_expression import Argument
+from specs.language.dnf import Dnf
 from specs.language.expression import ExpressionFault
 from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor
@@ -73,6 +74,12 @@ class Posed:
     @property
     def sets(self) -> tuple[InputSet, ...]:
         return self.inputs.sets if isinstance(self.inputs, JointSet) else (self.inputs,)
+
+    def alternatives(self, labels: Mapping[str, int]) -> tuple[Dnf, ...]:
+        """The finite sets, of each the points with its label, if it has one in ``labels``."""
+        if isinstance(self.inputs, InputSet):
+            return self.inputs.alternatives(labels.get(self.inputs.name))
+        return self.inputs.alternatives(labels)
 
     def element(self, i: int) -> str:
         """What flat input ``i`` is called: by the first element that it is."""

@@ -94,6 +94,9 @@ def reference_page() -> str:
         "BoxSet",
         "Ball",
         "DatasetRow",
+        "DatasetRows",
+        "Inject",
+        "Natural",
         "Requirement",
         "ActivationHull",
         "Monitor",
@@ -101,6 +104,8 @@ def reference_page() -> str:
         "Budget",
         "Extrapolation",
         "Gate",
+        "Adversary",
+        "Calibration",
     ]
     titles = {
         "Model": "models.NAME",
@@ -111,6 +116,9 @@ def reference_page() -> str:
         "BoxSet": "inputs.NAME.box",
         "Ball": "inputs.NAME.ball",
         "DatasetRow": "inputs.NAME.ball.center",
+        "DatasetRows": "inputs.NAME.points",
+        "Inject": "inputs.NAME.inject",
+        "Natural": "inputs.NAME.natural",
         "Requirement": "require[]",
         "ActivationHull": "require[].where.activation_hull",
         "Monitor": "monitor",
@@ -118,6 +126,8 @@ def reference_page() -> str:
         "Budget": "engine.budget",
         "Extrapolation": "emit[].extrapolation",
         "Gate": "gate",
+        "Adversary": "adversary",
+        "Calibration": "adversary.calibrate_power",
     }
     sections += [_section(f"`{titles[name]}`", definitions[name]) for name in order]
     return "\n".join([_HEAD, *sections, _EXPRESSIONS])

@@ -70,6 +70,25 @@ def _not_yet(value: object) -> None:
     raise PydanticCustomError("not_yet_key", "is not supported yet")
 
 
+def _image_of(value: object) -> None:
+    raise PydanticCustomError(
+        "image_of",
+        "the image of a generator is written as a call: make z the input, say target(gen(z)) or give gen(z) a name "
+        "under `let`, and put conditions on it under `where`",
+    )
+
+
+def _several(value: object) -> object:
+    return value if isinstance(value, list) else [value]
+
+
+def _moves(value: object) -> object:
+    for move in value if isinstance(value, list) else [value]:
+        if move in ("abstract", "relaxed", "predicate"):
+            raise PydanticCustomError("not_yet", "moves of the kind {kind} are not supported yet", {"kind": move})
+    return _texts(value)
+
+
 def _texts(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -145,6 +164,7 @@ NumberOrList = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, _WRITTEN, {"type": "array", "items": {}}]}),
 ]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
+AtLeastOne = Annotated[int, PlainValidator(_at_least_one), WithJsonSchema({"type": "integer", "minimum": 1})]
 NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_texts)]
 Conditions = Annotated[tuple[str, ...], BeforeValidator(_conditions)]
@@ -242,6 +262,58 @@ class Ball(Section):
     center: Center = Field(description="The centre: one number, a list, or an example of a data set.")
 
 
+class DatasetRows(Section):
+    """Examples of a data set: those named, the first ones, or all."""
+
+    dataset: str = Field(description="An .npz file, relative to this one, with inputs and labels.")
+    index: Annotated[tuple[Count, ...], BeforeValidator(_several)] = Field(
+        default=(), description="Which examples, from 0: one or a list."
+    )
+    take: Count | None = Field(default=None, description="How many, from the first on.")
+
+
+class Inject(Section):
+    """The input is no argument of a call: it is written into a layer of a model, wherever that is called."""
+
+    model: Name = Field(description="The model; a second name for its file is a model that is left alone.")
+    at: str = Field(description="The layer, by its name under `taps`, in its file, or by number, as in relu2.")
+    mode: Literal["add", "replace"] = Field(
+        default="add", description="Whether it is added to what the layer holds, or stands in its place."
+    )
+
+
+class Natural(Section):
+    """Where the layer has to stay, what is written included: in a hull of data, or in what can be reached at all."""
+
+    data: str = Field(default="", description="An .npz or .npy file of inputs in raw units, relative to this one.")
+    hull: Literal["box", "octagon", "polytope"] = Field(default="box", description="The kind of hull of the data.")
+    min_support: AtLeastOne = Field(
+        default=1, description="How many examples have to reach a bound: 1 leaves no example out."
+    )
+    margin: NotNegative = Field(
+        default=Fraction(0), description="Share of its width by which the hull is widened on each side."
+    )
+    pairs: Count | None = Field(default=None, description="Of an octagon: how many pairs of activations.")
+    directions: Count | None = Field(default=None, description="Of a polytope: directions besides the axes; 16.")
+    sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="Expected hash of the data file.")
+    reachable: Literal["", "box", "octagon"] = Field(
+        default="", description="Instead of data: bounds on what the layer holds for any input, proved one by one."
+    )
+
+
+def _points(value: object) -> Any:
+    if not isinstance(value, list) or not value:
+        raise PydanticCustomError("points", "expected a list of points, or {dataset: FILE.npz}")
+    return tuple(_numbers(part) for part in value)
+
+
+Points = Annotated[
+    Annotated[Any, PlainValidator(_points), WithJsonSchema({"type": "array", "items": {}}), Tag("values")]
+    | Annotated[DatasetRows, Tag("row")],
+    Discriminator(_kind_of_center),
+]
+
+
 class Input(Section):
     """What a network may be given. All sets under an input intersect."""
 
@@ -255,13 +327,15 @@ class Input(Section):
         default=(),
         description='Conditions on the input, such as "x.debt <= 5 * x.income". They may name other inputs, too.',
     )
-    points: NotYet = None
+    points: Points | None = Field(
+        default=None, description="A finite set: a list of points, or examples as in {dataset: test.npz, take: 50}."
+    )
+    inject: Inject | None = Field(default=None, description="A layer of a model that the input is written into.")
+    natural: Natural | None = Field(default=None, description="Where the layer that it is written into has to stay.")
     poly: NotYet = None
-    image_of: NotYet = None
+    image_of: Annotated[None, BeforeValidator(_image_of), WithJsonSchema({"not": {}})] = None
     tube: NotYet = None
     activation_hull: NotYet = None
-    inject: NotYet = None
-    natural: NotYet = None
     abstract_by: NotYet = None
     distribution: NotYet = None
 
@@ -275,8 +349,8 @@ class ActivationHull(Section):
     )
     data: str = Field(description="An .npz or .npy file of inputs in raw units, relative to this one.")
     kind: Literal["box", "octagon", "polytope"] = Field(default="box", description="The kind of hull.")
-    min_support: Annotated[int, PlainValidator(_at_least_one), WithJsonSchema({"type": "integer", "minimum": 1})] = (
-        Field(default=1, description="How many examples have to reach a bound: 1 leaves no example out.")
+    min_support: AtLeastOne = Field(
+        default=1, description="How many examples have to reach a bound: 1 leaves no example out."
     )
     margin: NotNegative = Field(
         default=Fraction(0), description="Share of its width by which the hull is widened on each side."
@@ -364,6 +438,35 @@ class Gate(Section):
     regression: NotYet = None
 
 
+class Calibration(Section):
+    """How strong an adversary is, by the radius at which it makes networks fail that nobody has trained for this."""
+
+    baseline: Literal["random-init", "constant-safe"] = Field(
+        default="random-init", description="Fresh random weights, or a last layer that always gives one safe answer."
+    )
+    must_fail: bool = Field(
+        default=True, description="What is expected of the baseline at the radius of the specification."
+    )
+
+
+class Adversary(Section):
+    """What the adversary may do, beside choosing the inputs."""
+
+    moves: Annotated[tuple[Literal["input", "latent"], ...], BeforeValidator(_moves)] = Field(
+        default=(), description="What it has to have: inputs to choose, a layer to write into."
+    )
+    calibrate_power: Calibration | None = Field(default=None, description="What `certify power` checks.")
+    guide: NotYet = None
+    amplify: NotYet = None
+    train: NotYet = None
+    expand_catastrophe: NotYet = None
+    trigger: NotYet = None
+    round: NotYet = None
+    discovery_curve: NotYet = None
+    report_unexercised: NotYet = None
+    kappa: NotYet = None
+
+
 class Extrapolation(Section):
     """Options of the extrapolation."""
 
@@ -409,7 +512,7 @@ class SpecFile(Section):
     )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
     assume: NotYet = None
-    adversary: NotYet = None
+    adversary: Adversary | None = Field(default=None, description="What the adversary may do.")
     distill: NotYet = None
     chain: NotYet = None
     repair: NotYet = None

@@ -18,6 +18,7 @@ from specs.sets import InputSet
 if TYPE_CHECKING:  # they load what reads spec.yaml, which a VNN-LIB query does not need
     from specs.language.hull_domain import HullCondition
     from specs.language.monitors import MonitorPlan
+    from specs.language.natural import NaturalSet
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ class Spec:
 
     ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
     they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
-    ``hulls`` restrict requirements, by their ids, to what data has exercised; ``monitor`` is to be exported.
+    ``hulls`` restrict requirements, by their ids, to what data has exercised; ``naturals`` what inputs may write; the
+    ``monitor`` is to be exported.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Spec:
     modules: tuple[Module, ...] = ()
     composed: bool = False
     hulls: Mapping[str, tuple[HullCondition, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    naturals: tuple[NaturalSet, ...] = ()
+    calibrated: bool = False
     monitor: MonitorPlan | None = None
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
@@ -72,18 +76,30 @@ class Spec:
     def files(self) -> dict[str, Path]:
         """The files of the networks that are composed, by their kinds and names, and of the data behind hulls."""
         networks = {f"{module.kind} {module.name}": module.file for module in self.modules if self.composed}
-        return networks | {f"data {one.section.data}": one.file for own in self.hulls.values() for one in own}
+        data = [(one.section.data, one.file) for own in self.hulls.values() for one in own]
+        data += [(one.file.name, one.file) for one in self.naturals if one.file is not None]
+        return networks | {f"data {name}": file for name, file in data}
 
     @property
     def does_not_say(self) -> tuple[str, ...]:
         """What no verdict on this specification means, in words."""
         lines = ["anything about inputs outside the stated set, or how likely inputs inside it are"]
         lines += [f"that the label {one.label} of the example is right" for one in self.inputs if one.label is not None]
+        lines += [
+            f"that the labels of the examples {one.name} are right" for one in self.inputs if len(set(one.labels)) > 1
+        ]
         if any(one.is_normalized for one in self.inputs):
             lines.append("that the deployed system normalises its inputs as written here")
         judges = [module.name for module in self.modules if module.kind == "overseer"]
         if judges:
             lines.append(f"that the answers of {' and '.join(judges)} are right")
+        lines += [
+            f"anything about states of {one.injection.layer} outside the hull of {one.file.name}"
+            for one in self.naturals
+            if one.file is not None
+        ]
+        if self.calibrated:
+            lines.append("how strong the adversary is: certify power measures that")
         lines += [f"anything about the network by {one.id}: {one.vacuous}" for one in self.requirements if one.vacuous]
         return tuple(lines)
 
@@ -101,7 +117,7 @@ class Spec:
         found += [
             f"the set of inputs is a single point: {one.name} has no freedom at all"
             for one in self.inputs
-            if one.is_point
+            if one.is_point and not any(other.role for other in self.inputs)
         ]
         return tuple(found)
 

@@ -15,9 +15,12 @@ from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
 from specs.language.faults import Faults
 from specs.language.hull_domain import LocatedHull
+from specs.language.injection import injections
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
 from specs.language.monitors import MonitorCompiler
+from specs.language.natural import Reach
+from specs.language.naturals import Naturals
 from specs.language.networks import OneNetwork, Poser
 from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
 from specs.language.schema_faults import add_faults
@@ -28,11 +31,19 @@ from specs.language.yaml_tree import Document, read_yaml
 from specs.sets import InputSet
 
 
-def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], load: Callable[..., Graph]) -> Spec:
+def read_spec(
+    path: Path,
+    model: Path | None,
+    parameters: Mapping[str, str],
+    load: Callable[..., Graph],
+    reach: Reach | None = None,
+    adjust: Callable[[SpecFile], SpecFile] = lambda section: section,
+) -> Spec:
     """The specification in a spec.yaml, compiled for its networks.
 
     ``model`` is the value of ``$MODEL``, and replaces the model's own path where there is but one network;
-    ``load(path, **options)`` reads a model file.
+    ``load(path, **options)`` reads a model file, ``reach`` bounds what a layer can hold. ``adjust``
+    may change what the file says before anything is made of it.
     Numbers are exact decimals. Sets and expressions are in raw units; a problem is about what the model consumes, and
     the map between the two is exact. Raises ``SpecError`` with every fault that can be told at once, or ``ModelError``.
     """
@@ -42,7 +53,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
     faults = Faults(path)
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
-    section = _validated(document, faults)
+    section = adjust(_validated(document, faults))
     source = Source(text.split("\n"), document, faults)
     source.check_names(
         *(("models", name) for name in section.models),
@@ -59,13 +70,18 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
-    if _is_plain(files, inputs, expressions):
+    if _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:
         coupling = coupling_of(inputs, expressions)
-        poser, groups = Composition(reader.all(files, section), inputs, coupling), coupling.groups
-    compiler = SpecCompiler(source, expressions, poser, groups, path.parent)
+        modules = reader.all(files, section)
+        written = injections(source, section.inputs, modules, inputs)
+        _check_moves(source, section, inputs)
+        faults.raise_if_any()
+        poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
+    naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
+    compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require)
     faults.raise_if_any()
     monitor = None
@@ -85,6 +101,8 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         modules=reader.read,
         composed=not isinstance(poser, OneNetwork),
         hulls=compiler.hulls,
+        naturals=tuple(naturals.sets.values()),
+        calibrated=section.adversary is not None and section.adversary.calibrate_power is not None,
         monitor=monitor,
         engine=_engine(section.engine),
         emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
@@ -107,6 +125,15 @@ def _is_plain(files: Sequence[ModuleFile], inputs: Sequence[InputSet], expressio
         )
         for node in calls
     )
+
+
+def _check_moves(source: Source, section: SpecFile, inputs: Sequence[InputSet]) -> None:
+    """Moves that nothing in the specification lets the adversary make are a mistake."""
+    moves = section.adversary.moves if section.adversary is not None else ()
+    if "latent" in moves and not any(one.role for one in inputs):
+        source.fault("latent: no input is written into a layer; give one `inject`", "adversary", "moves")
+    if "input" in moves and all(one.role or one.is_point for one in inputs):
+        source.fault("input: there is no input with any freedom", "adversary", "moves")
 
 
 def _validated(document: Document, faults: Faults) -> SpecFile:

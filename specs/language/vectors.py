@@ -39,7 +39,7 @@ class Vectors:
         terms = [term for argument in arguments for term in argument.terms]
         elements = [self._element(term) for term in terms]
         if None not in elements:
-            return self._picked([element for element in elements if element is not None])
+            return self.picked([element for element in elements if element is not None])
         for argument in arguments:
             if any(self._is_normalized(term) for term in argument.terms):
                 raise ExpressionFault(
@@ -72,7 +72,7 @@ class Vectors:
         if linear:
             elements = [self._element(term) for term in linear]
             known = [element for element in elements if element is not None]
-            return self._picked(known) if len(known) == len(linear) else self._affine(linear)
+            return self.picked(known) if len(known) == len(linear) else self._affine(linear)
         extremes = [term for term in terms if isinstance(term, Extreme)]
         op: Callable[[], Op] = ops.Max if extremes[0].kind == "max" else ops.Min
         columns = [self._vector(column) for column in zip(*(term.parts for term in extremes))]
@@ -99,7 +99,8 @@ class Vectors:
             return any(self._is_normalized(part) for part in term.parts)
         return any(self.coupling.normalization[i] != (Fraction(0), Fraction(1)) for i in term.x)
 
-    def _picked(self, elements: Sequence[Element]) -> str:
+    def picked(self, elements: Sequence[Element]) -> str:
+        """The elements as a vector."""
         nodes = _distinct(node for node, _ in elements)
         starts, _ = self._starts(nodes)
         return self.composer.picked(self.composer.joined(nodes), [starts[node] + i for node, i in elements])

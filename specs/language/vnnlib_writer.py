@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, groupby
 
 from specs.errors import SpecError
 from specs.language.decimals import format_decimal
@@ -20,6 +20,9 @@ def write_vnnlib(problem: Problem) -> str:
     A box bound without a finite expansion is rounded outward to a float64: the query then covers a little more, so
     a proof for it is a proof for ``problem``.
 
+    A ball that not all cases have stands in the alternatives of those that have it: then the query is read by the
+    checker, and by no other reader here.
+
     Raises ``SpecError`` when ``problem`` has no case: it holds vacuously, and VNN-LIB has no way to say so.
     """
     if not problem.cases:
@@ -32,7 +35,7 @@ def write_vnnlib(problem: Problem) -> str:
     lines += [f"(declare-const Y_{i} Real)" for i in range(graph.output_size)]
     first, *others = problem.cases
     if any(case.ball != first.ball for case in others):
-        raise SpecError("the cases have different balls; a query has one for all of them")
+        return "\n".join([*lines, "(assert (or", *_sets_with_balls(problem), "))"]) + "\n"
     if first.ball is not None:
         lines.append(f"(assert {_ellipsoid(first.ball)})")
     if all(case.box == first.box for case in others):
@@ -47,6 +50,17 @@ def write_vnnlib(problem: Problem) -> str:
     else:
         lines += [f"(assert {constraint})" for constraint in alternatives[0]]
     return "\n".join(lines) + "\n"
+
+
+def _sets_with_balls(problem: Problem) -> Iterator[str]:
+    """One alternative for cases of the same inputs that follow each other."""
+    for (box, ball), cases in groupby(problem.cases, key=lambda case: (case.box, case.ball)):
+        inputs = [*_bounds(box), *([] if ball is None else [_ellipsoid(ball)])]
+        rows = [" ".join(map(_negated, case.any_of)) for case in cases]
+        if len(rows) > 1 and all(rows):
+            yield f"  (and {' '.join(inputs)} (or {' '.join(f'(and {row})' for row in rows)}))"
+        else:
+            yield from (f"  (and {' '.join([*inputs, row]).rstrip()})" for row in rows)
 
 
 def _bounds(box: Box) -> Iterator[str]:

@@ -28,6 +28,7 @@ def options(text: str) -> set[str]:
         ("certify MODEL SPEC", []),
         ("certify check", ["check"]),
         ("certify frontier MODEL SPEC", ["frontier"]),
+        ("certify power MODEL SPEC", ["power"]),
         ("certify coverage MODEL DATA", ["coverage"]),
     ],
 )

@@ -61,7 +61,9 @@ class Targets:
         if self.balls is None:
             return np.clip(points, low, up)
         balls = Ball(self.balls.center[box], self.balls.radii[box])
-        rounding = np.finfo(np.float32).eps * Ball(np.zeros_like(low), balls.radii).lengths(np.maximum(-low, up))
+        moving = (low < up) | (balls.center != low)  # an input fixed at the centre is as far from it in any precision
+        most = np.where(moving, np.maximum(-low, up), 0)
+        rounding = np.finfo(np.float32).eps * Ball(np.zeros_like(low), balls.radii).lengths(most)
         return balls.moved_inside(points, low, up, np.minimum(INSIDE + rounding, HALF)[:, None])
 
     @property

@@ -2,8 +2,9 @@
 
 ``read_query`` negates: the file says what a violation is, a ``QueryCase`` says what must hold. Every disjunct of the
 file's disjunctive normal form becomes one case. What is not understood is refused. Source: vnnlib.org, version 1.0;
-also accepted are ``<``, ``>``, ``=`` and the linear terms ``+``, ``-`` and ``*``, and one assertion of a ball,
-``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square.
+also accepted are ``<``, ``>``, ``=`` and the linear terms ``+``, ``-`` and ``*``, and a ball,
+``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square: one assertion for all cases, or one part of
+each conjunction that is to have one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ DEEPEST = 100
 TOKEN = re.compile(r"[()]|[^\s();]+|;[^\n\r]*")
 QUOTED = re.compile(r"(?:^|\r)[^;\n\r]*[|\"]", re.MULTILINE)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-ONLY_SQUARES = "a query is linear, but for one assertion of a ball, (<= (+ (* w (* T T)) ...) b)"
+ONLY_SQUARES = "a query is linear, but for one ball in each case, (<= (+ (* w (* T T)) ...) b)"
 VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 
 
@@ -44,7 +45,7 @@ class QueryRow:
 class QueryCase:
     """For every input with ``lower <= x <= upper``, and in the ball if there is one, at least one row must hold.
 
-    There is nothing to show when it is ``empty``. All cases of a query have the same ball.
+    There is nothing to show when it is ``empty``. Cases with equal balls have the same one.
     """
 
     lower: tuple[Fraction, ...]
@@ -71,7 +72,7 @@ class Bound(NamedTuple):
     value: Fraction
 
 
-Atom = Bound | QueryRow
+Atom = Bound | QueryRow | ExactBall
 Disjunction = list[tuple[Atom, ...]]
 
 
@@ -133,6 +134,7 @@ class _Reader:
         self.numbers: dict[str, Fraction] = {}
         self.assertions: list[Disjunction] = []
         self.ball: ExactBall | None = None
+        self.balls: dict[ExactBall, ExactBall] = {}
 
     def read(self, command: Expression) -> None:
         match command:
@@ -166,6 +168,9 @@ class _Reader:
                 parts = [self.formula(part) for part in formula[1:]]
                 _limit(prod(map(len, parts)), parts)
                 return [tuple(atom for part in choice for atom in part) for choice in product(*parts)]
+            case ["<=", total, bound] | [">=", bound, total] if self.is_quadratic(total):
+                ball = self.read_ball(total, bound)
+                return [(self.balls.setdefault(ball, ball),)]
             case ["<=" | "<" as relation, left, right]:
                 return [self.atoms(left, right, strict=relation == "<")]
             case [">=" | ">" as relation, left, right]:
@@ -276,6 +281,14 @@ class _Reader:
         center, weights = zip(*(found[i] for i in range(self.sizes["X"])), strict=True)
         return ExactBall(center, weights, limit.get("", Fraction(0)))
 
+    def ball_of(self, atoms: Sequence[Atom]) -> ExactBall | None:
+        """That of all cases, or the case's own; not both, since a case has one."""
+        found = {id(atom): atom for atom in atoms if isinstance(atom, ExactBall)}
+        balls = [*found.values(), *([] if self.ball is None else [self.ball])]
+        if len(balls) > 1:
+            raise CheckError("a case with two balls: one is supported")
+        return balls[0] if balls else None
+
     def cases(self) -> tuple[QueryCase, ...]:
         count, inputs = prod(map(len, self.assertions)), self.sizes["X"]
         _limit(count)
@@ -300,11 +313,13 @@ class _Reader:
         for choice in product(*choices):
             atoms = [atom for part in choice for atom in part]
             bounds = [atom for atom in atoms if isinstance(atom, Bound)]
-            if bounds or closed is None:
-                closed = _closed(_intersect(common, bounds), self.ball)
+            ball = self.ball_of(atoms)
+            own = bool(bounds) or ball is not self.ball
+            if own or closed is None:
+                closed = _closed(_intersect(common, bounds), ball)
             rows = tuple(atom for atom in atoms if isinstance(atom, QueryRow))
-            cases.append(QueryCase(*closed, rows, self.ball))
-            if bounds:
+            cases.append(QueryCase(*closed, rows, ball))
+            if own:
                 closed = None
         return tuple(cases)
 

@@ -38,9 +38,10 @@ def main(arguments: Sequence[str]) -> int:
             print(read_polynomial_spec(spec, dict(options.set)).describe())
             return OK
     from specs.language.load_spec import load_spec
+    from verifier.reach import reach
     from verifier.report.words import property_in_words, set_in_words
 
-    read = load_spec(spec, model, dict(options.set))
+    read = load_spec(spec, model, dict(options.set), reach=reach)
     print(read.describe())
     if is_vnnlib(spec):
         for requirement in read.requirements:

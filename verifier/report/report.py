@@ -25,13 +25,14 @@ _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
 
 @dataclass(frozen=True, repr=False)
 class Answer:
-    """What became of one requirement."""
+    """What became of one requirement. ``natural`` says whether a proof covers every failure that inputs cause."""
 
     requirement: Requirement
     outcome: Outcome
     seconds: float
     versions: dict[str, str]
     hashes: dict[str, str]
+    natural: str = ""
 
     @property
     def id(self) -> str:
@@ -68,7 +69,8 @@ class Answer:
 
     @property
     def sentence(self) -> str:
-        return sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes)
+        said = sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes)
+        return f"{said} {self.natural}" if self.natural else said
 
     def __repr__(self) -> str:
         return f"<{self.id}: {self.verdict}{f' ({self.reason})' if self.reason else ''}>"
@@ -90,6 +92,7 @@ class Answer:
             "relaxed_attack": _relaxed(self.relaxed_attack, self.outcome.attained, requirement.inputs),
             "stats": self.outcome.stats,
             "seconds": self.seconds,
+            **({"covers_natural_failures": self.natural.startswith("COVERS")} if requirement.stated.covered_by else {}),
         }
 
 

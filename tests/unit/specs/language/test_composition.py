@@ -371,10 +371,10 @@ def test_a_ball_goes_with_its_input_and_with_inputs_equal_to_it(read: Read) -> N
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        (PAIR, "the ball of x leaves out other inputs"),
+        (PAIR, "the ball of x leaves out 1 other numbers of this requirement that are not fixed"),
         (
             '  x2: {shape: [3], ball: {norm: 2, eps: 1, center: 0}, linear: ["x2 == x"]}',
-            "x and x2 are the same numbers in different balls",
+            "x and x2 have different balls",
         ),
     ],
 )

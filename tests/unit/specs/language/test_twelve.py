@@ -25,9 +25,9 @@ MISSING = {
     "03": ["14:15: inputs.x.box.lo: data-min: bounds taken from data", "25:5: require[1].statistical", "26:1: assume"],
     "04": ["13:5: require[0].solve_for", "17:1: distill", "23:8: gate.max"],
     "05": ["6:5: overseers.H.symbolic", "9:1: chain"],
-    "06": ["7:20: inputs.x.points", "10:5: inputs.delta.inject and natural", "23:1: adversary"],
+    "06": ["25:3: adversary.expand_catastrophe and round"],
     "07": ["15:1: sweep", "22:3: gate.min and regression"],
-    "09": ["17:1: adversary and policy"],
+    "09": ["18:10: adversary.moves:", "23:1: policy"],
     "10": [
         "8:5: overseers.panel.python, budget, deterministic, cache and isolation",
         "14:5: overseers.panel_hat.surrogate",

@@ -1,0 +1,1 @@
+"""How strong an adversary is that writes into a layer."""
