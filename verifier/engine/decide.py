@@ -15,6 +15,7 @@ from relaxations.bounds.balls import Ball
 from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
+from relaxations.pairing import Pair, pairs_of
 from specs.errors import CertificateError, ModelError, UnsupportedOpError
 from specs.problem import Case, Problem
 from verifier.attack.group import FIRST_POINTS, FLOAT32_UP_TO
@@ -50,6 +51,7 @@ ATTACK_SHARE = 0.1  # of the time, for all cases together
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
 HEAVY = 1e10  # multiply-adds of bounding every neuron once; from there on phases are split, too
+PAIRS_SHARE = 0.25  # of the time, for boxes with differences bounded before phases are split
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
 MOST_WORDS = 1 << 29  # of a certificate
 WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
@@ -163,10 +165,14 @@ class _Decision:
         refine = network.density > SPARSE_NETWORK
         self.programs = possible(network)
         self.kept = seconds_kept(self.options.seconds) if self.programs else 0.0
-        self.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
+        pairs = pairs_of(network)
+        self.cases = [self._search_of(network, case, refine, pairs) for case in self.problem.cases]
         attacks = Schedule(self.options.seed) if self.options.attack else None
-        self.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
+        inputs = self._free_inputs() if pairs else network.input_size
+        self.by_phases = inputs > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
         if self.by_phases:
+            if pairs:
+                self._search_pairs(network, refine)
             self._search_phases(network, attacks)
         elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):
             search(
@@ -180,7 +186,11 @@ class _Decision:
                 return self._outcome("certified", "", proof)
         return self._outcome("unknown", self._why_open())
 
-    def _search_of(self, network: ReluNetwork, case: Case, refine: bool) -> CaseSearch:
+    def _free_inputs(self) -> int:
+        """How many inputs are not fixed, in the case that has the most."""
+        return max((int((case.root.lower < case.root.upper).sum()) for case in self.cases), default=0)
+
+    def _search_of(self, network: ReluNetwork, case: Case, refine: bool, pairs: tuple[Pair, ...] = ()) -> CaseSearch:
         low = np.array([float(v) for v in case.box.lower])
         up = np.array([float(v) for v in case.box.upper])
         width = np.where(up > low, up - low, 1.0)
@@ -191,18 +201,34 @@ class _Decision:
             width,
             self.options.branching,
             self.options.depth_first,
-            precision="float32" if max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
-            refine=refine,
+            # Differences may be smaller than what float32 rounds in their terms.
+            precision="float32" if not pairs and max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
+            refine=refine or bool(pairs),
             ball=Ball.of(case),
+            pairs=pairs,
         )
         return CaseSearch(explorer, Place(None, low, up))
 
+    def _search_pairs(self, network: ReluNetwork, refine: bool) -> None:
+        """Boxes first, with differences bounded, which trees over phases do not: what is open then starts anew."""
+        until = Deadline.after(PAIRS_SHARE * self.options.seconds)
+        deadline = lambda: earliest(self._search_deadline(), until)  # noqa: E731
+        search(self.cases, deadline, self.options.workers, lambda *_: False, self.report, self.folder, None)
+        self.cases = [
+            case if case.closed else self._search_of(network, self.problem.cases[k], refine)
+            for k, case in enumerate(self.cases)
+        ]
+
     def _search_phases(self, network: ReluNetwork, attacks: Schedule | None) -> None:
         """A glance for violations, which costs less than bounds; then one tree for all cases of the same inputs."""
+        if all(case.closed for case in self.cases):
+            return
         if self.options.attack and self._attack(range(len(self.cases)), FIRST_POINTS):
             return
         boxes: dict[bytes, list[int]] = {}
         for k, case in enumerate(self.cases):
+            if case.closed:
+                continue
             boxes.setdefault(case.inputs, []).append(k)
         stop = self.folder / "stop"
         with Driver(

@@ -154,6 +154,7 @@ class Evidence:
                 owners[chunks[part]] = Part(group, part)
             for k in group.cases:
                 roots[numbers[k]] = group.words(chunks)
+        pairs = next((case.explorer.pairs for case in cases if case.explorer.pairs), ())
         by_phases = {k for group in groups for k in group.cases}
         for k, case in enumerate(cases):
             if k in by_phases:
@@ -164,9 +165,9 @@ class Evidence:
             owners[numbers[k]] = k, root
             owners.update((first + i, (k, chunk)) for i, chunk in enumerate(chunks))
             further += [chunk.words for chunk in chunks]
-        draft = Draft(
-            self.sources.model, self.sources.query, self._all_cases, [*roots, *further], self.claim, self.producer
-        )
+        chunks = [*roots, *further]
+        about = self.sources.model, self.sources.query, self._all_cases
+        draft = Draft(*about, chunks, self.claim, self.producer, pairs)
         return draft, owners
 
 
