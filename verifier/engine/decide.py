@@ -171,8 +171,6 @@ class _Decision:
         inputs = self._free_inputs() if pairs else network.input_size
         self.by_phases = inputs > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs)
         if self.by_phases:
-            if pairs:
-                self._search_pairs(network, refine)
             self._search_phases(network, attacks)
         elif not (self.options.attack and self._attack(range(len(self.cases)), FIRST_STARTS * len(self.cases))):
             search(
@@ -209,22 +207,22 @@ class _Decision:
         )
         return CaseSearch(explorer, Place(None, low, up))
 
-    def _search_pairs(self, network: ReluNetwork, refine: bool) -> None:
+    def _search_pairs(self, network: ReluNetwork) -> None:
         """Boxes first, with differences bounded, which trees over phases do not: what is open then starts anew."""
         until = Deadline.after(PAIRS_SHARE * self.options.seconds)
         deadline = lambda: earliest(self._search_deadline(), until)  # noqa: E731
         search(self.cases, deadline, self.options.workers, lambda *_: False, self.report, self.folder, None)
         self.cases = [
-            case if case.closed else self._search_of(network, self.problem.cases[k], refine)
+            case if case.closed else self._search_of(network, self.problem.cases[k], case.explorer.refine)
             for k, case in enumerate(self.cases)
         ]
 
     def _search_phases(self, network: ReluNetwork, attacks: Schedule | None) -> None:
         """A glance for violations, which costs less than bounds; then one tree for all cases of the same inputs."""
-        if all(case.closed for case in self.cases):
-            return
         if self.options.attack and self._attack(range(len(self.cases)), FIRST_POINTS):
             return
+        if self.cases and self.cases[0].explorer.pairs:
+            self._search_pairs(network)
         boxes: dict[bytes, list[int]] = {}
         for k, case in enumerate(self.cases):
             if case.closed:

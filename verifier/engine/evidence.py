@@ -165,9 +165,9 @@ class Evidence:
             owners[numbers[k]] = k, root
             owners.update((first + i, (k, chunk)) for i, chunk in enumerate(chunks))
             further += [chunk.words for chunk in chunks]
-        chunks = [*roots, *further]
+        everything = [*roots, *further]
         about = self.sources.model, self.sources.query, self._all_cases
-        draft = Draft(*about, chunks, self.claim, self.producer, pairs)
+        draft = Draft(*about, everything, self.claim, self.producer, pairs)
         return draft, owners
 
 

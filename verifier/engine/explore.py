@@ -63,7 +63,8 @@ class Explorer:
     """Everything that stays the same while one case is searched; small enough to send to another process.
 
     ``pairs`` are layers of two copies whose differences are bounded. Inputs outside ``ball`` do not
-    matter. ``margin`` (relative) is how far above zero a bound must be before the search believes it: the checker redoes the leaf with outward rounding.
+    matter. ``margin`` (relative) is how far above zero a bound must be before the search believes it: the checker
+    redoes the leaf with outward rounding.
     """
 
     network: ReluNetwork
