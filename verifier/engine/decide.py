@@ -52,6 +52,7 @@ SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
 HEAVY = 1e10  # multiply-adds of bounding every neuron once; from there on phases are split, too
 PAIRS_SHARE = 0.25  # of the time, for boxes with differences bounded before phases are split
+SMALL_DIFFERENCE = 1e-3  # between copies: below that it is bounded in float64
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
 MOST_WORDS = 1 << 29  # of a certificate
 WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
@@ -199,8 +200,7 @@ class _Decision:
             width,
             self.options.branching,
             self.options.depth_first,
-            # Differences may be smaller than what float32 rounds in their terms.
-            precision="float32" if not pairs and max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
+            precision="float32" if _fit_float32(network, rows, bool(pairs)) else "float64",
             refine=refine or bool(pairs),
             ball=Ball.of(case),
             pairs=pairs,
@@ -366,6 +366,13 @@ class _Decision:
             relaxed,
             {"nodes": sum(case.nodes for case in self.cases), "seconds": time.monotonic() - self.started},
         )
+
+
+def _fit_float32(network: ReluNetwork, rows: Rows, differences: bool) -> bool:
+    """Whether float32 is good for a search; differences may be smaller than what it rounds in their terms."""
+    if differences and np.abs(rows.constant).min(initial=np.inf) < SMALL_DIFFERENCE:
+        return False
+    return max(network.largest, rows.largest) < FLOAT32_UP_TO
 
 
 def float_rows(case: Case, inputs: int, outputs: int) -> Rows:
