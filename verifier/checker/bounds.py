@@ -42,13 +42,14 @@ from verifier.checker.forward import (
 )
 from verifier.checker.linear import magnitude, pull, push, weights
 from verifier.checker.lines import TINY, Lines, U, lines_of_sign, lines_on, of_rows
-from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Node, Relu, Sign
+from verifier.checker.network import Affine, Input, LinearMap, Network, Node, Relu, Sign
 from verifier.checker.pairs import (
     Paired,
     PairLines,
     Pairs,
     difference_rows,
     pair_lines,
+    rows_of_values,
     side_by_side,
     tightened,
     unsure,
@@ -374,7 +375,7 @@ class Bounder:
 
         The boxes are as many as the lines, or one that all rows share.
         """
-        coefs, constant = _neuron_rows(node, self.network.nodes[node], self.network.sizes[node], neurons)
+        coefs, constant = _neuron_rows(self.network, node, neurons)
         return self._least(coefs, constant, index, lines, sizes, boxes, differences)
 
     def _least(
@@ -512,19 +513,10 @@ def drawn(node: Node, l: Floats, u: Floats) -> Lines:
     return lines_of_sign(l, u) if isinstance(node, Sign) else lines_on(l, u)
 
 
-def _neuron_rows(k: int, node: Node, size: int, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
-    """Rows for ``+v_n`` then ``-v_n`` of node k, as coefficients and constants; exact.
-
-    Rows of a single dense weight are taken as they are stored; otherwise unit rows on the node itself.
-    """
-    if isinstance(node, Affine) and len(node.terms) == 1 and isinstance(node.terms[0][1], Dense):
-        parent, dense = node.terms[0][0], node.terms[0][1]
-        weight, bias = dense.weight[neurons], node.bias[neurons]
-        return {parent: np.concatenate([weight, -weight])}, np.concatenate([bias, -bias])
-    unit = np.zeros((2 * len(neurons), size))
-    unit[np.arange(len(neurons)), neurons] = 1.0
-    unit[len(neurons) + np.arange(len(neurons)), neurons] = -1.0
-    return {k: unit}, np.zeros(2 * len(neurons))
+def _neuron_rows(network: Network, k: int, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
+    """Rows for ``+v_n`` then ``-v_n`` of node k, as coefficients and constants; exact."""
+    at, coefs, constant = rows_of_values(network, k, neurons)
+    return {at: np.concatenate([coefs, -coefs])}, np.concatenate([constant, -constant])
 
 
 def _concretise(

@@ -118,14 +118,17 @@ def difference_rows(
 
     Each number is rounded once.
     """
-    a, b = _rows(network, one, neurons), _rows(network, two, neurons)
+    a, b = rows_of_values(network, one, neurons), rows_of_values(network, two, neurons)
     (at, of_a), (there, of_b) = a[:2], b[:2]
     coefs = {at: of_a - of_b} if at == there else {at: of_a, there: -of_b}
     return coefs, a[2] - b[2]
 
 
-def _rows(network: Network, k: int, neurons: NDArray[np.int64]) -> tuple[int, Floats, Floats]:
-    """Rows of values of node k: a node, coefficients of its values, and constants; exact."""
+def rows_of_values(network: Network, k: int, neurons: NDArray[np.int64]) -> tuple[int, Floats, Floats]:
+    """Rows of values of node k: a node, coefficients of its values, and constants; exact.
+
+    Those of a single dense weight are taken as they are stored, else unit rows on the node itself.
+    """
     node = network.nodes[k]
     if isinstance(node, Affine) and len(node.terms) == 1 and isinstance(node.terms[0][1], Dense):
         parent, dense = node.terms[0][0], node.terms[0][1]
