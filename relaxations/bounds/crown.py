@@ -5,10 +5,12 @@ Source: Zhang et al. 2018, arXiv:1811.00866; batching over boxes and rows as in 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
 from relaxations.bounds.balls import Ball, least
+from relaxations.bounds.differences import PairLines, through
 from relaxations.functions.relu import Lines
 from relaxations.network import ReluNetwork
 
@@ -23,24 +25,36 @@ def backward(
     lines: list[Lines],
     xp: ModuleType,
     seen: dict[int, Array] | None = None,
+    pairs: Mapping[int, PairLines] | None = None,
 ) -> tuple[Array, Array]:
     """Affine lower bound ``form . x + constant`` of rows over sources, one row per entry of ``index``.
 
     ``coefs[source]`` has shape (N, width of the source), ``index[i]`` is the box of row i, and ``lines[j - 1]`` holds
     the lines of ReLU layer j per box, (B, n). ``seen`` receives the coefficients (N, n) on every ReLU layer.
+    ``pairs[source]`` are lines for the differences of the source before this one and of this one.
     Sound for the real-valued search network up to float rounding.
     """
     coefs = dict(coefs)  # the caller keeps its own
     form = coefs.get(0)
+    further: dict[int, Array] = {}  # coefficients on arguments, from differences
     for source in range(max(coefs), 0, -1):
         if source not in coefs:
             continue
+        if pairs and source in pairs and source - 1 in coefs:
+            if seen is not None:
+                seen[source - 1], seen[source] = coefs[source - 1], coefs[source]
+            rest = through(pairs[source], coefs[source - 1], coefs[source], index, xp)
+            coefs[source - 1], coefs[source], on_d, moved = rest
+            constant = constant + moved
+            further[source - 1], further[source] = on_d, -on_d
         a, layer, line = coefs[source], network.layers[source - 1], _of_rows(lines[source - 1], index)
         if seen is not None:
-            seen[source] = a
+            seen.setdefault(source, a)
         negative = xp.minimum(a, 0)
         constant = constant + xp.einsum("ij,ij->i", negative, line.upper_offset)
         a = (a - negative) * line.lower_slope + negative * line.upper_slope
+        if source in further:
+            a = a + further.pop(source)
         constant = constant + a @ layer.bias
         layer.pull_into(coefs, a)
         form = coefs.get(0)

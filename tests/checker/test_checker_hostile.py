@@ -59,7 +59,8 @@ def check(query: str, *chunks: Sequence[int]):
 
 def archive(words: Sequence[int] = (LEAF,), **changes: object) -> bytes:
     manifest = {
-        "format": "nncert", "version": 6, "semantics": "real", "cases": 1, "chunks": [len(words)], "claim": "c",
+        "format": "nncert", "version": 7, "semantics": "real", "cases": 1, "chunks": [len(words)], "pairs": [],
+        "claim": "c",
         "model": {"sha256": "0", "path": "a"}, "query": {"sha256": "0", "path": "b"}, "producer": "p", **changes,
     }  # fmt: skip
     file = io.BytesIO()

@@ -173,11 +173,12 @@ def test_a_certificate_that_unpacks_to_much(
 
 MANIFEST = {
     "format": "nncert",
-    "version": 6,
+    "version": 7,
     "semantics": "real",
     "model": {"path": ""},
     "query": {"path": ""},
     "cases": 1,
+    "pairs": [],
     "claim": "made up",
     "producer": {},
 }

@@ -308,7 +308,7 @@ def manifests(parts: Parts) -> Iterator[tuple[str, dict[str, object]]]:
     yield "a key more", {**good, "hints": []}
     for key, values in {
         "format": ["nnwitness", "NNCERT", "", None, 1],
-        "version": [0, 1, 5, 7, "6", True, None, [6], 2.5, 6.0],
+        "version": [0, 1, 6, 8, "7", True, None, [7], 2.5, 7.0],
         "semantics": ["float", "", None],
         "cases": [0, 2, -1, 1.5, "1", None, True, 10**30, [1]],
         "chunks": [
@@ -317,6 +317,8 @@ def manifests(parts: Parts) -> Iterator[tuple[str, dict[str, object]]]:
         ],
         "model": [None, {}, [], "x", {"sha256": "0" * 64, "path": "m"}, {**good["model"], "extra": 1},
                   {"sha256": good["query"]["sha256"], "path": ""}, {"sha256": None, "path": ""}],
+        "pairs": [None, {}, "x", 1, [0], [[]], [[0]], [[0, 1, 2]], [[0, 0]], [[0, 99]], [[-1, 0]], [[0.0, 1]],
+                  [[True, 0]], [["0", "1"]], [[0, 10**30]], [[[0], [1]]]],
         "query": [None, {}, {"sha256": "", "path": ""}, {"sha256": good["model"]["sha256"], "path": ""}],
     }.items():  # fmt: skip
         for value in values:

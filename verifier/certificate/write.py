@@ -13,7 +13,7 @@ from typing import IO, Protocol
 
 import numpy as np
 
-VERSION = 6
+VERSION = 7
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,10 @@ class Writable(Protocol):
 
 @dataclass(frozen=True)
 class Draft:
-    """Everything in a certificate: one root chunk per case first, then the chunks they refer to."""
+    """Everything in a certificate: one root chunk per case first, then the chunks they refer to.
+
+    ``pairs`` are layers, by number, whose differences the checker is to bound in trees over boxes.
+    """
 
     model: Source
     query: Source
@@ -53,6 +56,7 @@ class Draft:
     chunks: Sequence[np.ndarray | Chunk]
     claim: str
     producer: dict[str, str]
+    pairs: Sequence[tuple[int, int]] = ()
 
     def write(self, out: IO[bytes]) -> None:
         """Write the file to a stream that can seek."""
@@ -64,6 +68,7 @@ class Draft:
             "query": entry(self.query),
             "cases": self.cases,
             "chunks": [len(chunk) for chunk in self.chunks],
+            "pairs": [list(pair) for pair in self.pairs],
             "claim": self.claim,
             "producer": self.producer,
         }

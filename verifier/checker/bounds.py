@@ -15,13 +15,14 @@ the bounds hold in every IEEE rounding mode):
 * L3 Running constants lose at most U |constant| a step.
 * L4 Underflow loses at most TINY in all, given the caps on sizes, depth and magnitudes that are enforced.
 * L5 ReLU on [l, u]: ``a <= s z + t`` for any s in [0, 1] and t >= max(-s l, (1 - s) u); ``a >= s z``.
+* D1 A difference of ReLUs lies between lines in the difference of their arguments: see ``pairs``.
 * L6 Sign on [l, u]: ``a <= s z + 1`` for any s in [0, -2 / l] and ``a >= s z - 1`` for any s in [0, 2 / u].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,19 @@ from verifier.checker.forward import (
 )
 from verifier.checker.linear import magnitude, pull, push, weights
 from verifier.checker.lines import TINY, Lines, U, lines_of_sign, lines_on, of_rows
-from verifier.checker.network import Affine, Dense, Input, LinearMap, Network, Node, Relu, Sign
+from verifier.checker.network import Affine, Input, LinearMap, Network, Node, Relu, Sign
+from verifier.checker.pairs import (
+    Paired,
+    PairLines,
+    Pairs,
+    difference_rows,
+    pair_lines,
+    rows_of_values,
+    side_by_side,
+    tightened,
+    unsure,
+)
+from verifier.checker.pairs import through as through_pair
 from verifier.checker.structure import descends_from_relu, feeds_relu, gamma_of, parents
 
 Floats = NDArray[np.float64]
@@ -115,12 +128,16 @@ Refine = Callable[[int, Floats, Floats, "dict[int, Lines]", "dict[int, Floats]"]
 
 @dataclass(frozen=True)
 class Relaxation:
-    """A batch of boxes with, by ReLU node, the lines and the ranges of its argument, and bounds on every |value|."""
+    """A batch of boxes with, by ReLU node, the lines and the ranges of its argument, and bounds on every |value|.
+
+    ``differences`` are the lines of pairs, by the second node of each.
+    """
 
     boxes: Boxes
     lines: dict[int, Lines]
     ranges: dict[int, tuple[Floats, Floats]]
     sizes: dict[int, Floats]
+    differences: dict[int, PairLines] = field(default_factory=dict)
 
     @property
     def within_caps(self) -> NDArray[np.bool_]:
@@ -130,12 +147,17 @@ class Relaxation:
 
 
 class Bounder:
-    """The bound computation for one network; holds nothing but the network and what follows from it."""
+    """The bound computation for one network; holds nothing but the network and what follows from it.
 
-    def __init__(self, network: Network) -> None:
+    With ``pairs`` the nodes are put in an order in which these are neighbours, and differences are bounded as well.
+    """
+
+    def __init__(self, network: Network, pairs: Pairs = ()) -> None:
         if len(network.nodes) > MAX_NODES or sum(network.sizes) > MAX_SIZE:
             raise CheckError(f"network has more than {MAX_NODES} layers or {MAX_SIZE} values")
-        self.network = network
+        paired = side_by_side(network, pairs) if pairs else Paired(network, frozenset())
+        self.network = network = paired.network
+        self._seconds = paired.seconds
         self.gamma = gamma_of(network)
         # Speed and memory only: batches that fit a cache, and forward forms that fit the machine.
         fitting = CELLS_AT_ONCE // max(1, network.sizes[0] * max(network.sizes))
@@ -147,6 +169,9 @@ class Bounder:
             if isinstance(node, Affine)
         }
         self._last_reader = {parent: k for k, node in enumerate(network.nodes) for parent in parents(node)}
+        for k in self._seconds:  # the first node of a pair is drawn again with the second
+            (parent,) = parents(network.nodes[k - 1])
+            self._last_reader[parent] = max(self._last_reader[parent], k)
         self._with_generators = network.sizes[0] * max(network.sizes) <= FORWARD_CELLS
         self._below_relu = descends_from_relu(network)
         self._feeds_relu = feeds_relu(network)
@@ -179,7 +204,7 @@ class Bounder:
             # Cancellation may shrink this coefficient later, so its rounding is charged here.
             error = error + 4 * self.gamma * (np.abs(rows.x) @ sizes[0].max(axis=0))
         form, constant, error = self._backward(
-            start, rows.constant, error, index, relaxation.lines, sizes, boxes.mid[index]
+            start, rows.constant, error, index, relaxation.lines, sizes, boxes.mid[index], relaxation.differences
         )
         mid, rad = boxes.mid[index], boxes.rad[index]
         low = _concretise(form, constant, error, mid, rad, boxes.ball, self.gamma)
@@ -191,7 +216,8 @@ class Bounder:
         The ranges are those of the forward form, intersected with backward bounds where ``refine`` is True, or with
         what the function ``refine(relu, lower, upper, lines, sizes)`` writes into ``lower`` and ``upper`` (B, n); the
         forward forms are then intervals, so that later ranges profit from what it wrote. With ``symbols`` they are also
-        intersected with those of a zonotope, in which every unstable ReLU has a symbol of its own; then B is 1.
+        intersected with those of a zonotope, in which every unstable ReLU has a symbol of its own; then B is 1. Where
+        ``refine`` is True, differences of pairs are bounded.
         """
         with_generators = self._with_generators and not callable(refine)
         relaxed: dict[int, Lines] = {}
@@ -199,6 +225,7 @@ class Bounder:
         zonotope = _Symbols(boxes, ended=not symbols or boxes.mid.shape[1] * max(self.network.sizes) > SYMBOL_CELLS)
         sizes: dict[int, Floats] = {}
         ranges: dict[int, tuple[Floats, Floats]] = {}
+        differences: dict[int, PairLines] = {}
         for k, node in enumerate(self.network.nodes):
             match node:
                 case Input(size):
@@ -223,15 +250,16 @@ class Bounder:
                     if callable(refine):
                         refine(k, l, u, relaxed, sizes)
                     elif refine and (self._below_relu[parent] or (boxes.ball is not None and not with_generators)):
-                        self._refine(parent, l, u, relaxed, sizes, boxes)
-                    ranges[k], relaxed[k] = (l, u), drawn(node, l, u)
-                    if with_generators and isinstance(node, Relu):
-                        sizes[k] = output_size(forward[parent], relaxed[k], u)
-                        if self._feeds_relu[k]:
-                            forward[k] = through(forward[parent], relaxed[k], sizes[k])
-                    else:
-                        forward[k] = stepped(l, u) if isinstance(node, Sign) else clipped(l, u)
-                        sizes[k] = forward[k].size
+                        self._refine(parent, l, u, relaxed, sizes, boxes, differences)
+                    ranges[k] = l, u
+                    compared = refine is True and k in self._seconds
+                    if compared:
+                        d, where = self._compare(k, ranges, relaxed, sizes, boxes, differences)
+                    for j in (k - 1, k) if compared else (k,):
+                        relaxed[j] = drawn(self.network.nodes[j], *ranges[j])
+                        self._step(j, ranges[j], relaxed[j], forward, sizes, with_generators)
+                    if compared:
+                        differences[k] = pair_lines(d, relaxed[k - 1], relaxed[k], where)
                     if isinstance(node, Sign):
                         zonotope.forms[k] = forward[k]
                     elif self._feeds_relu[k]:
@@ -239,7 +267,54 @@ class Bounder:
             for forms in (forward, zonotope.forms):  # generators are the large part
                 for unread in [j for j in forms if self._last_reader.get(j, k) <= k]:
                     del forms[unread]
-        return Relaxation(boxes, relaxed, ranges, sizes)
+        return Relaxation(boxes, relaxed, ranges, sizes, differences)
+
+    def _step(
+        self,
+        k: int,
+        range_: tuple[Floats, Floats],
+        lines: Lines,
+        forward: dict[int, Forward],
+        sizes: dict[int, Floats],
+        with_generators: bool,
+    ) -> None:
+        """Form and size of what a ReLU or sign makes of its argument, whose form is still there."""
+        node = self.network.nodes[k]
+        if with_generators and isinstance(node, Relu):
+            sizes[k] = output_size(forward[node.parent], lines, range_[1])
+            if self._feeds_relu[k]:
+                forward[k] = through(forward[node.parent], lines, sizes[k])
+        else:
+            forward[k] = stepped(*range_) if isinstance(node, Sign) else clipped(*range_)
+            sizes[k] = forward[k].size
+
+    def _compare(
+        self,
+        k: int,
+        ranges: dict[int, tuple[Floats, Floats]],
+        relaxed: dict[int, Lines],
+        sizes: dict[int, Floats],
+        boxes: Boxes,
+        differences: dict[int, PairLines],
+    ) -> tuple[tuple[Floats, Floats], NDArray[np.bool_]]:
+        """Ranges of the differences of a pair's arguments, the second of which node k reads, and where they are wanted.
+
+        Those of the arguments are tightened by them.
+        """
+        one, two = (parents(self.network.nodes[j])[0] for j in (k - 1, k))
+        where = unsure(ranges[k - 1], ranges[k])
+        l, u = np.zeros(where.shape), np.zeros(where.shape)
+        box, neuron = np.nonzero(where)
+        step = max(1, ROWS_AT_ONCE // (4 * max(self.network.sizes)))
+        for at in range(0, len(box), step):
+            b, n = box[at : at + step], neuron[at : at + step]
+            coefs, constant = difference_rows(self.network, one, two, n)
+            both = {node: np.concatenate([a, -a]) for node, a in coefs.items()}
+            constants, index = np.concatenate([constant, -constant]), np.concatenate([b, b])
+            low = self._least(both, constants, index, relaxed, sizes, boxes, differences)
+            l[b, n], u[b, n] = low[: len(b)], -low[len(b) :]
+        ranges[k - 1], ranges[k] = tightened(ranges[k - 1], ranges[k], (l, u), where)
+        return (l, u), where
 
     def _range(self, form: Forward, boxes: Boxes) -> tuple[Floats, Floats]:
         """The interval of a form over the boxes, or over what the ball has of them; a NaN stays one."""
@@ -268,14 +343,21 @@ class Bounder:
         return Forward(generators, center, carried * (1 + 4 * self.gamma) + 4 * self.gamma * size + TINY, size)
 
     def _refine(
-        self, parent: int, l: Floats, u: Floats, relaxed: dict[int, Lines], sizes: dict[int, Floats], boxes: Boxes
+        self,
+        parent: int,
+        l: Floats,
+        u: Floats,
+        relaxed: dict[int, Lines],
+        sizes: dict[int, Floats],
+        boxes: Boxes,
+        differences: dict[int, PairLines],
     ) -> None:
         """Backward bounds for the neurons the forward form leaves unstable; intersects l and u in place."""
         box, neuron = np.nonzero((l < 0) & (u > 0))
         step = max(1, ROWS_AT_ONCE // (4 * max(self.network.sizes)))
         for at in range(0, len(box), step):
             b, n = box[at : at + step], neuron[at : at + step]
-            low = self.neuron_bounds(parent, n, np.concatenate([b, b]), relaxed, sizes, boxes)
+            low = self.neuron_bounds(parent, n, np.concatenate([b, b]), relaxed, sizes, boxes, differences)
             l[b, n] = np.maximum(l[b, n], low[: len(b)])
             u[b, n] = np.minimum(u[b, n], -low[len(b) :])
 
@@ -287,15 +369,31 @@ class Bounder:
         lines: dict[int, Lines],
         sizes: dict[int, Floats],
         boxes: Boxes,
+        differences: dict[int, PairLines] | None = None,
     ) -> Floats:
         """Lower bounds of +v, then of -v, for values v of one node: (2 m,); row i uses line ``index[i]`` of ``lines``.
 
         The boxes are as many as the lines, or one that all rows share.
         """
-        coefs, constant = _neuron_rows(node, self.network.nodes[node], self.network.sizes[node], neurons)
+        coefs, constant = _neuron_rows(self.network, node, neurons)
+        return self._least(coefs, constant, index, lines, sizes, boxes, differences)
+
+    def _least(
+        self,
+        coefs: dict[int, Floats],
+        constant: Floats,
+        index: Ints,
+        lines: dict[int, Lines],
+        sizes: dict[int, Floats],
+        boxes: Boxes,
+        differences: dict[int, PairLines] | None = None,
+    ) -> Floats:
+        """Lower bounds (N,) of rows over nodes, which are rounded once; row i uses line ``index[i]`` of ``lines``."""
         shape = len(index), boxes.mid.shape[1]
         mid, rad = (np.broadcast_to(of_rows(part, index), shape) for part in (boxes.mid, boxes.rad))
-        form, constant, error = self._backward(coefs, constant, np.zeros(len(index)), index, lines, sizes, mid)
+        form, constant, error = self._backward(
+            coefs, constant, np.zeros(len(index)), index, lines, sizes, mid, differences
+        )
         return _concretise(form, constant, error, mid, rad, boxes.ball, self.gamma)
 
     def _backward(
@@ -307,6 +405,7 @@ class Bounder:
         relaxed: dict[int, Lines],
         sizes: dict[int, Floats],
         mid: Floats,
+        differences: dict[int, PairLines] | None = None,
     ) -> tuple[Floats, Floats, Floats]:
         """Substitute node by node down to the input: returns form, constant, error, one row per entry of ``index``.
 
@@ -318,6 +417,8 @@ class Bounder:
         for k in range(max(coefs), 0, -1):
             if k not in coefs:
                 continue
+            if differences and k in differences and k - 1 in coefs:
+                constant, error = self._share(k, differences[k], coefs, constant, error, index)
             a = coefs.pop(k)
             node = self.network.nodes[k]
             # H is taken as the largest over the batch: one matrix-vector product, and still an upper bound.
@@ -353,6 +454,16 @@ class Bounder:
         constant = constant + np.einsum("ij,ij->i", form, mid)
         error = (error + 4 * U * np.abs(constant)) * (1 + 64 * gamma) + TINY
         return form, constant, error
+
+    def _share(
+        self, k: int, pair: PairLines, coefs: dict[int, Floats], constant: Floats, error: Floats, index: Ints
+    ) -> tuple[Floats, Floats]:
+        """Replace what rows have in common on a pair by the difference of its arguments (D1, D2)."""
+        coefs[k - 1], coefs[k], on_d, moved, kappa = through_pair(pair, coefs[k - 1], coefs[k], index)
+        for j, value in ((k - 1, on_d), (k, -on_d)):
+            self._add(coefs, parents(self.network.nodes[j])[0], value)
+        constant = constant + moved
+        return constant, error + 4 * self.gamma * (kappa @ pair.size.max(axis=0)) + 4 * U * np.abs(constant)
 
     @staticmethod
     def _add(coefs: dict[int, Floats], node: int, value: Floats) -> None:
@@ -402,19 +513,10 @@ def drawn(node: Node, l: Floats, u: Floats) -> Lines:
     return lines_of_sign(l, u) if isinstance(node, Sign) else lines_on(l, u)
 
 
-def _neuron_rows(k: int, node: Node, size: int, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
-    """Rows for ``+v_n`` then ``-v_n`` of node k, as coefficients and constants; exact.
-
-    Rows of a single dense weight are taken as they are stored; otherwise unit rows on the node itself.
-    """
-    if isinstance(node, Affine) and len(node.terms) == 1 and isinstance(node.terms[0][1], Dense):
-        parent, dense = node.terms[0][0], node.terms[0][1]
-        weight, bias = dense.weight[neurons], node.bias[neurons]
-        return {parent: np.concatenate([weight, -weight])}, np.concatenate([bias, -bias])
-    unit = np.zeros((2 * len(neurons), size))
-    unit[np.arange(len(neurons)), neurons] = 1.0
-    unit[len(neurons) + np.arange(len(neurons)), neurons] = -1.0
-    return {k: unit}, np.zeros(2 * len(neurons))
+def _neuron_rows(network: Network, k: int, neurons: Ints) -> tuple[dict[int, Floats], Floats]:
+    """Rows for ``+v_n`` then ``-v_n`` of node k, as coefficients and constants; exact."""
+    at, coefs, constant = rows_of_values(network, k, neurons)
+    return {at: np.concatenate([coefs, -coefs])}, np.concatenate([constant, -constant])
 
 
 def _concretise(

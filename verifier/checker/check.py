@@ -17,6 +17,7 @@ from verifier.checker.bounds import Bounder, Boxes, Rows
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.network import Network
+from verifier.checker.pairs import Pairs
 from verifier.checker.phase_tree import read_phase_tree
 from verifier.checker.phases import PhaseProver
 from verifier.checker.tree import Failure, Outcome, Question, Reference, prove
@@ -40,12 +41,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Job:
-    """Chunk ``chunk`` has to prove case ``case`` on a box."""
+    """Chunk ``chunk`` has to prove case ``case`` on a box, with bounds on differences of ``pairs``."""
 
     case: int
     chunk: int
     lower: Floats
     upper: Floats
+    pairs: Pairs = ()
 
     @property
     def share(self) -> float:
@@ -56,6 +58,7 @@ class Job:
         """Identifies the proof obligation and the proof offered for it."""
         digest = hashlib.sha256(words.tobytes())
         digest.update(self.lower.tobytes() + self.upper.tobytes() + self.case.to_bytes(8, "little"))
+        digest.update(repr(self.pairs).encode())
         return digest.digest()
 
 
@@ -98,6 +101,7 @@ class Checker:
     def __init__(self, network: Network, cases: tuple[QueryCase, ...]) -> None:
         self.cases = cases
         self.bounder = Bounder(network)
+        self._with_pairs: dict[Pairs, Bounder] = {(): self.bounder}
         balls = {id(case.ball): Ball.of(case.ball) for case in cases}
         self.questions = [question(case, network, balls[id(case.ball)]) for case in cases]
         self._proved: dict[bytes, Outcome] = {}
@@ -105,7 +109,13 @@ class Checker:
     def prove(self, job: AnyJob, words: Words) -> Outcome:
         if isinstance(job, PhaseJob):
             return self._prove_phases(job, words)
-        return prove(self.bounder, self.questions[job.case], words, job.lower, job.upper)
+        return prove(self.comparing(job.pairs), self.questions[job.case], words, job.lower, job.upper)
+
+    def comparing(self, pairs: Pairs) -> Bounder:
+        """The bounder that bounds differences of these pairs; raises ``CheckError`` where they are none."""
+        if pairs not in self._with_pairs:
+            self._with_pairs[pairs] = Bounder(self.bounder.network, pairs)
+        return self._with_pairs[pairs]
 
     def _prove_phases(self, job: PhaseJob, words: Words) -> Outcome:
         network = self.bounder.network
@@ -132,8 +142,10 @@ class Checker:
             raise CheckError(f"a phase tree cannot be cut into {parts} parts")
         if certificate.cases != len(self.cases):
             return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(self.cases)}", (), 0, 0.0)
+        pairs = certificate.pairs
+        self.comparing(pairs)  # before processes fork
         jobs: list[AnyJob] = [
-            Job(k, k, *outward(case.lower, case.upper)) for k, case in enumerate(self.cases) if not case.empty
+            Job(k, k, *outward(case.lower, case.upper), pairs) for k, case in enumerate(self.cases) if not case.empty
         ]
         failures: list[tuple[int, int, Failure]] = []
         leaves, margin = 0, math.inf
@@ -156,7 +168,7 @@ class Checker:
                     if reference.chunk in named:
                         raise CheckError(f"chunk {reference.chunk} is referred to twice")
                     named.add(reference.chunk)
-                    following.append(Job(job.case, reference.chunk, reference.lower, reference.upper))
+                    following.append(Job(job.case, reference.chunk, reference.lower, reference.upper, pairs))
             jobs = following
             if not jobs and phases:
                 whole = sum(len(certificate.chunks[chunk]) for chunk in phases)

@@ -22,15 +22,16 @@ from numpy.typing import NDArray
 
 from verifier.checker.errors import CheckError
 from verifier.checker.json_object import json_object
+from verifier.checker.pairs import Pairs
 
-CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 6
+CERTIFICATE, WITNESS, VERSION = "nncert", "nnwitness", 7
 MANIFEST, TREES, MODEL, QUERY = "manifest.json", "trees.bin", "model.onnx", "query.vnnlib"
 LARGEST_MEMBER = 1 << 30
 LARGEST_MANIFEST = 1 << 23
 LARGEST_TREES = 1 << 29  # bytes unpacked
 LONGEST_NUMBER = 2000  # characters of one coordinate of a witness
 KEYS = {
-    CERTIFICATE: {"format", "version", "semantics", "model", "query", "cases", "chunks", "claim", "producer"},
+    CERTIFICATE: {"format", "version", "semantics", "model", "query", "cases", "chunks", "pairs", "claim", "producer"},
     WITNESS: {"format", "version", "semantics", "model", "query", "case", "x", "claim", "producer"},
 }
 
@@ -46,13 +47,17 @@ class Source:
 
 @dataclass(frozen=True)
 class Certificate:
-    """``cases`` roots come first among the ``chunks``; the other chunks are reached by reference."""
+    """``cases`` roots come first among the ``chunks``; the other chunks are reached by reference.
+
+    ``pairs`` are layers whose neurons' differences are bounded in trees over boxes.
+    """
 
     model: Source
     query: Source
     cases: int
     chunks: tuple[NDArray[np.uint16], ...]
     claim: str
+    pairs: Pairs = ()
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def read_evidence(data: bytes) -> Certificate | Witness:
     cases = _natural(manifest["cases"], "cases")
     if cases > len(chunks):
         raise CheckError("manifest: more cases than chunks")
-    return Certificate(model, query, cases, chunks, claim)
+    return Certificate(model, query, cases, chunks, claim, _pairs(manifest["pairs"]))
 
 
 def _members(data: bytes) -> dict[str, bytes]:
@@ -114,6 +119,12 @@ def _natural(value: object, name: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise CheckError(f"manifest: {name!r} is not a natural number")
     return value
+
+
+def _pairs(values: object) -> Pairs:
+    if not isinstance(values, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in values):
+        raise CheckError("manifest: 'pairs' is not a list of pairs")
+    return tuple((_natural(one, "pairs"), _natural(two, "pairs")) for one, two in values)
 
 
 def _point(values: object) -> tuple[Fraction, ...]:

@@ -11,7 +11,6 @@ leave unstable) with two roundings that are sound by themselves:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 
@@ -19,14 +18,12 @@ import numpy as np
 
 from verifier.checker.ball import ExactBall
 from verifier.checker.errors import CheckError
-from verifier.checker.network import Affine, Input, Network, Node, Relu, Sign
+from verifier.checker.exact_lines import ExactLines, drawn, round_down
+from verifier.checker.exact_pairs import ExactPairLines, pair_lines, through, tighten, unsure
+from verifier.checker.network import Affine, Input, Network, Relu, Sign
 from verifier.checker.rational import Exact, zeros
 from verifier.checker.rational_maps import ExactLinear, exact_map
 from verifier.checker.vnnlib import QueryCase, QueryRow
-
-BITS = 60
-SHORTEST = Fraction(1, 10**30)  # end of a range of a sign below which its line is flat
-LONGER = Fraction(2001, 1000)  # times the other end of a range of a sign: then its line is sloped
 
 
 def evaluate(network: Network, x: Sequence[Fraction]) -> list[Fraction]:
@@ -81,20 +78,6 @@ def lower_bounds(
     return ExactRelaxation(network, lower, upper, ball=ball).bounds(rows)
 
 
-@dataclass(frozen=True)
-class ExactLines:
-    """``below z + base <= value <= slope z + offset`` elementwise; a ReLU's ``base`` is None, for 0.
-
-    ``shift`` is added to the coefficient of z (lemma R1).
-    """
-
-    below: Exact
-    slope: Exact
-    offset: Exact
-    shift: Exact | None = None
-    base: Exact | None = None
-
-
 Refine = Callable[["ExactRelaxation", int, "list[Fraction]", "list[Fraction]"], None]
 
 
@@ -109,10 +92,12 @@ class ExactRelaxation:
         refine: Refine | None = None,
         symbols: bool = False,
         ball: ExactBall | None = None,
+        seconds: frozenset[int] = frozenset(),
     ) -> None:
         """``refine(self, relu, lower, upper)`` may tighten a ReLU's ranges in place; by default backward bounds do.
 
-        With ``symbols`` the ranges are also those of a zonotope that has a symbol for every unstable ReLU.
+        With ``symbols`` the ranges are also those of a zonotope that has a symbol for every unstable ReLU. The nodes
+        ``seconds`` are pairs with the ones before them: without a ``refine``, their differences are bounded.
         """
         if len(lower) != network.sizes[0] or any(low > up for low, up in zip(lower, upper, strict=True)):
             raise CheckError("the box is empty or not of the network's input size")
@@ -127,6 +112,8 @@ class ExactRelaxation:
         }
         self.lines: dict[int, ExactLines] = {}
         self.ranges: dict[int, tuple[list[Fraction], list[Fraction]]] = {}  # of the argument, by ReLU node
+        self.differences: dict[int, ExactPairLines] = {}  # by the second node of a pair
+        self.seconds = seconds if refine is None else frozenset()
         self._relax(refine, _Symbols(self) if symbols else None)
 
     def bounds(self, rows: Sequence[QueryRow]) -> list[Fraction]:
@@ -175,7 +162,13 @@ class ExactRelaxation:
                 else:
                     self._refine(k, low, up)
                 self.ranges[k] = [round_down(l) for l in low], [-round_down(-u) for u in up]
+                if k in self.seconds:
+                    difference, where = self._compare(k)
+                    self.lines[k - 1] = drawn(self.network.nodes[k - 1], *self.ranges[k - 1])
+                    self._step(k - 1, forms)
                 self.lines[k] = lines = drawn(node, *self.ranges[k])
+                if k in self.seconds:
+                    self.differences[k] = pair_lines(difference, self.lines[k - 1], lines, where)
                 if isinstance(node, Sign):
                     least, most = (Exact.of(side).sign() for side in self.ranges[k])
                     center, remainder = (most + least).half(), (most + -least).half()
@@ -185,12 +178,7 @@ class ExactRelaxation:
                     continue
                 if zonotope is not None:
                     zonotope.relu(k, node.parent, lines)
-                s, half = lines.slope, lines.offset.half()
-                if generators is not None:
-                    forms[k] = (generators * s, center * s + half, remainder * s + half)
-                else:
-                    least, most = (Exact.of(side).positive() for side in self.ranges[k])
-                    forms[k] = (None, (most + least).half(), (most + -least).half())
+                self._step(k, forms)
             else:
                 width = self.network.sizes[k]
                 generators = None if refine is not None else zeros(size, width)
@@ -204,6 +192,36 @@ class ExactRelaxation:
                 forms[k] = (generators, center, remainder)
                 if zonotope is not None:
                     zonotope.affine(k)
+
+    def _step(self, k: int, forms: dict[int, tuple[Exact | None, Exact, Exact]]) -> None:
+        """The form of a ReLU from that of its argument, its lines and its range."""
+        node = self.network.nodes[k]
+        assert isinstance(node, Relu)
+        generators, center, remainder = forms[node.parent]
+        s, half = self.lines[k].slope, self.lines[k].offset.half()
+        if generators is not None:
+            forms[k] = (generators * s, center * s + half, remainder * s + half)
+        else:
+            least, most = (Exact.of(side).positive() for side in self.ranges[k])
+            forms[k] = (None, (most + least).half(), (most + -least).half())
+
+    def _compare(self, k: int) -> tuple[tuple[list[Fraction], list[Fraction]], list[int]]:
+        """Ranges of the differences of a pair's arguments, and the neurons that want one; tightens their own ranges."""
+        one, two = (self.network.nodes[j].parent for j in (k - 1, k))  # type: ignore[union-attr]
+        where = unsure(self.ranges[k - 1], self.ranges[k])
+        width = self.network.sizes[k]
+        low, up = [Fraction(0)] * width, [Fraction(0)] * width
+        if where:
+            rows = zeros(2 * len(where), width).numerators
+            for row, i in enumerate(where):
+                rows[row, i], rows[len(where) + row, i] = 1, -1
+            unit = Exact(rows)
+            coefs = {one: unit + -unit} if one == two else {one: unit, two: -unit}
+            found = self._concretise(*self._backward(coefs, zeros(2 * len(where))))
+            for row, i in enumerate(where):
+                low[i], up[i] = round_down(found[row]), -round_down(found[len(where) + row])
+        tighten(self.ranges[k - 1], self.ranges[k], (low, up), where)
+        return (low, up), where
 
     def _range(
         self, generators: Exact | None, center: Exact, remainder: Exact
@@ -242,6 +260,12 @@ class ExactRelaxation:
         for k in range(max(coefs), 0, -1):
             if k not in coefs:
                 continue
+            if k in self.differences and k - 1 in coefs:
+                coefs[k - 1], coefs[k], on_d, moved = through(self.differences[k], coefs[k - 1], coefs[k])
+                constant += moved
+                for j, value in ((k - 1, on_d), (k, -on_d)):
+                    parent = self.network.nodes[j].parent  # type: ignore[union-attr]
+                    coefs[parent] = coefs[parent] + value if parent in coefs else value
             a, node = coefs.pop(k), self.network.nodes[k]
             if isinstance(node, Relu | Sign):
                 lines = self.lines[k]
@@ -311,50 +335,6 @@ def _padded(generators: Exact, count: int) -> Exact:
     return Exact(np.concatenate([generators.numerators, zeros(count - have, width).numerators]), generators.denominator)
 
 
-def drawn(node: Node, low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:
-    """The default lines of a ReLU or a sign whose argument has these bounds."""
-    return lines_of_sign(low, up) if isinstance(node, Sign) else lines_on(low, up)
-
-
-def lines_of_sign(low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:
-    """The default lines of signs: from -1 up to 1 over a much longer end of a range, else constant."""
-    lines = list(zip(*map(_line_of_sign, low, up), strict=True))
-    below, base, slope, offset = (Exact.of(part) for part in lines)
-    return ExactLines(below, slope, offset, None, base)
-
-
-def lines_on(low: Sequence[Fraction], up: Sequence[Fraction]) -> ExactLines:
-    """The default lines of ReLUs whose arguments have these bounds."""
-    below, slope, offset = (Exact.of(part) for part in zip(*map(_line, low, up), strict=True))
-    return ExactLines(below, slope, offset)
-
-
 def _coefficients(rows: Sequence[dict[int, Fraction]], width: int) -> Exact:
     flat = Exact.of([row.get(i, Fraction(0)) for row in rows for i in range(width)])
     return Exact(flat.numerators.reshape(len(rows), width), flat.denominator)
-
-
-def round_down(value: Fraction) -> Fraction:
-    """The largest number of at most 60 significant bits that does not exceed the value."""
-    excess = abs(value.numerator).bit_length() - value.denominator.bit_length() - BITS + 1
-    unit = Fraction(2) ** excess
-    return value // unit * unit
-
-
-def _line_of_sign(l: Fraction, u: Fraction) -> tuple[Fraction, Fraction, Fraction, Fraction]:
-    """Lower slope and offset, upper slope and offset of the sign on [l, u]."""
-    below = slope = Fraction(0)
-    if u > SHORTEST and l <= 0 and u > -l * LONGER:  # from -1, or from the 0 that the sign has at l = 0
-        below = round_down((2 if l < 0 else 1) / u)
-    if -l > SHORTEST and u >= 0 and -l > u * LONGER:
-        slope = round_down((2 if u > 0 else 1) / -l)
-    return below, Fraction((l > 0) - (l < 0)), slope, Fraction((u > 0) - (u < 0))
-
-
-def _line(l: Fraction, u: Fraction) -> tuple[Fraction, Fraction, Fraction]:
-    """Lower slope, upper slope and upper offset of a ReLU on [l, u]."""
-    if l >= 0 or u <= 0:
-        active = Fraction(int(l >= 0))
-        return active, active, Fraction(0)
-    slope = round_down(u / (u - l))
-    return Fraction(int(u > -l)), slope, max(-slope * l, (1 - slope) * u)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from verifier.checker.ball import ExactBall
-from verifier.checker.exact import ExactLines, ExactRelaxation, drawn, round_down
+from verifier.checker.exact import ExactRelaxation
+from verifier.checker.exact_lines import ExactLines, drawn, round_down
 from verifier.checker.exact_multipliers import proves_exactly
 from verifier.checker.exact_zonotope import ExactZonotope
 from verifier.checker.network import Network

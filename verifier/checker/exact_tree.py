@@ -17,8 +17,10 @@ from verifier.checker.check import MAX_DEPTH, Checker, Verdict
 from verifier.checker.clip import PASSES
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
-from verifier.checker.exact import ExactRelaxation, round_down
+from verifier.checker.exact import ExactRelaxation
+from verifier.checker.exact_lines import round_down
 from verifier.checker.exact_phases import refused_exactly
+from verifier.checker.pairs import Paired, side_by_side
 from verifier.checker.phase_tree import read_phase_tree
 from verifier.checker.tree import CLIPS, LEAVES, PHASES, REF, SPLIT, Failure, second_children
 from verifier.checker.vnnlib import QueryCase
@@ -33,6 +35,7 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
     if certificate.cases != len(checker.cases):
         return Verdict(False, f"{certificate.cases} cases claimed, the query has {len(checker.cases)}", (), 0, 0.0)
     streams = [stream.tolist() for stream in certificate.chunks]
+    paired = side_by_side(checker.bounder.network, certificate.pairs)
     leaves, margin = 0, math.inf
     failures: list[tuple[int, int, Failure]] = []
     known: dict[tuple[int, str], list[int]] = {}  # what phase trees were refused on which box
@@ -62,7 +65,7 @@ def audit(checker: Checker, certificate: Certificate) -> Verdict:
                 leaves, margin = leaves + new, min(margin, 0.0)
                 failures += [(k, target, Failure(position, *_floats(box))) for position in refused]
                 continue
-            value, clipped = _bound(checker, case, box)
+            value, clipped = _bound(paired, case, box)
             proved = value is not None or clipped is None
             if word in LEAVES:
                 leaves += 1
@@ -112,12 +115,12 @@ def halves(box: Box, dim: int) -> tuple[Box, Box]:
     return (lower, first_upper), (second_lower, upper)
 
 
-def _bound(checker: Checker, case: QueryCase, box: Box) -> tuple[Fraction | None, Box | None]:
+def _bound(paired: Paired, case: QueryCase, box: Box) -> tuple[Fraction | None, Box | None]:
     """The best proved row value when some row holds on the box, and the clipped box (None when nothing is left)."""
     lower, upper = box
     if case.ball is not None and not case.ball.meets(lower, upper):
         return None, None
-    relaxation = ExactRelaxation(checker.bounder.network, lower, upper, ball=case.ball)
+    relaxation = ExactRelaxation(paired.network, lower, upper, ball=case.ball, seconds=paired.seconds)
     best: Fraction | None = None
     for row, value in zip(case.rows, relaxation.bounds(case.rows), strict=True):
         if (value > 0 or (value == 0 and not row.strict)) and (best is None or value > best):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from verifier.checker.errors import CheckError
-from verifier.checker.exact import ExactRelaxation, lines_on
+from verifier.checker.exact import ExactRelaxation
+from verifier.checker.exact_lines import lines_on
 from verifier.checker.network import Affine, Relu
 from verifier.checker.phase_tree import LEAF, Cuts, Split
 from verifier.checker.rational import Exact, zeros

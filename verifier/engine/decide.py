@@ -16,6 +16,7 @@ from relaxations.bounds.balls import Ball
 from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
+from relaxations.pairing import Pair, pairs_of
 from specs.errors import CertificateError, ModelError, UnsupportedOpError
 from specs.problem import Case, Problem
 from verifier.attack.group import FIRST_POINTS, FLOAT32_UP_TO
@@ -46,6 +47,8 @@ CLIMBING_SECONDS = 3.0
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
 HEAVY = 1e10  # multiply-adds of bounding every neuron once; from there on phases are split, too
+PAIRS_SHARE = 0.25  # of the time, for boxes with differences bounded before phases are split
+SMALL_DIFFERENCE = 1e-3  # between copies: below that it is bounded in float64
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
 MOST_WORDS = 1 << 29  # of a certificate
 WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
@@ -174,9 +177,11 @@ class _Decision:
         left = self.left
         left.network, left.programs = network, possible(network)
         self.kept = seconds_kept(self.options.seconds) if left.programs else 0.0
-        left.cases = [self._search_of(network, case, refine) for case in self.problem.cases]
+        pairs = pairs_of(network)
+        left.cases = [self._search_of(network, case, refine, pairs) for case in self.problem.cases]
+        inputs = self._free_inputs() if pairs else network.input_size
         joint = left.programs and any(len(case.any_of) > JOINT for case in self.problem.cases)
-        left.by_phases = network.input_size > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs) or joint
+        left.by_phases = inputs > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs) or joint
         if not self._by_relaxations(network) and self.options.search:
             self._search(network)
         if self.attack is not None:
@@ -228,7 +233,11 @@ class _Decision:
                 return True
         return False
 
-    def _search_of(self, network: ReluNetwork, case: Case, refine: bool) -> CaseSearch:
+    def _free_inputs(self) -> int:
+        """How many inputs are not fixed, in the case that has the most."""
+        return max((int((case.root.lower < case.root.upper).sum()) for case in self.cases), default=0)
+
+    def _search_of(self, network: ReluNetwork, case: Case, refine: bool, pairs: tuple[Pair, ...] = ()) -> CaseSearch:
         low = np.array([float(v) for v in case.box.lower])
         up = np.array([float(v) for v in case.box.upper])
         width = np.where(up > low, up - low, 1.0)
@@ -239,16 +248,32 @@ class _Decision:
             width,
             self.options.branching,
             self.options.depth_first,
-            precision="float32" if max(network.largest, rows.largest) < FLOAT32_UP_TO else "float64",
-            refine=refine,
+            precision="float32" if _fit_float32(network, rows, bool(pairs)) else "float64",
+            refine=refine or bool(pairs),
             ball=Ball.of(case),
+            pairs=pairs,
         )
         return CaseSearch(explorer, Place(None, low, up))
+
+    def _search_pairs(self, network: ReluNetwork) -> None:
+        """Boxes first, with differences bounded, which trees over phases do not: what is open then starts anew."""
+        until = Deadline.after(PAIRS_SHARE * self.options.seconds)
+
+        def deadline() -> Deadline:
+            return earliest(self._search_deadline(), until)
+
+        search(self.cases, deadline, self.options.workers, lambda *_: False, self.report, self.folder, None)
+        self.left.cases = [
+            case if case.closed else self._search_of(network, self.problem.cases[k], case.explorer.refine)
+            for k, case in enumerate(self.cases)
+        ]
 
     def _search_phases(self, network: ReluNetwork, attacks: Schedule | None) -> None:
         """A glance for violations, which costs less than bounds; then one tree for all cases of the same inputs."""
         if self.options.attack and self._attack(range(len(self.cases)), FIRST_POINTS):
             return
+        if self.cases and self.cases[0].explorer.pairs:
+            self._search_pairs(network)
         boxes: dict[bytes, list[int]] = {}
         for k, case in enumerate(self.cases):
             if not case.closed:
@@ -423,3 +448,10 @@ def fallback(question: Question, certificate: Path, producer: dict[str, str]) ->
         bound_to = sources(question.problem, question.model, question.query, Path(folder))
         relaxed = Left(question.problem).by_outputs()
         return hand_over(relaxed, bound_to, producer, certificate) if relaxed is not None else None
+
+
+def _fit_float32(network: ReluNetwork, rows: Rows, differences: bool) -> bool:
+    """Whether float32 is good for a search; differences may be smaller than what it rounds in their terms."""
+    if differences and np.abs(rows.constant).min(initial=np.inf) < SMALL_DIFFERENCE:
+        return False
+    return max(network.largest, rows.largest) < FLOAT32_UP_TO

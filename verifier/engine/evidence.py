@@ -151,6 +151,7 @@ class Evidence:
                 roots[numbers[k]] = np.array([PHASES, at >> 16, at & 0xFFFF])
             further.append(chunk)
         elsewhere = {k for group in groups for k in group.cases} | {k for proved, _ in trees for k in proved}
+        pairs = next((case.explorer.pairs for case in cases if case.explorer.pairs), ())
         for k, case in enumerate(cases):
             if k in elsewhere:
                 continue
@@ -160,9 +161,9 @@ class Evidence:
             owners[numbers[k]] = k, root
             owners.update((first + i, (k, chunk)) for i, chunk in enumerate(chunks))
             further += [chunk.words for chunk in chunks]
-        draft = Draft(
-            self.sources.model, self.sources.query, self._all_cases, [*roots, *further], self.claim, self.producer
-        )
+        everything = [*roots, *further]
+        about = self.sources.model, self.sources.query, self._all_cases
+        draft = Draft(*about, everything, self.claim, self.producer, pairs)
         return draft, owners
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from relaxations.bounds.balls import MANY_PASSES, Ball, least
 from relaxations.bounds.boxes import BoxBounder, Rows
 from relaxations.network import ReluNetwork
+from relaxations.pairing import Pair
 from verifier.certificate.words import CLIP, LEAF, OPEN, QUICK_CLIP, QUICK_LEAF, SPLIT
 from verifier.engine.branching import RULES, OpenBoxes
 from verifier.engine.clipping import clip
@@ -61,8 +62,9 @@ class Exploration:
 class Explorer:
     """Everything that stays the same while one case is searched; small enough to send to another process.
 
-    Inputs outside ``ball`` do not matter. ``margin`` (relative) is how far above zero a bound must be before the search
-    believes it: the checker redoes the leaf with outward rounding.
+    ``pairs`` are layers of two copies whose differences are bounded. Inputs outside ``ball`` do not
+    matter. ``margin`` (relative) is how far above zero a bound must be before the search believes it: the checker
+    redoes the leaf with outward rounding.
     """
 
     network: ReluNetwork
@@ -75,14 +77,15 @@ class Explorer:
     precision: str = "float32"
     refine: bool = True
     ball: Ball | None = None
+    pairs: tuple[Pair, ...] = ()
 
     @cached_property
     def _coarse(self) -> BoxBounder:
-        return BoxBounder(self.network.astype(np.dtype(self.precision)), self.rows, self.refine, self.ball)
+        return BoxBounder(self.network.astype(np.dtype(self.precision)), self.rows, self.refine, self.ball, self.pairs)
 
     @cached_property
     def _fine(self) -> BoxBounder:
-        return BoxBounder(self.network, self.rows, self.refine, self.ball)
+        return BoxBounder(self.network, self.rows, self.refine, self.ball, self.pairs)
 
     def __getstate__(self) -> dict[str, object]:
         return {k: v for k, v in self.__dict__.items() if not k.startswith("_")}
