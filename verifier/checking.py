@@ -24,8 +24,9 @@ class CheckResult:
 
     ``model`` and ``query`` say what the checker read: ``taken`` is ``given``, ``embedded``, ``recorded`` (at the path
     in the file that was checked) or ``translated`` (from the given file once more), with ``path`` and ``sha256``.
-    A file about polynomials has no model; there ``model`` is empty. ``kind`` is ``proof`` or ``witness``: whether
-    accepted means that the claim is proved, or that it is refuted.
+    A file about polynomials has no model; there ``model`` is empty. ``kind`` is ``proof``, ``witness`` or
+    ``statistical``: whether accepted means that the claim is proved, that it is refuted, or that a ledger supports it
+    with its confidence (then ``query`` is the ledger).
     """
 
     accepted: bool
@@ -76,6 +77,8 @@ def run_checker(
     """
     if _is_about_polynomials(certificate):
         return _run_polynomial(certificate, model, spec, parameters)
+    if _is_about_statistics(certificate):
+        return _run_statistical(certificate, model, spec)
     with TemporaryDirectory(prefix="certify-") as folder:
         files = _canonical(certificate, model, spec, parameters, Path(folder))
         answer = _asked(checker_command(certificate, *files, exact))
@@ -105,6 +108,22 @@ def _is_about_polynomials(certificate: Path) -> bool:
     from verifier.checker.sos_format import is_about_polynomials
 
     return is_about_polynomials(certificate)
+
+
+def _is_about_statistics(certificate: Path) -> bool:
+    from verifier.checker.statistics import is_about_statistics
+
+    return is_about_statistics(certificate)
+
+
+def _run_statistical(certificate: Path, model: Path | None, spec: Path | None) -> CheckResult:
+    """The checker's answer about a statement of probability."""
+    if model is not None or spec is not None:
+        raise CertificateError(f"{certificate}: a statement of probability carries its ledger; leave other files out")
+    answer = _asked(checker_command(certificate, None, None, exact=True))
+    if "error" in answer:
+        raise CertificateError(f"{certificate}: {answer['error']}")
+    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
 
 
 def _run_polynomial(

@@ -27,6 +27,7 @@ from verifier.checker.selftest import self_test
 from verifier.checker.sos import verdict_on_polynomials
 from verifier.checker.sos_format import is_about_polynomials
 from verifier.checker.sos_format import read_evidence as read_polynomials
+from verifier.checker.statistics import is_about_statistics, read_statement, verdict_on_statement
 from verifier.checker.vnnlib import read_query
 from verifier.checker.witness import refute
 
@@ -56,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         data = _bytes(options.certificate)
         if is_about_polynomials(data):
             return check_polynomials(data, options, started)
+        if is_about_statistics(data):
+            return check_statistics(data, options, started)
         evidence = read_evidence(data)
         model = read_source(evidence.model, options.model, "model")
         query = read_source(evidence.query, options.query, "query")
@@ -104,6 +107,25 @@ def check_polynomials(data: bytes, options: argparse.Namespace, started: float) 
         word = "accepted" if verdict.accepted else "REJECTED"
         print(f"{word}: {verdict.reason}; rational arithmetic, {seconds:.2f} s")
         print(f"problem: {problem}")
+        print(f"claim, in the producer's words: {evidence.claim}")
+    return 0 if verdict.accepted else 1
+
+
+def check_statistics(data: bytes, options: argparse.Namespace, started: float) -> int:
+    """Judge a statement of probability, which carries its ledger along."""
+    if options.model or options.query:
+        raise CheckError("a statement of probability carries its ledger; the checker takes no model and no query")
+    evidence = read_statement(data)
+    verdict = verdict_on_statement(evidence)
+    seconds = time.perf_counter() - started
+    ledger = Origin("embedded", "", evidence.sha256)
+    if options.json:
+        about = {"seconds": round(seconds, 4), "exact": True, "kind": "statistical", "claim": evidence.claim}
+        print(json.dumps({**_answer(verdict), **about, "model": {}, "query": vars(ledger)}))
+    else:
+        word = "accepted" if verdict.accepted else "REJECTED"
+        print(f"{word}: {verdict.reason}; {verdict.leaves} lines, {seconds:.2f} s")
+        print(f"ledger: {ledger}")
         print(f"claim, in the producer's words: {evidence.claim}")
     return 0 if verdict.accepted else 1
 

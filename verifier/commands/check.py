@@ -44,8 +44,12 @@ def _evidence(options: argparse.Namespace) -> int:
         save_text(json.dumps(vars(result), indent=1) + "\n", options.json)
     arithmetic = "rational arithmetic" if result.exact else "outward-rounded float64"
     word = "accepted" if result.accepted else "REJECTED"
-    print(f"{word}: {result.reason}; {result.leaves} leaves, {arithmetic}, {result.seconds:.2f} s")
-    for what, origin in (("model", result.model), ("query", result.query)):
+    size = f"{result.leaves} {'lines' if result.kind == 'statistical' else 'leaves'}"
+    print(f"{word}: {result.reason}; {size}, {arithmetic}, {result.seconds:.2f} s")
+    for what, origin in (
+        ("model", result.model),
+        ("ledger" if result.kind == "statistical" else "query", result.query),
+    ):
         if origin:
             print(f"{what}: {Origin(**origin)}")
     print(f"claim, in the producer's words: {result.claim}")

@@ -1,0 +1,1 @@
+"""Overseers: programs that say whether an input and its output are acceptable."""
