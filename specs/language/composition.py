@@ -15,6 +15,7 @@ from specs.language.compile_expression import Argument
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
+from specs.language.symbolic import Symbolic
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear
 from specs.language.vectors import Element, Vectors
@@ -66,6 +67,8 @@ class Composition:
     def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
         """Terms of the slots that the call computes. Raises ``ExpressionFault``."""
         module = self.modules[name]
+        if isinstance(module, Symbolic):
+            module = module.traced(arguments, tap, node.func.col_offset)
         graph = module.graph
         wanted: Sequence[str] = graph.outputs
         if tap:

@@ -57,7 +57,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
-    if _is_plain(files, inputs, expressions):
+    if not reader.cores and _is_plain(files, inputs, expressions):
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:
