@@ -79,6 +79,8 @@ def run_checker(
         return _run_polynomial(certificate, model, spec, parameters)
     if _is_about_statistics(certificate):
         return _run_statistical(certificate, model, spec)
+    if _is_about_axioms(certificate):
+        return _run_axioms(certificate, model, spec)
     with TemporaryDirectory(prefix="certify-") as folder:
         files = _canonical(certificate, model, spec, parameters, Path(folder))
         answer = _asked(checker_command(certificate, *files, exact))
@@ -114,6 +116,22 @@ def _is_about_statistics(certificate: Path) -> bool:
     from verifier.checker.statistics import is_about_statistics
 
     return is_about_statistics(certificate)
+
+
+def _is_about_axioms(certificate: Path) -> bool:
+    from verifier.checker.axioms import is_about_axioms
+
+    return is_about_axioms(certificate)
+
+
+def _run_axioms(certificate: Path, model: Path | None, spec: Path | None) -> CheckResult:
+    """The checker's answer about a statement under axioms; ``query`` is then the ledger."""
+    if spec is not None:
+        raise CertificateError(f"{certificate}: a statement under axioms carries its question; leave {spec} out")
+    answer = _asked(checker_command(certificate, model, None, exact=False))
+    if "error" in answer:
+        raise CertificateError(f"{certificate}: {answer['error']}")
+    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
 
 
 def _run_statistical(certificate: Path, model: Path | None, spec: Path | None) -> CheckResult:

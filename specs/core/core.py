@@ -29,13 +29,13 @@ class Traced:
     @property
     def n_parts(self) -> int:
         """How many ReLUs there are."""
-        return len(self.tape.support([a for f in self.forms for a, _ in f.terms])) - len(
-            {a for a in self.tape.support([a for f in self.forms for a, _ in f.terms]) if a < self.tape.n_inputs}
-        )
+        found = self.tape.support([atom for form in self.forms for atom, _ in form.terms])
+        return sum(atom >= self.tape.n_inputs for atom in found)
 
     def lipschitz(self) -> Fraction:
         """A Lipschitz constant of all outputs together, in the greatest-coordinate norm on both sides."""
-        return max(self.tape.lipschitz(form, range(self.tape.n_inputs)) for form in self.forms)
+        unit = {i: Fraction(1) for i in range(self.tape.n_inputs)}
+        return max(self.tape.change(form, unit) for form in self.forms)
 
 
 @dataclass(frozen=True)

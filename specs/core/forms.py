@@ -107,7 +107,11 @@ class Tape:
         if ratio is not None:
             return above.plus(d.plus(self.relu(d, line), -1), ratio)
         for v, c in d.terms:
-            if v >= self.n_inputs or abs(c) != _scale(c) or any(self.reads(part, v) for part, _ in d.terms if part != v):
+            if (
+                v >= self.n_inputs
+                or abs(c) != _scale(c)
+                or any(self.reads(part, v) for part, _ in d.terms if part != v)
+            ):
                 continue
             variable, positive = Affine.atom(v), self.relu(d, line)
             meet = self.moved(below, v, variable.plus(d, -1 / c), line)
@@ -167,16 +171,15 @@ class Tape:
             values[self.n_inputs + k] = max(at(part.form), Fraction(0))
         return [at(form) for form in forms]
 
-    def lipschitz(self, form: Affine, inputs: Mapping[int, object] | Sequence[int]) -> Fraction:
-        """A bound on by how much the form changes where each of ``inputs`` changes by at most 1 (the others fixed).
+    def change(self, form: Affine, inputs: Mapping[int, Fraction]) -> Fraction:
+        """A bound on by how much the form changes where each of ``inputs`` changes by at most its number, the rest not.
 
         On every linear piece each positive part it depends on is either its form or 0. Up to 12 of them, all such
         choices are gone through (the bound is then exact if every choice occurs); beyond, sizes are added up.
         """
         parts = sorted(atom for atom in self.support([a for a, _ in form.terms]) if atom >= self.n_inputs)
-        chosen = set(inputs)
         if len(parts) > MOST_CHOICES:
-            return self._size(form, parts, chosen)
+            return self._size(form, parts, inputs)
         worst = Fraction(0)
         for choice in range(1 << len(parts)):
             gradients: dict[int, Affine] = {}
@@ -184,7 +187,7 @@ class Tape:
                 slope = self._linear(self.parts[atom - self.n_inputs].form, gradients)
                 gradients[atom] = slope if choice >> k & 1 else Affine.number(0)
             slope = self._linear(form, gradients)
-            worst = max(worst, sum((abs(c) for atom, c in slope.terms if atom in chosen), Fraction(0)))
+            worst = max(worst, sum((abs(c) * inputs.get(atom, Fraction(0)) for atom, c in slope.terms), Fraction(0)))
         return worst
 
     def _linear(self, form: Affine, gradients: Mapping[int, Affine]) -> Affine:
@@ -193,8 +196,8 @@ class Tape:
             total = total.plus(gradients.get(atom, Affine.atom(atom)), c)
         return total
 
-    def _size(self, form: Affine, parts: Sequence[int], chosen: set[int]) -> Fraction:
-        sizes = {i: Fraction(i in chosen) for i in range(self.n_inputs)}
+    def _size(self, form: Affine, parts: Sequence[int], inputs: Mapping[int, Fraction]) -> Fraction:
+        sizes = {i: inputs.get(i, Fraction(0)) for i in range(self.n_inputs)}
         for atom in parts:
             terms = self.parts[atom - self.n_inputs].form.terms
             sizes[atom] = sum((abs(c) * sizes[a] for a, c in terms), Fraction(0))

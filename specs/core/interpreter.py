@@ -7,21 +7,23 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Union, cast
+from functools import partial
+from itertools import chain
+from typing import Any, TypeVar, Union, cast
 
 from specs.core.forms import Affine, Tape
 from specs.core.program import Program
-from specs.errors import SpecError
 from specs.language.decimals import parse_decimal, show
 from specs.language.suggest import did_you_mean
 
 MAX_STEPS, MAX_CALLS, MAX_LENGTH, MAX_EXPONENT = 200_000, 50, 10_000, 64
 
-Constant = Union[int, float]
-Data = Union[Constant, Affine, "Condition", tuple[Any, ...]]
+Constant = int | float
+Data = Union[int, float, Affine, "Condition", tuple[Any, ...]]
 """What a name can hold: a constant, a number that depends on the input, a condition on it, or a sequence."""
 
 Environment = dict[str, Data]
+Form = TypeVar("Form", Affine, "Affine | None")
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,14 @@ class Interpreter:
             raise self.program.fault(f"{definition.name} returns nothing", definition)
         return tuple(self._form(value, definition, f"what {definition.name} returns") for value in values)
 
+    def call(self, definition: ast.FunctionDef, arguments: Sequence[Data]) -> Data:
+        """What a call returns."""
+        return self._called(definition, arguments, definition)
+
+    def forms(self, value: Data, node: ast.AST) -> tuple[Affine, ...]:
+        """A number, or a sequence of numbers, as forms."""
+        return tuple(self._form(one, node, "this") for one in (value if isinstance(value, tuple) else (value,)))
+
     def expression(self, node: ast.expr, env: Mapping[str, Data]) -> Data:
         """The value of an expression where names have these values."""
         return self._value(node, dict(env), frozenset())
@@ -131,8 +141,8 @@ class Interpreter:
                     pass
                 case ast.For(orelse=[]):
                     items = self._sequence(self._value(first.iter, env, own), first.iter)
-                    rounds = [(_Bind(first.target, item, first), *first.body) for item in items]
-                    work = (*(part for one in rounds for part in one), *work)
+                    rounds: list[Work] = [(_Bind(first.target, item, first), *first.body) for item in items]
+                    work = (*chain.from_iterable(rounds), *work)
                 case ast.If():
                     test = self._value(first.test, env, own)
                     if not isinstance(test, Condition):
@@ -188,14 +198,14 @@ class Interpreter:
         if type(yes) is type(no) and yes == no:
             return yes
         a, b = self._form(yes, node, what), self._form(no, node, what)
-        found = self._tape(node, lambda: self.tape.choose(test.form, a, b, _line(node)))
+        found = self._tape(node, partial(self.tape.choose, test.form, a, b, _line(node)))
         if found is None:
             raise self.program.fault(
                 f"if on data: {what} is not proved to be continuous where the condition changes; "
                 "say it with max, min and abs",
                 node,
             )
-        return found
+        return cast(Data, found)
 
     # expressions
 
@@ -438,7 +448,7 @@ class Interpreter:
             number = self._number(value, node)
             if not isinstance(number, Affine):
                 return abs(number)
-            return self._tape(node, lambda: self.tape.maximum(number, number.times(-1), _line(node)))
+            return self._extreme("max", [number, number.times(-1)], node)
         if name in ("float", "int"):
             number = self._number(value, node)
             if isinstance(number, Affine):
@@ -467,7 +477,7 @@ class Interpreter:
         join = self.tape.maximum if name == "max" else self.tape.minimum
         result = _affine(numbers[0])
         for part in numbers[1:]:
-            result = self._tape(node, lambda a=result, b=_affine(part): join(a, b, _line(node)))
+            result = self._tape(node, partial(join, result, _affine(part), _line(node)))
         return result
 
     # kinds
@@ -491,7 +501,9 @@ class Interpreter:
             return bool(value)
         if isinstance(value, tuple):
             return bool(value)
-        what = "a condition on data cannot decide this" if isinstance(value, Condition) else "data are used as a condition"
+        what = (
+            "a condition on data cannot decide this" if isinstance(value, Condition) else "data are used as a condition"
+        )
         raise self.program.fault(what, node)
 
     def _whole(self, value: Data, node: ast.AST) -> int:
@@ -510,7 +522,7 @@ class Interpreter:
             raise self.program.fault(f"a sequence is longer than {MAX_LENGTH:,}", node)
         return values
 
-    def _tape(self, node: ast.AST, operation: Callable[[], Any]) -> Any:
+    def _tape(self, node: ast.AST, operation: Callable[[], Form]) -> Form:
         try:
             return operation()
         except OverflowError as error:
@@ -542,7 +554,21 @@ def _assigned(definition: ast.FunctionDef) -> frozenset[str]:
     )
 
 
-_BUILTINS = ("max", "min", "abs", "sum", "len", "range", "float", "int", "enumerate", "zip", "reversed", "tuple", "list")
+_BUILTINS = (
+    "max",
+    "min",
+    "abs",
+    "sum",
+    "len",
+    "range",
+    "float",
+    "int",
+    "enumerate",
+    "zip",
+    "reversed",
+    "tuple",
+    "list",
+)
 _OPERATIONS = {ast.FloorDiv: "floor division", ast.Mod: "the remainder", ast.Pow: "a power"}
 _COMPUTE: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,

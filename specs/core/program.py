@@ -68,7 +68,7 @@ def parse_program(text: str, file: Path) -> Program:
             case _:
                 raise program.refusal(node)
         name = node.name if isinstance(node, ast.FunctionDef) else ""
-        if name and name in constants or (not name and set(constants) & set(functions)):
+        if (name and name in constants) or (not name and set(constants) & set(functions)):
             raise program.fault("names a function and a constant alike", node)
     return program
 

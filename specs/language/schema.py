@@ -173,7 +173,9 @@ class Model(NetworkFile):
 class LipschitzClaim(Section):
     """By how much answers may differ; compared with the traced core."""
 
-    norm: Annotated[Literal["inf"], BeforeValidator(_norm)] = Field(default="inf", description="The greatest coordinate.")
+    norm: Annotated[Literal["inf"], BeforeValidator(_norm)] = Field(
+        default="inf", description="The greatest coordinate."
+    )
     value: NotNegative = Field(description="The Lipschitz constant; what the trace shows must not exceed it.")
 
 

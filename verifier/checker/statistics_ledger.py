@@ -41,6 +41,8 @@ class LedgerContent:
     queries: int = 0
     unanswered: int = 0
     repeated: int = 0
+    answers: list[tuple[list[list[float]], float | None]] = field(default_factory=list)
+    """Every answer to a question of its own, with the question's arguments."""
 
 
 def read_ledger(data: bytes, head: str, count: int) -> LedgerContent:
@@ -101,6 +103,7 @@ def _understood(lines: list[dict[str, Any]]) -> LedgerContent:
             value = _value(line)
             seconds += min(real(line["seconds"]), real(ask["limit"]))
             answers[line["n"]] = ask, value
+            found.answers.append((_arguments(ask), value))
             _record(found, ask, value)
         else:
             if line["key"] != _key(_arguments(line)):
