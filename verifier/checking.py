@@ -69,9 +69,16 @@ def audit(certificate: Path, seconds: float) -> bool:
 
 
 def run_checker(
-    certificate: Path, model: Path | None, spec: Path | None, exact: bool, parameters: Mapping[str, str]
+    certificate: Path,
+    model: Path | None,
+    spec: Path | None,
+    exact: bool,
+    parameters: Mapping[str, str],
+    requirement: str = "",
 ) -> CheckResult:
     """The checker's answer. Files it has no reader for are translated again and handed over in canonical form.
+
+    With ``requirement`` only this one of a specification is meant.
 
     Raises ``CertificateError`` with the checker's own words when it cannot read something.
     """
@@ -79,10 +86,16 @@ def run_checker(
         return _run_polynomial(certificate, model, spec, parameters)
     if _is_about_statistics(certificate):
         return _run_statistical(certificate, model, spec)
+    from verifier.chain.folder import is_chain
+
+    if is_chain(certificate):
+        from verifier.chain.check import check_chain
+
+        return check_chain(certificate, model, spec, exact)
     if _is_about_axioms(certificate):
         return _run_axioms(certificate, model, spec)
     with TemporaryDirectory(prefix="certify-") as folder:
-        files = _canonical(certificate, model, spec, parameters, Path(folder))
+        files = _canonical(certificate, model, spec, parameters, Path(folder), requirement)
         answer = _asked(checker_command(certificate, *files, exact))
     if "error" in answer:
         message = str(answer["error"])
@@ -174,7 +187,12 @@ def _run_polynomial(
 
 
 def _canonical(
-    certificate: Path, model: Path | None, spec: Path | None, parameters: Mapping[str, str], folder: Path
+    certificate: Path,
+    model: Path | None,
+    spec: Path | None,
+    parameters: Mapping[str, str],
+    folder: Path,
+    only: str = "",
 ) -> tuple[Path | None, Path | None]:
     """Files for the checker: the user's own where it has readers for them, else translations written to ``folder``."""
     if (model is None or is_onnx(model)) and (spec is None or is_vnnlib(spec)):
@@ -191,7 +209,8 @@ def _canonical(
     wanted_model, wanted_query = _hashes(certificate)
     query, file = folder / "query.vnnlib", Path()
     # A file about none of the requirements is judged against the first, so that the checker says what differs.
-    for requirement in (*question.requirements, question.requirements[0]):
+    meant = [one for one in question.requirements if only in ("", one.id)]
+    for requirement in (*meant, meant[0]):
         problem = requirement.stated.problem
         query.write_bytes(write_vnnlib(problem).encode())
         file = _model_for_checker(question.model, problem.graph, folder)

@@ -62,7 +62,8 @@ Work = tuple["ast.stmt | _Bind", ...]
 class Interpreter:
     """Runs functions of ``program``; what depends on data goes onto ``tape``. Raises ``SpecError`` with file and line.
 
-    Arithmetic of constants is Python's own, and refused where it would round.
+    Arithmetic of constants is Python's own, and refused where it would round. ``outside`` are further functions; where
+    there are any, sequences are not added: an expression of a specification would mean their elements.
     """
 
     def __init__(self, program: Program, tape: Tape, outside: Mapping[str, Callable[..., Data]] | None = None) -> None:
@@ -289,7 +290,7 @@ class Interpreter:
         return number.times(-1) if isinstance(number, Affine) else -number
 
     def _arithmetic(self, op: ast.operator, left: Data, right: Data, node: ast.AST) -> Data:
-        if isinstance(op, ast.Add) and isinstance(left, tuple) and isinstance(right, tuple):
+        if isinstance(op, ast.Add) and isinstance(left, tuple) and isinstance(right, tuple) and not self._outside:
             return self._short((*left, *right), node)
         a, b = self._number(left, node), self._number(right, node)
         if not isinstance(a, Affine) and not isinstance(b, Affine):
