@@ -72,7 +72,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
             outcome, stopped = _decide(question, requirement, settings, limit, hashes)
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
-    return Report(tuple(answers), "", total, seen, hashes)
+    return Report(tuple(answers), "", total, seen, hashes, listings=question.listings)
 
 
 def _decide(

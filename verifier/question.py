@@ -53,6 +53,7 @@ class Question:
     """``query`` is the VNN-LIB file when there is one; ``engine`` what the specification asks of the search.
 
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
+    ``listings`` are the texts of explicit cores, by the names of their overseers.
     """
 
     model: Path | None
@@ -63,6 +64,7 @@ class Question:
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    listings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -91,6 +93,7 @@ def read_question(
         read.require_class,
         read.warnings,
         read.files,
+        read.listings,
     )
 
 

@@ -72,7 +72,7 @@ def joint_spec(chain: ChainSpec, bound: Fraction) -> str:
 
 def required_spec(chain: ChainSpec) -> str:
     """The chain's own further requirements, about its models and its core."""
-    parts = [(one.id, one.assert_) for one in chain.require]
+    parts = [(f"{one.id}, severity: {one.severity}", one.assert_) for one in chain.require]
     overseer = f'{chain.overseer}: {{symbolic: {{python: "{_core(chain)}"}}}}'
     text = " ".join(assertion for _, assertion in parts)
     models = [step.id for step in chain.steps if step.id in text]

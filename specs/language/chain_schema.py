@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from specs.language.schema import (
     BoxSet,
     Engine,
     Gate,
+    Id,
     Input,
     Name,
     NotEmpty,
     NotYet,
     Positive,
-    Requirement,
     Section,
     Symbolic,
     Version,
 )
-
-
-def _distill(value: object) -> None:
-    raise PydanticCustomError("not_yet_key", "is not supported yet: train it, and give the model")
+from specs.property import Severity
 
 
 class ChainCore(Section):
@@ -48,7 +44,16 @@ class Step(Section):
     amplify: str = Field(description="What the model has to compute: the core, and models of steps before, combined.")
     model: str = Field(description="Model file, relative to this one.")
     tol: Positive = Field(description="How far the model may stray from that, in any output.")
-    distill: Annotated[None, BeforeValidator(_distill)] = None
+    distill: NotYet = None
+
+
+class ChainRequirement(Section):
+    """Something else that has to hold of the models, for every question of the last step."""
+
+    id: Id = Field(description="Name of the requirement in reports.")
+    severity: Severity = Field(default="malign", description="How bad a violation is.")
+    assert_: str = Field(alias="assert", description="The condition that has to hold.")
+    solve_for: NotYet = None
 
 
 class Chain(Section):
@@ -72,7 +77,7 @@ class ChainFile(Section):
     overseers: Annotated[dict[Name, ChainCore], NotEmpty] = Field(description="The core.")
     inputs: Annotated[dict[Name, Input], NotEmpty] = Field(description="The questions at the end of the chain.")
     chain: Chain = Field(description="The chain.")
-    require: tuple[Requirement, ...] = Field(default=(), description="What has to hold besides, of the models.")
+    require: tuple[ChainRequirement, ...] = Field(default=(), description="What has to hold besides, of the models.")
     engine: Engine = Field(default_factory=Engine, description="How to look for proofs.")
     emit: tuple[Any, ...] = Field(default=(), description="What to write; all of it always is.")
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")

@@ -26,11 +26,10 @@ from specs.core.forms import Affine, Tape
 from specs.core.interpreter import Data, Interpreter
 from specs.core.program import Program
 from specs.errors import SpecError
-from specs.language.chain_schema import ChainFile, Step
+from specs.language.chain_schema import ChainFile, ChainRequirement, Step
 from specs.language.compile_expression import FUNCTIONS
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
-from specs.language.schema import Requirement
 from specs.language.schema_faults import add_faults
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
@@ -90,8 +89,8 @@ class Outside:
     def words(self) -> str:
         at = ", ".join(str(float(v)) for v in self.question)
         return (
-            f"{self.step}.domain: {self.text} is asked about {float(self.value):.6g} at place {self.place}, outside its "
-            f"questions, for the question ({at})"
+            f"{self.step}.domain: {self.text} is asked about {float(self.value):.6g} at place {self.place}, outside "
+            f"its questions, for the question ({at})"
         )
 
 
@@ -107,7 +106,7 @@ class ChainSpec:
     variable: str
     steps: tuple[ChainStep, ...]
     joint: bool
-    require: tuple[Requirement, ...]
+    require: tuple[ChainRequirement, ...]
     seconds: float | None
     parameters: Mapping[str, str]
 

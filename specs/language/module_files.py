@@ -43,8 +43,10 @@ class ModuleReader:
         found = [self._file(name, "model", one, ("models", name)) for name, one in section.models.items()]
         for name, overseer in section.overseers.items():
             path: YamlPath = ("overseers", name)
-            if (overseer.network is None) == (overseer.symbolic is None):
-                self.source.fault("say how it judges, in one way: give its network, or its symbolic core", *path)
+            if overseer.network is None and overseer.symbolic is None:
+                self.source.fault("says nothing about how it judges; give its network, or its symbolic core", *path)
+            elif overseer.network is not None and overseer.symbolic is not None:
+                self.source.fault("has a network and a symbolic core; give one of them", *path)
             elif overseer.symbolic is not None:
                 self._symbolic(name, overseer, overseer.symbolic, section)
             elif overseer.network is not None:

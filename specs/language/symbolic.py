@@ -44,12 +44,17 @@ class Symbolic(Module):
             )
         return Module(self.name, self.kind, self.file, found.graph, self.outputs, {}, self.sees)
 
+    @property
+    def listing(self) -> str:
+        assert self.core is not None
+        return self.core.listing
+
     def describe(self) -> str:
         """Where it comes from, and its listing."""
         assert self.core is not None
         sees = f"; sees {', '.join(self.sees)}" if self.sees else ""
         outputs = f"; outputs {', '.join(self.outputs)}" if self.outputs else ""
-        listing = "\n".join(f"  | {line}" for line in self.core.listing.rstrip().split("\n"))
+        listing = "\n".join(f"  | {line}" for line in self.listing.rstrip().split("\n"))
         return f"{self.name} ({self.core.name}): traced exactly, never executed{sees}{outputs}\n{listing}"
 
 

@@ -46,8 +46,8 @@ def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_
         if not wrong and [(row.id, str(row.error)) for row in table(chain, {})] != list(map(tuple, manifest["errors"])):
             wrong = "its errors do not follow from its steps"
         reason = wrong or (
-            f"{len(chain.steps)} steps; {last} is within {exact(min(proved, errors[last]))} of what {chain.core.name} says, "
-            f"unrolled, at every question in its box"
+            f"{len(chain.steps)} steps; {last} is within {exact(min(proved, errors[last]))} of what {chain.core.name} "
+            f"says, unrolled, at every question in its box"
         )
         own = {"taken": "embedded", "path": "", "sha256": manifest["files"][SPEC]}
         return CheckResult(

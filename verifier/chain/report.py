@@ -24,7 +24,11 @@ class EndToEnd:
 
 @dataclass(frozen=True, repr=False)
 class ChainAnswer:
-    """Composed from the answers to its parts. ``joint`` is a bound proved at once; ``sampled`` the largest error seen."""
+    """Composed from the answers to its parts.
+
+    ``joint`` is a bound proved at once, ``sampled`` the largest error seen. ``outside`` is a sub-question that is none
+    its model is for.
+    """
 
     chain: ChainSpec
     verdict: Verdict
@@ -72,8 +76,8 @@ class ChainAnswer:
                 f"{self.claim}, {severity} (outward-rounded float64), CHECKED BY certify-check {self.version} IN "
                 f"{self.certificate.check_seconds:.2f} s, {len(self.rows)} STEPS. RESTS ON: A1 (declared) trust in the "
                 f"core {self.chain.core.name}, A2 (declared) {files}, A3 (binding recompiled) the parts were "
-                f"translated by the loader; certify check --spec translates again. DOES NOT SAY: that the core is right; anything "
-                f"about questions outside the boxes of the steps."
+                f"translated by the loader; certify check --spec translates again. DOES NOT SAY: that the core is "
+                f"right; anything about questions outside the boxes of the steps."
             )
         if self.verdict == "violated":
             return (

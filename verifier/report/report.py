@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
@@ -94,7 +94,8 @@ class Answer:
 class Report:
     """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
 
-    ``missed`` are numeric gates of the specification that were missed, in words.
+    ``missed`` are numeric gates of the specification that were missed, in words; ``listings`` the texts of explicit
+    cores, by the names of their overseers.
     """
 
     requirements: tuple[Answer, ...]
@@ -103,6 +104,7 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
+    listings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -156,6 +158,8 @@ class Report:
             "versions": self.versions,
             "hashes": self.hashes,
         }
+        if self.listings:
+            plain["cores"] = dict(self.listings)
         if self.missed:
             plain["gates_missed"] = list(self.missed)
         return dict(_finite(plain))

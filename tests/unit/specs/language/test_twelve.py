@@ -12,6 +12,7 @@ from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.axiom_spec import read_axiom_spec
+from specs.language.chain_spec import read_chain_spec
 from specs.language.load_spec import load_spec
 from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
 from specs.language.spec import Spec
@@ -25,7 +26,6 @@ MISSING = {
     "02": ["22:33: engine.methods[3]: options of a method", "24:37: emit[3]: the artefact vnnlib"],
     "03": ["14:15: inputs.x.box.lo: data-min: bounds taken from data", "25:5: require[1].statistical", "26:1: assume"],
     "04": ["13:5: require[0].solve_for", "17:1: distill", "23:8: gate.max"],
-    "05": ["9:1: chain"],
     "06": ["7:20: inputs.x.points", "10:5: inputs.delta.inject and natural", "23:1: adversary"],
     "07": ["15:1: sweep", "22:3: gate.min and regression"],
     "09": ["15:12: require[1].where: sets other than conditions", "17:1: adversary, monitor and policy"],
@@ -56,6 +56,28 @@ def test_one_message_names_every_feature_that_is_missing(path: Path) -> None:
     assert all(re.fullmatch(r"\d+:\d+: .* not supported (here )?yet(;.*)?", line) for line in lines), lines
     for expected in MISSING[path.name[:2]]:
         assert any(line.startswith(f"{expected} ") for line in lines), (expected, lines)
+
+
+def test_a_chain(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_chain_spec(FILES[4], {})
+    assert all(line.endswith(" not supported yet") for line in str(caught.value).splitlines())
+    assert "chain.steps[0].distill is not supported yet" in str(caught.value)
+    assert "require[0].solve_for is not supported yet" in str(caught.value)
+    (tmp_path / "core.py").write_text("def pairwise_max(a, b):\n    return max(a, b)\n")
+    path = without(
+        FILES[4],
+        tmp_path,
+        (r"distill: \{[^}]*\}", "model: m.onnx"),
+        (r"^    solve_for: [^\n]*\n", ""),
+        (r"<= E", "<= 0.7"),
+        (r"^gate[^\n]*\n", ""),
+    )
+    chain = read_chain_spec(path, {})
+    assert [step.id for step in chain.steps] == ["M1", "M2", "M3"]
+    assert [float(error) for error in chain.errors().values()] == [0.3, 0.6, 1.0]
+    assert chain.joint
+    assert chain.outside() is None
 
 
 def test_an_overseer_known_by_axioms(tmp_path: Path) -> None:
