@@ -93,7 +93,7 @@ def run_checker(
 
         return check_chain(certificate, model, spec, exact)
     if _is_about_axioms(certificate):
-        return _run_axioms(certificate, model, spec)
+        return _run_axioms(certificate, model, spec, parameters)
     with TemporaryDirectory(prefix="certify-") as folder:
         files = _canonical(certificate, model, spec, parameters, Path(folder), requirement)
         answer = _asked(checker_command(certificate, *files, exact))
@@ -137,13 +137,23 @@ def _is_about_axioms(certificate: Path) -> bool:
     return is_about_axioms(certificate)
 
 
-def _run_axioms(certificate: Path, model: Path | None, spec: Path | None) -> CheckResult:
-    """The checker's answer about a statement under axioms; ``query`` is then the ledger."""
-    if spec is not None:
-        raise CertificateError(f"{certificate}: a statement under axioms carries its question; leave {spec} out")
+def _run_axioms(certificate: Path, model: Path | None, spec: Path | None, parameters: Mapping[str, str]) -> CheckResult:
+    """The checker's answer about a statement under axioms; ``query`` is then the ledger.
+
+    With a specification the statement also has to be about a requirement of it, and by its overseer.
+    """
     answer = _asked(checker_command(certificate, model, None, exact=False))
     if "error" in answer:
         raise CertificateError(f"{certificate}: {answer['error']}")
+    if spec is not None:
+        from specs.language.axiom_spec import read_axiom_spec
+        from specs.loading import load_model
+        from verifier.axioms.statement import check_question
+
+        read = read_axiom_spec(spec, model, parameters, load_model)
+        check_question(certificate, read)
+        if model is None and read.target_file is not None:
+            return _run_axioms(certificate, read.target_file, spec, parameters)
     return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from specs.errors import CertificateError
 from specs.loading import load_model
 from verifier import api
 from verifier.checking import run_checker
@@ -36,6 +37,11 @@ def test_every_overseer_that_fits_accepts_the_target(example: Path) -> None:
     assert (0.125 + 0.5 * y[:, 0] - 0.25 * abs(y[:, 1] - 0.25)).min() >= 0  # what lab.py computes
     file = answer.certificate.path
     assert run_checker(file, model, None, False, {}).accepted
+    assert run_checker(file, model, example / "axioms.yaml", False, {}).accepted
+    other = example / "other.onnx"
+    other.write_bytes(model.read_bytes().replace(np.float32(0.25).tobytes(), np.float32(0.5).tobytes(), 1))
+    with pytest.raises(CertificateError, match="not the model"):
+        run_checker(file, other, None, False, {})
     assert answer.hashes["overseer"]
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from specs.errors import CertificateError
 from specs.language.axiom_spec import AxiomQuestion, AxiomSpec
 from specs.language.axioms import AxiomSet
 from verifier.checker.axioms import LEDGER, OUTPUTS, STATEMENT
@@ -31,17 +33,11 @@ def write_statement(
     content = ledger.read_bytes()
     content = content[: content.rfind(b"\n") + 1]
     lines, head = read_lines(content, str(ledger))
-    whole = spec.axioms.dimension if question.through else 0
-    lower, upper = ([None] * whole, [None] * whole) if whole else ([str(v) for v in end] for end in spec.box)
     inputs = {"lower": [str(v) for v in spec.box[0]], "upper": [str(v) for v in spec.box[1]]}
     manifest = {
         "format": "nnaxioms",
         "version": 1,
-        "axioms": _axioms(spec.axioms),
-        "threshold": str(question.threshold),
-        "strict": question.strict,
-        "lower": lower,
-        "upper": upper,
+        **question_of(spec, question),
         "cover": cover if cover is not None else [],
         "ledger": {"sha256": head, "lines": len(lines)},
         "failing": failing,
@@ -54,6 +50,35 @@ def write_statement(
         for name, data in members:
             archive.writestr(zipfile.ZipInfo(name, EPOCH), data)
     return path.stat().st_size
+
+
+def question_of(spec: AxiomSpec, question: AxiomQuestion) -> dict[str, Any]:
+    """What the statement is about, as it stands in the file."""
+    whole = spec.axioms.dimension if question.through else 0
+    lower, upper = ([None] * whole, [None] * whole) if whole else ([str(v) for v in end] for end in spec.box)
+    return {
+        "axioms": _axioms(spec.axioms),
+        "threshold": str(question.threshold),
+        "strict": question.strict,
+        "lower": lower,
+        "upper": upper,
+    }
+
+
+def check_question(file: Path, spec: AxiomSpec) -> None:
+    """Raises ``CertificateError`` unless the statement is about a requirement of this specification."""
+    with zipfile.ZipFile(file) as archive:
+        manifest = json.loads(archive.read(STATEMENT))
+        opened = json.loads(archive.read(LEDGER).split(b"\n", 1)[0])
+    stated = [question_of(spec, question) for question in spec.questions]
+    inputs = {"lower": [str(v) for v in spec.box[0]], "upper": [str(v) for v in spec.box[1]]}
+    if not any(all(manifest[key] == value for key, value in one.items()) for one in stated):
+        raise CertificateError(f"{spec.file}: this is not the specification the statement is about")
+    if manifest["outputs"] not in (None, inputs) or (manifest["outputs"] is None) == (spec.graph is not None):
+        raise CertificateError(f"{spec.file}: the statement is about other inputs")
+    overseer = Path(spec.python.rpartition(":")[0])
+    if opened["source"] != hashlib.sha256(overseer.read_bytes()).hexdigest():
+        raise CertificateError(f"{overseer}: this is not the overseer that answered")
 
 
 def _axioms(axioms: AxiomSet) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from specs.language.chain_spec import ChainSpec
 MANIFEST, SPEC, SUFFIX = "chain.json", "chain.yaml", ".nnchain"
 EPOCH = (1980, 1, 1, 0, 0, 0)
 LARGEST_MEMBER = 1 << 30
+FRACTION = re.compile(r"[0-9]{1,200}(/[1-9][0-9]{0,200})?")
 
 
 def lay_out(chain: ChainSpec, folder: Path) -> None:
@@ -70,9 +72,26 @@ def read_archive(path: Path, folder: Path) -> dict[str, Any]:
                 if hashlib.sha256(data).hexdigest() != expected:
                     raise CertificateError(f"{path}: {name} was changed: its hash is another")
                 (folder / name).write_bytes(data)
+            if not _is_sound(manifest):
+                raise CertificateError(f"{path}: its manifest is none of a chain")
             return dict(manifest)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OverflowError, RuntimeError, ValueError) as error:
         raise CertificateError(f"{path}: not the file of a chain: {error}") from None
+
+
+def _is_sound(manifest: Mapping[str, Any]) -> bool:
+    """Whether every entry is there and of its kind."""
+    joint, errors = manifest.get("joint"), manifest.get("errors")
+    for one in (manifest.get("models"), manifest.get("parameters")):
+        if not isinstance(one, dict) or not all(isinstance(value, str) for value in one.values()):
+            return False
+    rows = errors if isinstance(errors, list) else [None]
+    if not all(isinstance(row, list) and len(row) == 2 and all(isinstance(v, str) for v in row) for row in rows):
+        return False
+    if joint is not None and not (isinstance(joint, str) and FRACTION.fullmatch(joint)):
+        return False
+    needed = {SPEC, CORE, *manifest["models"].values()}
+    return isinstance(manifest.get("claim"), str) and needed <= set(manifest["files"])
 
 
 def is_chain(path: Path) -> bool:

@@ -28,6 +28,7 @@ from verifier.checker.vnnlib import QueryCase
 STATEMENT, LEDGER, OUTPUTS = "axioms.json", "ledger.jsonl", "outputs.nncert"
 LARGEST_MEMBER = 1 << 29
 MOST_CELLS = 1 << 20
+MOST_COORDINATES, MOST_ANSWERS = 10_000, 10_000
 KEYS = {
     *("format", "version", "axioms", "threshold", "strict", "lower", "upper", "cover", "ledger", "failing", "claim"),
     "outputs",
@@ -113,6 +114,8 @@ class _Judge:
         self.least, self.most = _end(stated["lower"]), _end(stated["upper"])
         self.threshold = rational(evidence.manifest["threshold"])
         self.strict: bool = evidence.manifest["strict"]
+        if not 1 <= self.dimension <= MOST_COORDINATES or len(evidence.ledger.answers) > MOST_ANSWERS:
+            raise CheckError("there are too many coordinates or answers, or none")
         if stated["norm"] not in ("inf", "1") or (self.lipschitz is not None and self.lipschitz < 0):
             raise CheckError("the norm is inf or 1, and the Lipschitz constant not negative")
         if self.increasing & self.decreasing or not self.increasing | self.decreasing <= set(range(self.dimension)):
@@ -161,7 +164,9 @@ class _Judge:
                 return self._no(f"cell {cells} does not follow from answer {word}" if word >= 0 else "the range is low")
         if stack:
             raise CheckError("the cover ends before its last cell")
-        about = "every output of the network" if self.evidence.outputs else "every point of the box"
+        about = f"every point of {_shown(*self.box)}"
+        if self.evidence.outputs:
+            about = f"every output of the network on {_shown(*self._inputs())}"
         sign = ">" if self.strict else ">="
         reason = (
             f"g {sign} {self.threshold} at {about}, for every g with the axioms ({self._axioms()}) and the "
@@ -204,16 +209,24 @@ class _Judge:
 
     def _inputs_differ(self, cases: tuple[QueryCase, ...]) -> str:
         """Cells are about all inputs only if every case has the inputs that are stated."""
+        lower, upper = self._inputs()
+        for case in cases:
+            if case.empty or case.ball is not None or len(case.lower) != len(lower):
+                return f"{OUTPUTS} is about other inputs"
+            sides = zip(case.lower, case.upper, lower, upper, strict=True)
+            if any(low is None or up is None or l > low or up > u for l, u, low, up in sides):
+                return f"{OUTPUTS} is about fewer inputs"
+        return ""
+
+    def _inputs(self) -> Cell:
+        """The box of the network's inputs that is stated."""
         stated = self.evidence.manifest["outputs"]
         if not isinstance(stated, dict) or set(stated) != {"lower", "upper"}:
             raise CheckError("outputs state the box of inputs, lower and upper")
-        box = tuple(tuple(rational(v) for v in stated[key]) for key in ("lower", "upper"))
-        for case in cases:
-            if case.empty or case.ball is not None or len(case.lower) != len(box[0]):
-                return f"{OUTPUTS} is about other inputs"
-            if any(l > low or up > u for l, u, low, up in zip(case.lower, case.upper, *box)):
-                return f"{OUTPUTS} is about fewer inputs"
-        return ""
+        lower, upper = stated["lower"], stated["upper"]
+        if not isinstance(lower, list) or not isinstance(upper, list) or len(lower) != len(upper):
+            raise CheckError("the box of inputs has as many lower as upper ends")
+        return [_end(v) for v in lower], [_end(v) for v in upper]
 
     def _contradiction(self) -> str:
         """Answers that no function with these axioms gives: from them anything would follow."""
@@ -285,6 +298,12 @@ def _holds_no_output(case: QueryCase, low: list[End], up: list[End]) -> bool:
         if greatest > 0 or (greatest == 0 and not row.strict):
             return False
     return True
+
+
+def _shown(low: list[End], up: list[End]) -> str:
+    if len(low) > 8:
+        return f"a box of {len(low)} numbers"
+    return " x ".join(f"[{l}, {u}]" for l, u in zip(low, up))
 
 
 def _end(value: object) -> End:

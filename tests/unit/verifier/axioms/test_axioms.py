@@ -17,6 +17,8 @@ from specs.language.axiom_spec import read_axiom_spec
 from specs.language.axioms import AxiomSet, with_axiom
 from specs.language.expression import ExpressionFault, parse_expression
 from verifier import api
+from verifier.checker.axioms import read_axioms, verdict_on_axioms
+from verifier.checker.errors import CheckError
 from verifier.checking import run_checker
 
 LIPSCHITZ = "abs(g(a) - g(b)) <= 1 * norm(a - b, inf)"
@@ -140,6 +142,43 @@ def test_a_forged_statement_is_refused(ask: Ask, name: str, tmp_path: Path) -> N
     except CertificateError:
         accepted = False
     assert not accepted
+
+
+@pytest.mark.parametrize("value", [None, -1, 10**40, "x", "1/0", [], {}, [[]], True, 1.5, {"lower": 3, "upper": [1]}])
+def test_a_stranger_is_told_and_nothing_breaks(ask: Ask, value: object, tmp_path: Path) -> None:
+    (answer,) = ask("0.5").requirements
+    good = answer.certificate.path
+    with zipfile.ZipFile(good) as archive:
+        manifest = json.loads(archive.read("axioms.json"))
+    places = [*((key,) for key in manifest), *(("axioms", key) for key in manifest["axioms"])]
+    for place in places:
+
+        def change(found: dict, place: tuple = place) -> None:
+            (found[place[0]] if len(place) > 1 else found)[place[-1]] = value
+
+        bad = changed(good, tmp_path / "bad.nnaxioms", change)
+        data = bad.read_bytes()
+        try:
+            evidence = read_axioms(data)
+            accepted = verdict_on_axioms(evidence, None).accepted
+        except CheckError:
+            continue
+        before = (manifest[place[0]] if len(place) > 1 else manifest)[place[-1]]
+        assert not accepted or value == before or place == ("claim",)
+
+
+def test_a_statement_is_bound_to_its_specification_and_overseer(ask: Ask, tmp_path: Path) -> None:
+    (answer,) = ask("0.5").requirements
+    good, spec = answer.certificate.path, tmp_path / "s.yaml"
+    assert run_checker(good, None, spec, False, {}).accepted
+    text = spec.read_text()
+    spec.write_text(text.replace("g(x) >= 0", "g(x) >= 0.1"))
+    with pytest.raises(CertificateError, match="not the specification"):
+        run_checker(good, None, spec, False, {})
+    spec.write_text(text)
+    (tmp_path / "lab.py").write_text("def measure(x):\n    return 0.25\n")
+    with pytest.raises(CertificateError, match="not the overseer"):
+        run_checker(good, None, spec, False, {})
 
 
 def test_a_changed_answer_breaks_the_ledger(ask: Ask, tmp_path: Path) -> None:

@@ -256,6 +256,9 @@ FORGERIES: dict[str, Callable[[dict[str, bytes], dict], None]] = {
     "a certificate is missing": lambda m, _: m.pop("M2.gap.nncert"),
     "a smaller error": lambda _, manifest: manifest.update(errors=[["M1", "1/64"], ["M2", "1/64"]]),
     "a joint bound without proof": lambda _, manifest: manifest.update(joint="1/1024"),
+    "errors of another kind": lambda _, manifest: manifest.update(errors=[1]),
+    "a bound by zero": lambda _, manifest: manifest.update(joint="1/0"),
+    "no models": lambda _, manifest: manifest.update(models={}),
     "a file outside": lambda m, _: m.update({"../evil": b"x"}),
 }  # fmt: skip
 
