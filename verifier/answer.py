@@ -129,7 +129,20 @@ def _evidence(
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)
-        return _moved(outcome, home)
+        return _moved(_extrapolated(outcome, question, requirement, settings), home)
+
+
+def _extrapolated(outcome: Outcome, question: Question, requirement: Requirement, settings: Settings) -> Outcome:
+    """The outcome with the extrapolation of its relaxed attack, where one is asked for."""
+    relaxed = outcome.relaxed
+    if question.extrapolate is None or relaxed is None or relaxed.path is None:
+        return outcome
+    from verifier.relaxed.emit import emit_extrapolation
+
+    left = max(settings.deadline - time.monotonic(), 0.0)
+    stated = requirement.stated
+    made = emit_extrapolation(stated.problem, stated.inputs, relaxed.path, question.extrapolate, left)
+    return replace(outcome, relaxed=replace(relaxed, extrapolated=made))
 
 
 def _demands_exact(question: Question, requirement: Requirement) -> bool:
@@ -164,11 +177,19 @@ def _moved(outcome: Outcome, home: Path | None) -> Outcome:
     proof, attack, relaxed = outcome.proof, outcome.attack, outcome.relaxed
     if proof is not None:
         proof = replace(proof, path=proof.path.replace(home) if home else Path())
-    if attack is not None and attack.path is not None:
-        attack = replace(attack, path=attack.path.replace(home.parent / attack.path.name) if home else None)
-    if relaxed is not None and relaxed.path is not None:
-        relaxed = replace(relaxed, path=relaxed.path.replace(home.parent / relaxed.path.name) if home else None)
+    if attack is not None:
+        attack = replace(attack, path=_placed(attack.path, home))
+    if relaxed is not None:
+        made = relaxed.extrapolated
+        if made is not None:
+            made = replace(made, path=_placed(made.path, home), table=_placed(made.table, home))
+        relaxed = replace(relaxed, path=_placed(relaxed.path, home), extrapolated=made)
     return replace(outcome, proof=proof, attack=attack, relaxed=relaxed)
+
+
+def _placed(file: Path | None, home: Path | None) -> Path | None:
+    """The file moved beside the place of the certificate; None where nothing is kept."""
+    return file.replace(home.parent / file.name) if file is not None and home is not None else None
 
 
 def _contradicted(

@@ -10,7 +10,7 @@ from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.load_spec import load_spec
-from specs.language.spec import EngineOptions, Spec
+from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.loading import load_model
 from specs.property import ClaimClass, Severity
 from specs.property import Requirement as Stated
@@ -54,6 +54,7 @@ class Question:
 
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
     ``listings`` are the texts of explicit cores, by the names of their overseers.
+    ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
     """
 
     model: Path | None
@@ -64,6 +65,7 @@ class Question:
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    extrapolate: Extrapolate | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -93,6 +95,7 @@ def read_question(
         read.require_class,
         read.warnings,
         read.files,
+        read.extrapolate,
         read.listings,
     )
 

@@ -1,4 +1,4 @@
-"""One row of a data set in an .npz file, read as data and exactly."""
+"""Examples of a data set in an .npz file, read as data and exactly."""
 
 from __future__ import annotations
 
@@ -26,9 +26,38 @@ class Row:
 def read_row(path: Path, index: int) -> Row:
     """Example ``index`` of an .npz file with an array of inputs and, if it has any, one of labels.
 
+    Raises ``ValueError`` with a message for the user.
+    """
+    inputs, labels, labels_name = _arrays(path)
+    if not 0 <= index < len(inputs):
+        raise ValueError(f"{path} has {len(inputs)} examples; there is no example {index}")
+    row = np.asarray(inputs[index])
+    if row.dtype.kind not in "fiub" or not np.all(np.isfinite(row)):
+        raise ValueError(f"example {index} of {path} holds values that are not finite numbers ({row.dtype})")
+    label = None
+    if labels is not None:
+        if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
+            raise ValueError(f"{path}: array {labels_name!r} has to hold one whole number per example")
+        label = int(labels[index])
+    return Row(tuple(Fraction(value) for value in row.reshape(-1).tolist()), row.shape, label)
+
+
+def read_inputs(path: Path, size: int) -> np.ndarray:
+    """All examples (N, size) of an .npz file in float64; raises ``ValueError`` with a message for the user."""
+    inputs, _, _ = _arrays(path)
+    if inputs.dtype.kind not in "fiub" or not np.all(np.isfinite(inputs)):
+        raise ValueError(f"{path} holds values that are not finite numbers ({inputs.dtype})")
+    flat = inputs.reshape(len(inputs), -1).astype(np.float64)
+    if not len(flat) or flat.shape[1] != size:
+        raise ValueError(f"{path} has {len(flat)} examples of {flat.shape[1]} elements, and the input has {size}")
+    return flat
+
+
+def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, str | None]:
+    """The inputs, the labels if there are any, and their name.
+
     Inputs are the array called inputs, images, data, x or X, or the only array that is not labels; labels are called
     labels, label, targets or y. The first axis counts examples. Nothing is unpickled.
-    Raises ``ValueError`` with a message for the user.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -47,14 +76,4 @@ def read_row(path: Path, index: int) -> Row:
         raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
     except (zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path} is not an .npz file: {error}") from None
-    if inputs.ndim == 0 or not 0 <= index < len(inputs):
-        raise ValueError(f"{path} has {len(inputs) if inputs.ndim else 0} examples; there is no example {index}")
-    row = np.asarray(inputs[index])
-    if row.dtype.kind not in "fiub" or not np.all(np.isfinite(row)):
-        raise ValueError(f"example {index} of {path} holds values that are not finite numbers ({row.dtype})")
-    label = None
-    if labels is not None:
-        if labels.shape != (len(inputs),) or labels.dtype.kind not in "iu":
-            raise ValueError(f"{path}: array {labels_name!r} has to hold one whole number per example")
-        label = int(labels[index])
-    return Row(tuple(Fraction(value) for value in row.reshape(-1).tolist()), row.shape, label)
+    return (inputs if inputs.ndim else inputs.reshape(0)), labels, labels_name

@@ -99,6 +99,7 @@ def reference_page() -> str:
         "Requirement",
         "Engine",
         "Budget",
+        "Extrapolation",
         "Gate",
     ]
     titles = {
@@ -115,6 +116,7 @@ def reference_page() -> str:
         "Requirement": "require[]",
         "Engine": "engine",
         "Budget": "engine.budget",
+        "Extrapolation": "emit[].extrapolation",
         "Gate": "gate",
     }
     sections += [_section(f"`{titles[name]}`", definitions[name]) for name in order]
@@ -139,7 +141,8 @@ def _type(value: dict[str, Any]) -> str:
         return f"`{value['const']}`"
     if "$ref" in value:
         return "mapping"
-    options = [option for option in value.get("anyOf", []) if option.get("type") not in ("null", "string")]
+    alternatives = value.get("anyOf") or value.get("oneOf") or []
+    options = [option for option in alternatives if "enum" in option or option.get("type") not in ("null", "string")]
     if options:
         return " or ".join(dict.fromkeys(_type(option) for option in options))
     if value.get("type") == "array":

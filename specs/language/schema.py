@@ -86,15 +86,17 @@ def _conditions(value: object) -> object:
     return _texts(value)
 
 
-LATER_ARTEFACTS = (
-    "extrapolation", "monitor", "model", "vnnlib", "junit", "sarif", "csv", "latex", "baseline", "ledger"
-)  # fmt: skip
+LATER_ARTEFACTS = ("monitor", "model", "vnnlib", "junit", "sarif", "csv", "latex", "baseline", "ledger")
 
 
 def _artefact(value: object) -> object:
     if value in LATER_ARTEFACTS:
         raise PydanticCustomError("not_yet", "the artefact {name} is not supported yet", {"name": str(value)})
     return value
+
+
+def _kind_of_emitted(value: object) -> str:
+    return "options" if isinstance(value, dict) else "name"
 
 
 def _not_empty(value: object) -> object:
@@ -321,8 +323,27 @@ class Gate(Section):
     regression: NotYet = None
 
 
-Artefact = Literal["report", "certificate", "attack", "relaxed-attack"]
-Emitted = Annotated[Artefact, BeforeValidator(_artefact)]
+class Extrapolation(Section):
+    """Options of the extrapolation."""
+
+    minimal: bool = Field(default=False, description="Move the relaxed attack so that few units deviate, and little.")
+    loss: NotNegative = Field(
+        default=None, description="What `minimal` may give up of the score, relative to 1 and its size (0.000001)."
+    )
+    data: str = Field(default="", description="An .npz file of inputs on all of which both networks agree.")
+
+
+class Emit(Section):
+    """An artefact with options."""
+
+    extrapolation: Extrapolation = Field(description="A network on which the relaxed attack is a real one.")
+
+
+Artefact = Literal["report", "certificate", "attack", "relaxed-attack", "extrapolation"]
+Emitted = Annotated[
+    Annotated[Artefact, BeforeValidator(_artefact), Tag("name")] | Annotated[Emit, Tag("options")],
+    Discriminator(_kind_of_emitted),
+]
 
 
 class SpecFile(Section):
@@ -342,7 +363,8 @@ class SpecFile(Section):
     emit: tuple[Emitted, ...] = Field(
         default=(),
         description="What to write. Certificates and attacks always are; `report.json`, which also holds a relaxed "
-        "attack, goes into the folder of `--out`.",
+        "attack, goes into the folder of `--out`. `extrapolation`, by name or with options as in "
+        "{extrapolation: {minimal: true}}, is written for what stays unknown.",
     )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
     assume: NotYet = None

@@ -27,6 +27,18 @@ class EngineOptions:
 
 
 @dataclass(frozen=True)
+class Extrapolate:
+    """How the extrapolation of a relaxed attack is made; ``loss`` None leaves it to the engine.
+
+    ``data`` is an .npz file of raw inputs on which it has to agree with the network.
+    """
+
+    minimal: bool = False
+    loss: float | None = None
+    data: Path | None = None
+
+
+@dataclass(frozen=True)
 class Spec:
     """Requirements, each with its own problem.
 
@@ -44,6 +56,7 @@ class Spec:
     composed: bool = False
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
+    extrapolate: Extrapolate | None = None
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 

@@ -17,10 +17,10 @@ from specs.language.faults import Faults
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
 from specs.language.networks import OneNetwork, Poser
-from specs.language.schema import Engine, SpecFile
+from specs.language.schema import Emit, Engine, SpecFile
 from specs.language.schema_faults import add_faults
 from specs.language.source import Source
-from specs.language.spec import EngineOptions, Spec
+from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.textfile import read_text
 from specs.language.yaml_tree import Document, read_yaml
 from specs.sets import InputSet
@@ -75,7 +75,8 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         modules=reader.read,
         composed=not isinstance(poser, OneNetwork),
         engine=_engine(section.engine),
-        emit=section.emit,
+        emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
+        extrapolate=_extrapolate(section.emit, path.parent),
         require_class=MappingProxyType(dict(section.gate.require_class)),
         parameters=MappingProxyType(dict(parameters)),
     )
@@ -129,3 +130,13 @@ def _engine(section: Engine) -> EngineOptions:
         seed=section.seed,
         workers=section.workers,
     )
+
+
+def _extrapolate(entries: Sequence[str | Emit], folder: Path) -> Extrapolate | None:
+    """What is asked of an extrapolation; of several entries the last one with options counts."""
+    options = [one.extrapolation for one in entries if not isinstance(one, str)]
+    if not options:
+        return Extrapolate() if "extrapolation" in entries else None
+    chosen = options[-1]
+    loss = None if chosen.loss is None else float(chosen.loss)
+    return Extrapolate(chosen.minimal, loss, folder / chosen.data if chosen.data else None)

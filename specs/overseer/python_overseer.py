@@ -30,7 +30,7 @@ class PythonOverseer:
     """``FILE:FUNCTION``, whose arguments are float64 vectors and whose answer is one finite number.
 
     What the function prints goes nowhere. The process starts with the first question and is started again after one
-    that went wrong. Raises ``OverseerError`` if there is no such file.
+    that went wrong, but not from a file that has been changed. Raises ``OverseerError`` if there is no such file.
     """
 
     def __init__(self, target: str) -> None:
@@ -67,6 +67,8 @@ class PythonOverseer:
         return answer
 
     def _start(self) -> None:
+        if hashlib.sha256(self.file.read_bytes()).hexdigest() != self.sha256:
+            raise CertifyError(f"overseer {self.name}: its file was changed since the first question")
         theirs_in, self._ask = os.pipe()
         self._hear, theirs_out = os.pipe()
         os.set_blocking(self._ask, False)

@@ -123,11 +123,11 @@ def check_statistics(data: bytes, options: argparse.Namespace, started: float) -
     seconds = time.perf_counter() - started
     ledger = Origin("embedded", "", evidence.sha256)
     if options.json:
-        about = {"seconds": round(seconds, 4), "exact": True, "kind": "statistical", "claim": evidence.claim}
+        about = {"seconds": round(seconds, 4), "exact": False, "kind": "statistical", "claim": evidence.claim}
         print(json.dumps({**_answer(verdict), **about, "model": {}, "query": vars(ledger)}))
     else:
         word = "accepted" if verdict.accepted else "REJECTED"
-        print(f"{word}: {verdict.reason}; {verdict.leaves} lines, {seconds:.2f} s")
+        print(f"{word}: {verdict.reason}; {verdict.leaves} lines, outward-rounded decimals, {seconds:.2f} s")
         print(f"ledger: {ledger}")
         print(f"claim, in the producer's words: {evidence.claim}")
     return 0 if verdict.accepted else 1

@@ -9,6 +9,7 @@ import math
 import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,19 @@ from verifier.checker.statistics_bounds import (
     shown,
     tail_is_small,
 )
-from verifier.checker.statistics_draws import Box, draw_again, read_blocks, read_box, read_mixture, read_parts
+from verifier.checker.statistics_draws import (
+    Box,
+    draw_again,
+    read_blocks,
+    read_box,
+    read_kind,
+    read_mixture,
+    read_parts,
+)
 from verifier.checker.statistics_ledger import (
     LedgerContent,
     Plan,
+    json_object,
     natural,
     rational,
     read_ledger,
@@ -43,6 +53,9 @@ PLAN = {
 CELL = {"mass", "status", "lower", "upper", "queries", "share", "evidence"}
 ONE_SIDED = ("domination", "renyi", "importance", "stratified")
 ANY_TIME = ("betting", "importance")
+NEEDED = {"stratified": "blocks", "importance": "mixture"}  # the sampler that a method draws from
+LARGEST_POWER = LARGEST_DIVERGENCE = 1000
+LONGEST_SUM = 1 << 14  # bits of the denominator
 
 
 @dataclass(frozen=True)
@@ -70,11 +83,8 @@ def is_about_statistics(source: bytes | Path) -> bool:
 def read_statement(data: bytes) -> StatisticalEvidence:
     """Parse a file; raises CheckError for what is not exactly of the format, and for a ledger that was changed."""
     members = _members(data)
-    try:
-        manifest = json.loads(members[STATEMENT])
-    except (ValueError, RecursionError):
-        raise CheckError(f"{STATEMENT} is not JSON") from None
-    if not isinstance(manifest, dict) or set(manifest) != KEYS or not isinstance(manifest["ledger"], dict):
+    manifest = json_object(members[STATEMENT], STATEMENT)
+    if set(manifest) != KEYS or not isinstance(manifest["ledger"], dict):
         raise CheckError(f"{STATEMENT} does not have exactly the keys {sorted(KEYS)}")
     if manifest["format"] != "nnstat" or type(manifest["version"]) is not int or manifest["version"] != 1:
         raise CheckError("this checker knows statements of format 'nnstat', version 1")
@@ -115,28 +125,34 @@ def verdict_on_statement(evidence: StatisticalEvidence) -> Verdict:
     queries, confidence, method = natural(content["queries"]), rational(content["confidence"]), text(content["method"])
     if not 0 < confidence < 1 or not 0 <= evidence.lower <= evidence.upper <= 1 or queries < 1:
         return _no("a confidence or a bound is not between 0 and 1", ledger)
-    count = len(plan.answered)
-    if count > queries or (count < queries and method not in ANY_TIME):
+    count = len(plan.answers)
+    if not 1 <= count <= queries or (count < queries and method not in ANY_TIME):
         return _no(f"{count} draws are answered, the plan has {queries}", ledger)
-    sampler = content["sampler"]
-    if not isinstance(sampler, dict) or (sampler.get("kind") == "blocks") != (method == "stratified"):
-        return _no("draws from blocks are for the stratified method, and only they are", ledger)
-    drawn = draw_again(content, evidence.rows)
-    for draw in range(count):
-        x = next(drawn, None)
-        if plan.answered[draw][0][0] != x:
+    kind = read_kind(content["sampler"])
+    if kind != NEEDED.get(method, kind) or (kind == "blocks" and method != "stratified"):
+        return _no(f"the method {method!r} does not go with draws from {kind}", ledger)
+    if plan.foreseen and kind != "rows":
+        return _no(f"{plan.foreseen} draws had been asked about before the plan: its seed was chosen by them", ledger)
+    for draw, (stated, x) in enumerate(zip_longest(plan.inputs, islice(draw_again(content, evidence.rows), count))):
+        if stated != x:
             return _no(f"draw {draw} is not the one that the seed gives", ledger)
     below = rational(content["below"])
-    failed = [answer is None or Fraction(answer) < below for _, answer in plan.answered.values()]
+    failed = [answer is None or Fraction(answer) < below for answer in plan.answers]
     wrong = _bounds_fail(evidence, plan, failed, 1 - confidence)
     if wrong:
         return _no(wrong, ledger)
     reason = (
         f"{shown(evidence.lower, DOWN)} <= Pr[answer < {below}] <= {shown(evidence.upper, UP)} under {_law(content)} "
-        f"at confidence {confidence}, by {method} from {count} draws with {sum(failed)} failures; "
+        f"at confidence {confidence}, by {method} from {count} draws with {sum(failed)} failures"
+        f"{_without_answer(plan)}; "
         f"rests on: {_rests(plan, ledger)}"
     )
     return Verdict(True, reason, (), ledger.lines, math.inf)
+
+
+def _without_answer(plan: Plan) -> str:
+    count = plan.answers.count(None)
+    return f", {count} of them without an answer" if count else ""
 
 
 def _no(reason: str, ledger: LedgerContent) -> Verdict:
@@ -144,7 +160,10 @@ def _no(reason: str, ledger: LedgerContent) -> Verdict:
 
 
 def _bounds_fail(evidence: StatisticalEvidence, plan: Plan, failed: list[bool], level: Fraction) -> str:
-    """What is not proved about the bounds, or nothing."""
+    """What is not proved about the bounds, or nothing.
+
+    A draw without an answer failed, as far as the upper bound goes, and did not fail for the lower one.
+    """
     content, lower, upper = plan.content, evidence.lower, evidence.upper
     method, sides = content["method"], content["sides"]
     if sides not in ("upper", "both") or (sides == "both" and method in ONE_SIDED):
@@ -153,34 +172,39 @@ def _bounds_fail(evidence: StatisticalEvidence, plan: Plan, failed: list[bool], 
         level /= 2
     elif lower > 0:
         return "a lower bound is stated that was not planned"
+    surely = [fail and answer is not None for fail, answer in zip(failed, plan.answers)]
     if method in ANY_TIME:
-        return _betting_fails(content, plan, failed, level, lower, upper)
+        return _betting_fails(plan, failed, surely, level, lower, upper)
     count, failures = len(failed), sum(failed)
     if method == "stratified":
         return "" if upper >= _cells(content, failed, level) else "the cells do not add up to the upper bound"
     rate = upper
+    if method in ("domination", "renyi") and not text(content["nature"]):
+        return "no law is named"
     if method == "domination":
         if rational(content["kappa"]) < 1:
             return "kappa is below 1"
         rate = upper / rational(content["kappa"])
     elif method == "renyi":
         order, divergence = rational(content["order"]), rational(content["divergence"])
-        if order <= 1 or divergence < 0 or upper == 0:
-            return "there is no such Renyi divergence"
+        if order <= 1 or order / (order - 1) > LARGEST_POWER or not 0 <= divergence <= LARGEST_DIVERGENCE:
+            return "there is no such Renyi divergence, or it is of no use"
+        if upper == 0:
+            return "no bound of 0 comes from draws"
         rate = renyi_rate(upper, divergence, order)
     elif method != "clopper-pearson":
         return f"unknown method {method!r}"
     if upper < 1 and not tail_is_small(count, failures, rate, level):
         return "the upper bound is not covered at this confidence"
-    if lower > 0 and not tail_is_small(count, count - failures, 1 - lower, level):
+    if lower > 0 and not tail_is_small(count, count - sum(surely), 1 - lower, level):
         return "the lower bound is not covered at this confidence"
     return ""
 
 
 def _betting_fails(
-    content: dict[str, Any], plan: Plan, failed: list[bool], level: Fraction, lower: Fraction, upper: Fraction
+    plan: Plan, failed: list[bool], surely: list[bool], level: Fraction, lower: Fraction, upper: Fraction
 ) -> str:
-    how = content["bets"]
+    content, how = plan.content, plan.content["bets"]
     if not isinstance(how, dict) or set(how) != {"truncation", "horizon"}:
         raise CheckError("a plan does not say how to bet")
     truncation = rational(how["truncation"])
@@ -189,10 +213,10 @@ def _betting_fails(
         return "no way to bet is stated"
     values, kappa = [Fraction(int(f)) for f in failed], Fraction(1)
     if content["method"] == "importance":
-        values, kappa = _ratios(content, [plan.answered[k][0][0] for k in range(len(failed))], failed)
+        values, kappa = _ratios(content, plan.inputs, failed)
     if upper < 1 and not capital_reaches(values, upper / kappa, level, truncation, horizon):
         return "the capital against the upper bound does not reach the inverse of the level"
-    if lower > 0 and not capital_reaches([1 - v for v in values], 1 - lower, level, truncation, horizon):
+    if lower > 0 and not capital_reaches([Fraction(int(not f)) for f in surely], 1 - lower, level, truncation, horizon):
         return "the capital against the lower bound does not reach the inverse of the level"
     return ""
 
@@ -208,9 +232,9 @@ def _ratios(content: dict[str, Any], points: list[list[float]], failed: list[boo
         densities.append(1 / volume)
     values = []
     for x, fail in zip(points, failed):
-        inside = [all(l <= v <= u for l, v, u in zip(lower, x, upper)) for lower, upper in parts]
+        inside = [fail and all(l <= v <= u for l, v, u in zip(lower, x, upper)) for lower, upper in parts]
         q = sum((w * d for w, d, here in zip(weights, densities, inside) if here), Fraction(0))
-        values.append(weights[0] * densities[0] / q if fail and inside[0] else Fraction(0))
+        values.append(weights[0] * densities[0] / q if inside[0] else Fraction(0))
     return values, 1 / weights[0]
 
 
@@ -224,8 +248,8 @@ def _cells(content: dict[str, Any], failed: list[bool], level: Fraction) -> Frac
         if not isinstance(cell, dict) or set(cell) != CELL:
             raise CheckError(f"a cell has exactly the keys {sorted(CELL)}")
         own, share = rational(cell["mass"]), rational(cell["share"])
-        if own < 0 or share < 0:
-            raise CheckError("a cell has a negative mass or share")
+        if own < 0 or share < 0 or natural(cell["queries"]) > len(failed):
+            raise CheckError("a cell has a negative mass or share, or more queries than there are")
         mass += own
         if cell["status"] == "open":
             total += own
@@ -237,26 +261,32 @@ def _cells(content: dict[str, Any], failed: list[bool], level: Fraction) -> Frac
                 raise CheckError("a sampled cell has no draws, or no share of the error")
             total += own * least_rate(len(some), sum(some), level * share)
             at, used, sampled = at + len(some), used + share, sampled + 1
-        elif cell["status"] != "certified":
-            raise CheckError(f"a cell is {str(cell['status'])[:20]!r}")
+        elif cell["status"] != "certified" or not text(cell["evidence"]):
+            raise CheckError("a cell is neither open nor sampled nor certified by something")
+        if max(value.denominator.bit_length() for value in (mass, used, total)) > LONGEST_SUM:
+            raise CheckError("the masses or the shares of the cells have no small common denominator")
     if used > 1 or mass > 1 or at != len(failed):
         raise CheckError("the shares or the masses exceed 1, or draws belong to no cell")
     return min(Fraction(1), total + 1 - mass)
 
 
 def _law(content: dict[str, Any]) -> str:
-    """The law of the statement, in words and, where these are short of it, with the hash of what the plan says."""
-    sampler, method = content["sampler"], content["method"]
-    if method in ("domination", "renyi"):
+    """The law of the statement in words; where these are short of it, with the hash of what the plan says."""
+    if content["method"] in ("domination", "renyi"):
         return f"P = {text(content['nature'])!r}"
+    if content["method"] == "importance":
+        return f"the uniform law on {_sides(read_parts(content['sampler'])[0])}"
+    return _law_of_draws(content)
+
+
+def _law_of_draws(content: dict[str, Any]) -> str:
+    sampler = content["sampler"]
     if sampler["kind"] == "rows":
         return f"a row of {sampler['count']} of the file sha256:{sampler['sha256']}"
-    if method == "stratified":
+    if sampler["kind"] == "blocks":
         return (
             f"a cell by its mass and uniform in it, {len(content['cells'])} cells (sha256:{_digest(content['cells'])})"
         )
-    if method == "importance":
-        return f"the uniform law on {_sides(read_parts(sampler)[0])}"
     if sampler["kind"] == "box":
         return f"the uniform law on {_sides(read_box(sampler))}"
     return f"the mixture of {len(read_parts(sampler))} boxes (sha256:{_digest(sampler)})"
@@ -278,17 +308,21 @@ def _digest(value: object) -> str:
 def _rests(plan: Plan, ledger: LedgerContent) -> str:
     """What an accepted statement still rests on, in the checker's own words."""
     content = plan.content
-    told = [
-        f"the overseer {ledger.overseer} answered as the ledger says",
-        "the plan and its seed were fixed before the first answer",
-        "float64 draws of PCG64 stand for independent draws of the law",
-    ]
-    if any(len(arguments) > 1 for arguments, _ in plan.answered.values()):
-        told.append(f"further arguments are what the model sha256:{text(content['model']) or 'unstated'} gave")
+    told = [f"the overseer {ledger.overseer} answered as the ledger says"]
+    if not ledger.deterministic:
+        told.append("the overseer's answers do not depend on each other")
+    elif ledger.repeated or ledger.unanswered:
+        cut = f", {ledger.unanswered} questions were cut off" if ledger.unanswered else ""
+        told.append(f"the overseer is deterministic: {ledger.repeated} answers are repeated{cut}")
+    told.append(_fixed(plan))
+    told.append("float64 draws of PCG64 stand for independent draws of the law")
+    if plan.further:
+        told.append(f"further arguments are what the model sha256:{text(content['model'])!r} gave")
+    of_draws = f"for P = {text(content['nature'])!r} and Q = {_law_of_draws(content)}"
     if content["method"] == "domination":
-        told.append(f"dP/dQ <= {content['kappa']} for P = {text(content['nature'])!r}")
+        told.append(f"dP/dQ <= {rational(content['kappa'])} {of_draws}")
     if content["method"] == "renyi":
-        told.append(f"D_{content['order']}(P || Q) <= {content['divergence']} for P = {text(content['nature'])!r}")
+        told.append(f"D_{rational(content['order'])}(P || Q) <= {rational(content['divergence'])} {of_draws}")
     if content["method"] == "stratified":
         told.append("the cells have their masses")
         told += [
@@ -296,11 +330,14 @@ def _rests(plan: Plan, ledger: LedgerContent) -> str:
             for c in content["cells"]
             if c["status"] == "certified"
         ]
-    if ledger.repeated:
-        told.append(f"the overseer is deterministic: {ledger.repeated} answers are repeated")
     others = len(ledger.plans) - 1
     if others:
         told.append(f"the statement is one of {others + 1} plans of the ledger, each with a confidence of its own")
-    if ledger.unanswered:
-        told.append(f"{ledger.unanswered} questions were cut off and asked again")
     return "; ".join(told)
+
+
+def _fixed(plan: Plan) -> str:
+    if not plan.before:
+        return "the plan and its seed were fixed before the first answer"
+    known = f", which are about {plan.foreseen} of its draws" if plan.foreseen else ""
+    return f"the plan and its seed were fixed without regard to the {plan.before} answers before it{known}"

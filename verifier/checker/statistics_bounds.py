@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from verifier.checker.errors import CheckError
 
@@ -22,6 +23,7 @@ UP = Context(prec=50, rounding=ROUND_CEILING, Emax=MAX_EMAX, Emin=MIN_EMIN)
 DOWN = Context(prec=50, rounding=ROUND_FLOOR, Emax=MAX_EMAX, Emin=MIN_EMIN)
 GRID = 1 << 16
 BISECTIONS = 80
+LEAST_LOGARITHM = -10_000
 
 
 def tail_is_small(trials: int, failures: int, rate: Fraction, level: Fraction) -> bool:
@@ -40,11 +42,12 @@ def tail_is_small(trials: int, failures: int, rate: Fraction, level: Fraction) -
     return NEAR.add(logarithm, SLACK) <= _log(level)
 
 
+@lru_cache(maxsize=1024)
 def least_rate(trials: int, failures: int, level: Fraction) -> Fraction:
     """A little above the least rate whose tail is small: the upper bound of Clopper and Pearson."""
     if failures == trials:
         return Fraction(1)
-    low, high = Fraction(failures, trials), Fraction(1)
+    low, high = Fraction(0), Fraction(1)  # dyadic all along, so that sums over cells stay short
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         low, high = (low, middle) if tail_is_small(trials, failures, middle, level) else (middle, high)
@@ -70,6 +73,7 @@ def _log(value: Fraction) -> Decimal:
     return NEAR.ln(NEAR.divide(Decimal(value.numerator), Decimal(value.denominator)))
 
 
+@lru_cache(maxsize=64)
 def _log_factorial(m: int) -> Decimal:
     """ln m!; from Stirling's series for large m, whose error is below its first omitted term, 1 / (1188 m^9)."""
     if m <= EXACT_FACTORIAL:
@@ -84,7 +88,7 @@ def _log_factorial(m: int) -> Decimal:
 
 def bets(values: Sequence[Fraction], level: Fraction, horizon: int | None) -> list[Fraction]:
     """The predictable plug-in bets: each from the values before it, as docs/statistics.md defines them."""
-    price = 2 * (math.log(level.denominator) - math.log(level.numerator))
+    price = 2 * max(0.0, math.log(level.denominator) - math.log(level.numerator))
     found, total, spread = [], 0.5, 0.25
     for t in range(1, len(values) + 1):
         rounds = float(horizon) if horizon is not None else t * math.log(t + 1)
@@ -117,10 +121,16 @@ def capital_reaches(
 
 
 def renyi_rate(bound: Fraction, divergence: Fraction, order: Fraction) -> Fraction:
-    """A little below the rate q of Q for which (exp(divergence) q) ** ((order - 1) / order) is ``bound``."""
+    """A little below the rate q of Q for which (exp(divergence) q) ** ((order - 1) / order) is ``bound``.
+
+    The power of the bound is at most 1000, so that the rounding of its logarithm stays far below SLACK; rates below
+    exp(-10000) are called 0.
+    """
     power = order / (order - 1)
     logarithm = NEAR.multiply(_log(bound), NEAR.divide(Decimal(power.numerator), Decimal(power.denominator)))
     logarithm = NEAR.subtract(logarithm, NEAR.divide(Decimal(divergence.numerator), Decimal(divergence.denominator)))
+    if logarithm < LEAST_LOGARITHM:
+        return Fraction(0)
     return Fraction(NEAR.exp(NEAR.subtract(logarithm, SLACK)))
 
 

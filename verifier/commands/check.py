@@ -42,14 +42,13 @@ def _evidence(options: argparse.Namespace) -> int:
     result = run_checker(options.certificate, options.model, options.spec, options.exact, dict(options.set))
     if options.json:
         save_text(json.dumps(vars(result), indent=1) + "\n", options.json)
-    arithmetic = "rational arithmetic" if result.exact else "outward-rounded float64"
+    statistical = result.kind == "statistical"
+    rounded = "outward-rounded decimals" if statistical else "outward-rounded float64"
+    arithmetic = "rational arithmetic" if result.exact else rounded
     word = "accepted" if result.accepted else "REJECTED"
-    size = f"{result.leaves} {'lines' if result.kind == 'statistical' else 'leaves'}"
+    size = f"{result.leaves} {'lines' if statistical else 'leaves'}"
     print(f"{word}: {result.reason}; {size}, {arithmetic}, {result.seconds:.2f} s")
-    for what, origin in (
-        ("model", result.model),
-        ("ledger" if result.kind == "statistical" else "query", result.query),
-    ):
+    for what, origin in (("model", result.model), ("ledger" if statistical else "query", result.query)):
         if origin:
             print(f"{what}: {Origin(**origin)}")
     print(f"claim, in the producer's words: {result.claim}")

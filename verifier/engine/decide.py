@@ -28,6 +28,7 @@ from verifier.engine.explore import Explorer
 from verifier.engine.linear import (
     LEAST_SECONDS,
     MOST_SECONDS,
+    climb_from_optimum,
     linear_attack,
     open_boxes,
     open_nodes,
@@ -47,6 +48,7 @@ from verifier.interruption import Stopped
 
 ATTACK_SECONDS = 0.6  # at first, for all cases together
 ATTACK_SHARE = 0.1  # of the time, for all cases together
+CLIMBING_SECONDS = 3.0
 SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few well bounded ones
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
 HEAVY = 1e10  # multiply-adds of bounding every neuron once; from there on phases are split, too
@@ -264,9 +266,22 @@ class _Decision:
         return self.deadline.earlier(CHECK_RESERVE + max(seconds, self.kept))
 
     def _attack_open(self, group: Group) -> bool:
-        """A first descent on the cases that a group's search has not proved."""
+        """A first descent on the cases that a group's search has not proved, and a climb where rows fail together."""
         left = sorted({group.cases[position] for _, node in group.unproved for position in node.pending})
-        return self.options.attack and bool(left) and self._attack(left, FIRST_STARTS * len(left))
+        if not self.options.attack or not left:
+            return False
+        return self._attack(left, FIRST_STARTS * len(left)) or self._climb(group)
+
+    def _climb(self, group: Group) -> bool:
+        until = earliest(self.deadline, Deadline.after(min(ATTACK_SHARE * self.options.seconds, CLIMBING_SECONDS)))
+        if not self.programs or until.remaining < LEAST_SECONDS:
+            return False
+        return climb_from_optimum(open_nodes([group]), until, self._candidate)
+
+    def _candidate(self, k: int, x: np.ndarray) -> bool:
+        """Whether a point is a violation of case k."""
+        value = float(self.cases[k].explorer.values(x[None])[0])
+        return self.cases[k].judge(value, x) and self._found(k, x)
 
     def _attack(self, cases: Sequence[int], count: int) -> bool:
         """A descent on some cases, from few points: most violations are easy to find. Whether one was."""
@@ -310,7 +325,9 @@ class _Decision:
         """That of a linear program, else what bounds by lines have left, else what intervals say."""
         regions = open_nodes(self.groups) if self.by_phases else open_boxes(self.cases)
         until = earliest(self.deadline.earlier(CHECK_RESERVE), Deadline.after(MOST_SECONDS))
-        found = linear_attack(regions, until) if self.programs and until.remaining >= LEAST_SECONDS else None
+        found = None
+        if self.programs and until.remaining >= LEAST_SECONDS:
+            found = linear_attack(regions, until, self._candidate)
         if found is None:
             found = relaxed_attack_by_phases(self.groups) if self.by_phases else relaxed_attack(self.cases)
         return found or relaxed_attack_by_intervals(self.cases)
@@ -331,7 +348,12 @@ class _Decision:
         if self.groups:
             proved = min((group.bound for group in self.groups if group.unproved), default=-math.inf)
         if verdict == "unknown" and self.cases:
-            relaxed = self._handed_over(self._relaxed_attack())
+            action = self._relaxed_attack()
+            if self.attack is None and action is not None:
+                self._candidate(action.case, np.array(action.point))
+            if self.attack is not None:  # what the relaxation pointed to is real
+                return self._outcome("violated", "")
+            relaxed = self._handed_over(action)
         return Outcome(
             verdict,
             reason,

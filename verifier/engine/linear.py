@@ -1,5 +1,7 @@
 """The relaxed attack of an open region by linear programming: the best action that its triangle relaxation has.
 
+From the input of that action real attacks are looked for, region by region (``relaxations.lp.climbing``).
+
 Not where the inputs are in a Euclidean ball, which is no linear condition: the optimum may lie outside of it.
 
 CROWN's minimiser attains the bound of two lines for each neuron and need not be in any triangle. The optimum of the
@@ -9,10 +11,11 @@ what any proof by that relaxation is missing there, and it can be executed (``ve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +31,9 @@ from verifier.engine.phases.leaves import with_splits
 from verifier.engine.phases.moments import query_of
 from verifier.engine.relaxed import LISTED, Ranges, all_ranges, bounds_of, content_of
 from verifier.engine.scheduler import CaseSearch
+
+if TYPE_CHECKING:
+    from relaxations.lp.phase_program import PhaseProgram
 
 SHARE = 0.1  # of the time is kept for the program
 MOST_SECONDS = 3.0  # that are kept, and may be used
@@ -66,18 +72,50 @@ def seconds_kept(seconds: float) -> float:
     return kept if kept >= LEAST_SECONDS else 0.0
 
 
-def linear_attack(regions: Iterator[Region], until: Deadline) -> RelaxedAttack | None:
+def linear_attack(
+    regions: Iterator[Region], until: Deadline, candidate: Callable[[int, np.ndarray], bool]
+) -> RelaxedAttack | None:
     """The optimum of the first region that the triangle relaxation does not prove; None where none is found in time.
 
-    Regions come worst first by a coarser bound, so that some of them may have a proof.
+    Regions come worst first by a coarser bound, so that some of them may have a proof. What real inputs score near the
+    optimum is tried in the time that is left, and passed on to ``candidate(case, x)``.
     """
     for region in islice(regions, MOST_REGIONS):
         if until.over:
             break
         found = _attack(region, until)
         if found is not None:
-            return found
+            relaxed, program = found
+            candidate(region.case, _climbed(program, np.array(relaxed.point), until))
+            return relaxed
     return None
+
+
+def climb_from_optimum(
+    regions: Iterator[Region], until: Deadline, candidate: Callable[[int, np.ndarray], bool]
+) -> bool:
+    """Real inputs near the optima of regions whose rows have to fail together; whether ``candidate`` confirms one.
+
+    Gradients point away from one such row when they are those of another; a linear program looks at all rows at once.
+    """
+    from relaxations.lp.phase_program import PhaseProgram
+
+    for region in islice((one for one in regions if len(one.query.rows.constant) > 1), MOST_REGIONS):
+        if until.over:
+            break
+        with np.errstate(over="ignore", invalid="ignore"):
+            program = PhaseProgram(region.query)
+            solved = program.solve(seconds=until.remaining)
+        if solved.action is not None and candidate(region.case, _climbed(program, solved.action.x, until)):
+            return True
+    return False
+
+
+def _climbed(program: PhaseProgram, x: np.ndarray, until: Deadline) -> np.ndarray:
+    from relaxations.lp.climbing import climb
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        return climb(program, np.clip(x, program.query.lower, program.query.upper), until.remaining)
 
 
 def open_boxes(cases: Sequence[CaseSearch]) -> Iterator[Region]:
@@ -106,13 +144,14 @@ def open_nodes(groups: Sequence[Group]) -> Iterator[Region]:
         yield Region(group.cases[case], query, node.splits, network, names, ranges)
 
 
-def _attack(region: Region, until: Deadline) -> RelaxedAttack | None:
+def _attack(region: Region, until: Deadline) -> tuple[RelaxedAttack, PhaseProgram] | None:
     from relaxations.lp.phase_program import PhaseProgram
     from relaxations.lp.safe_dual import phases_of
 
     query = region.query
     with np.errstate(over="ignore", invalid="ignore"):
-        solved = PhaseProgram(query).solve(phases_of(query, region.splits), until.remaining)
+        program = PhaseProgram(query)
+        solved = program.solve(phases_of(query, region.splits), until.remaining)
         if solved.action is None or not solved.finished:
             return None
         rows = solved.action.margins(query)
@@ -133,7 +172,8 @@ def _attack(region: Region, until: Deadline) -> RelaxedAttack | None:
     ]
     splits = tuple((k, int(region.names[k][i]), sign) for k, i, sign in region.splits)
     action = RelaxedAction("lp", content, note, query.lower, query.upper, rows, None, -bound, splits)
-    return RelaxedAttack(region.case, x.tolist(), bound, -float(query.score(x[None])[0]), exploits, action)
+    relaxed = RelaxedAttack(region.case, x.tolist(), bound, -float(query.score(x[None])[0]), exploits, action)
+    return relaxed, program
 
 
 def _inside(action: Point, ranges: Ranges) -> bool:

@@ -74,11 +74,30 @@ class RelaxedAction:
 
 
 @dataclass(frozen=True)
+class Extrapolated:
+    """A network on which a relaxed attack is a real one, or ``why`` there is none.
+
+    ``score`` is the adversary's on it, ``replayed`` the same in onnxruntime's float32; ``deviating`` of its
+    ``unstable`` units are no ReLUs. ``difference`` is the mean absolute one to the original on the given data.
+    """
+
+    path: Path | None = None
+    table: Path | None = None
+    score: float = 0.0
+    replayed: float | None = None
+    deviating: int = 0
+    unstable: int = 0
+    difference: float | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class RelaxedAttack:
     """The best point of the relaxation's enlarged action space: not a counterexample, but why there is no proof.
 
     ``bound``: the relaxation's value of the best row there (<= 0); ``value``: the real network's value at the same
-    input; ``exploits``: the neurons whose relaxation it owes most to. ``path`` is the file of the ``action``.
+    input; ``exploits``: the neurons whose relaxation it owes most to. ``path`` is the file of the ``action``,
+    ``extrapolated`` the network that was asked for.
     """
 
     case: int
@@ -88,6 +107,7 @@ class RelaxedAttack:
     exploits: list[Exploit]
     action: RelaxedAction | None = None
     path: Path | None = None
+    extrapolated: Extrapolated | None = None
 
     @property
     def relaxation(self) -> str:

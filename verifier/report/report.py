@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from specs.joint import JointSet
 from specs.sets import InputSet
-from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
+from verifier.engine.outcome import Attack, Extrapolated, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
@@ -211,6 +211,23 @@ def _relaxed(
         "gap": attained - relaxed.bound,
         "exploits": [exploit._asdict() for exploit in relaxed.exploits],
         "file": str(relaxed.path) if relaxed.path else None,
+        "extrapolation": _extrapolation(relaxed.extrapolated),
+    }
+
+
+def _extrapolation(made: Extrapolated | None) -> dict[str, Any] | None:
+    if made is None:
+        return None
+    if made.why:
+        return {"why": made.why}
+    return {
+        "file": str(made.path) if made.path else None,
+        "table": str(made.table) if made.table else None,
+        "value": -made.score,
+        "replayed": None if made.replayed is None else -made.replayed,
+        "deviating": made.deviating,
+        "unstable": made.unstable,
+        "difference": made.difference,
     }
 
 

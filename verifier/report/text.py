@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 
+from verifier.engine.outcome import Extrapolated
 from verifier.question import Requirement
 from verifier.report.report import Answer, Report
 from verifier.report.sentence import down
@@ -91,9 +92,25 @@ def _unknown(answer: Answer) -> list[tuple[str, str]]:
             ("", _input(relaxed.point, answer.requirement)),
             ("exploits", neurons),
             ("file", f"{relaxed.path}: a point of the relaxation, NOT a counterexample" if relaxed.path else ""),
+            ("executable", _executable(relaxed.extrapolated)),
         ]
     kind, _, detail = answer.reason.partition(": ")
     return [*lines, ("reason", detail), ("try", ADVICE.get(kind, ""))]
+
+
+def _executable(made: Extrapolated | None) -> str:
+    """The extrapolation in words."""
+    if made is None:
+        return ""
+    if made.why:
+        return f"no extrapolation: {made.why}"
+    score = -made.score if made.replayed is None else -made.replayed
+    where = "" if made.replayed is None else " in onnxruntime"
+    agrees = "" if made.difference is None else f"; differs by {made.difference:.3g} on average on the data"
+    return (
+        f"{made.path}: another network, on which this is a real attack: {score:.6g}{where}; {made.deviating} of its "
+        f"{made.unstable} unstable units deviate{agrees}"
+    )
 
 
 def _bound(value: float) -> str:

@@ -49,7 +49,7 @@ def plug_in_bets(values: Sequence[Fraction], level: Fraction, horizon: int | Non
     t log(t + 1) or the horizon for the rounds; rounded down to the grid. Any rounding is fair, as nothing but earlier
     values goes into a bet.
     """
-    price = 2 * (math.log(level.denominator) - math.log(level.numerator))
+    price = 2 * max(0.0, math.log(level.denominator) - math.log(level.numerator))
     bets = []
     total, spread = 0.5, 0.25
     for t, value in enumerate(values, 1):

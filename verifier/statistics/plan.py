@@ -62,6 +62,8 @@ class Plan:
             raise ValueError("cells are for the stratified method, and blocks for its draws")
 
     def _fits_cells(self) -> bool:
+        if any(cell.status == "certified" and not cell.evidence for cell in self.cells):
+            return False
         sampled = [cell for cell in self.cells if cell.status == "sampled"]
         if not isinstance(self.sampler, Blocks) or sum(cell.share for cell in sampled) > 1:
             return False

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isfinite
 from pathlib import Path
 from typing import Protocol
 
@@ -88,9 +89,11 @@ class Queries:
     def ask(self, arguments: Arguments, purpose: str, draw: int | None = None) -> float:
         """The overseer's answer, remembered or asked for.
 
-        Raises ``BudgetSpent`` before a question that may not be asked, and ``OverseerError`` after writing down that
-        the overseer gave no answer.
+        Raises ``BudgetSpent`` before a question that may not be asked, ``LedgerError`` before one with numbers that are
+        not finite, and ``OverseerError`` after writing down that the overseer gave no answer.
         """
+        if not all(isfinite(v) for values in arguments for v in values):
+            raise LedgerError(f"{self.ledger.path}: a question about {purpose!r} has numbers that are not finite")
         key = content_key(arguments)
         about = {"purpose": purpose, "draw": draw, "arguments": _hex(arguments), "key": key}
         if self.deterministic and key in self._known:

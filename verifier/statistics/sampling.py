@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from math import lcm, ulp
 from typing import Any
 
 import numpy as np
 
+FEWEST_STEPS = 1 << 20  # of float64 from one end of a side to the other, if they differ
+
 
 @dataclass(frozen=True)
 class Box:
-    """Uniform on a box: on 2**53 points of each side, in float64."""
+    """Uniform on a box: on 2**53 points of each side, rounded to float64. A side may be a point."""
 
     lower: tuple[float, ...]
     upper: tuple[float, ...]
@@ -27,6 +29,8 @@ class Box:
             np.isfinite(u - l) and l <= u for l, u in zip(self.lower, self.upper)
         ):
             raise ValueError("the sides of a box have to be finite and in order")
+        if any(0 < u - l < FEWEST_STEPS * ulp(max(abs(l), abs(u))) for l, u in zip(self.lower, self.upper)):
+            raise ValueError("a side of a box is so thin that draws in float64 do not stand for the law")
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "box", "lower": [v.hex() for v in self.lower], "upper": [v.hex() for v in self.upper]}

@@ -59,10 +59,14 @@ class Statement:
 
 @dataclass(frozen=True)
 class Draw:
-    """One draw of a plan and whether it failed; a draw whose query got no answer failed."""
+    """One draw of a plan and whether it failed.
+
+    A draw whose query got no answer failed, but not ``surely``: upper bounds count it, lower bounds do not.
+    """
 
     arguments: tuple[tuple[float, ...], ...]
     failed: bool
+    surely: bool
 
 
 def replay(lines: list[dict[str, Any]], name: str) -> Statement:
@@ -81,18 +85,26 @@ def replay(lines: list[dict[str, Any]], name: str) -> Statement:
 
 
 def _draws(lines: list[dict[str, Any]], plan: Plan) -> list[Draw]:
-    """Draws 0, 1, ... as far as they are answered without a gap; of several answers to one draw the first counts."""
+    """Draws 0, 1, ... as far as they are answered without a gap; of several answers to one draw the first counts.
+
+    Where an overseer may answer in two ways, an answer to a question that was cut off before counts as none.
+    """
     answers = {line["to"]: line for line in lines if line["kind"] == "answer"}
+    deterministic = lines[0]["deterministic"]
     found: dict[int, Draw] = {}
+    cut: set[int] = set()
     for line in lines:
         if line["kind"] not in ("ask", "hit") or line["purpose"] != plan.name or line["draw"] in found:
             continue
         answer = lines[line["to"]] if line["kind"] == "hit" else answers.get(line["n"])
         if answer is None:
+            cut.add(line["draw"])
             continue
-        value = None if answer["answer"] is None else Fraction(float.fromhex(answer["answer"]))
+        counts = answer["answer"] is not None and (deterministic or line["draw"] not in cut)
+        value = Fraction(float.fromhex(answer["answer"])) if counts else None
         arguments = tuple(tuple(map(float.fromhex, values)) for values in line["arguments"])
-        found[line["draw"]] = Draw(arguments, value is None or value < plan.below)
+        below = value is not None and value < plan.below
+        found[line["draw"]] = Draw(arguments, value is None or below, below)
     ordered = []
     while len(ordered) in found:
         ordered.append(found[len(ordered)])
@@ -109,10 +121,13 @@ def _bounds(plan: Plan, found: list[Draw]) -> Interval:
     if plan.method == "betting":
         values = [Fraction(int(draw.failed)) for draw in found]
         if plan.sides == "both":
-            return betting.interval(values, level, plan.bets)
+            surely = [Fraction(int(draw.surely)) for draw in found]
+            lower = betting.lower_bound(surely, level / 2, plan.bets)
+            return Interval(lower, betting.upper_bound(values, level / 2, plan.bets))
         return Interval(Fraction(0), betting.upper_bound(values, level, plan.bets))
     if plan.sides == "both":
-        return clopper_pearson.interval(failures, count, level)
+        lower = clopper_pearson.lower_bound(sum(draw.surely for draw in found), count, level / 2)
+        return Interval(lower, clopper_pearson.upper_bound(failures, count, level / 2))
     upper = clopper_pearson.upper_bound(failures, count, level)
     if plan.method == "domination" and plan.kappa is not None:
         upper = domination(upper, plan.kappa)
@@ -159,6 +174,8 @@ def _assumptions(plan: Plan, header: dict[str, Any], found: list[Draw]) -> tuple
         f"(declared) the plan, its seed {plan.seed} included, was fixed before the first answer",
         "(declared) float64 draws of PCG64 stand for independent draws of the stated law",
     ]
+    if not header["deterministic"]:
+        told.append("(declared) the overseer's answers do not depend on each other")
     if any(len(draw.arguments) > 1 for draw in found):
         told.append(f"(declared) further arguments are what the model sha256:{plan.model or 'unstated'} gave")
     if plan.method == "domination":
@@ -166,7 +183,7 @@ def _assumptions(plan: Plan, header: dict[str, Any], found: list[Draw]) -> tuple
     if plan.method == "renyi":
         told.append(f"(declared) D_{plan.order}(P || Q) <= {plan.divergence} for P = {plan.nature}")
     if plan.cells:
-        proofs = [cell.evidence or "unstated" for cell in plan.cells if cell.status == "certified"]
+        proofs = [cell.evidence for cell in plan.cells if cell.status == "certified"]
         told.append("(declared) the cells have the stated masses")
         told += [f"(declared) no input of its cell fails, by {proof}" for proof in proofs]
     return tuple(told)

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from specs.errors import CertifyError
 from specs.overseer.python_overseer import OverseerError, PythonOverseer
 
 PANEL = """
@@ -66,3 +67,14 @@ def test_files_that_are_no_overseer(tmp_path):
         found.ask([[0.0]], 20)
     with PythonOverseer(f"{tmp_path / 'broken.py'}:judge") as found, pytest.raises(OverseerError, match="loaded"):
         found.ask([[0.0]], 20)
+
+
+def test_a_file_that_was_changed_is_not_started_again(overseer):
+    """Its answers would stand in the ledger under the hash of another source; that is not a missing answer."""
+    overseer.ask([[0.0]], 20)
+    overseer.file.write_text("def judge(x): return 1.0\n")
+    assert overseer.ask([[0.3]], 20) == 0.3 / 3  # the process still runs what was hashed
+    overseer.close()
+    with pytest.raises(CertifyError, match="was changed") as caught:
+        overseer.ask([[0.3]], 20)
+    assert not isinstance(caught.value, OverseerError)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from relaxations.base import Query
+from relaxations.bounds.boxes import Rows
+from relaxations.network import Layer, ReluNetwork
 from specs.loading import load_model
 from tests.triangle_program import solve_triangle
 from tests.unit.verifier.engine.made import made
@@ -16,6 +18,8 @@ from verifier.engine.deadline import Deadline
 from verifier.engine.linear import (
     LEAST_SECONDS,
     MOST_SECONDS,
+    Region,
+    climb_from_optimum,
     linear_attack,
     open_boxes,
     open_nodes,
@@ -32,6 +36,10 @@ from verifier.relaxed.validate import Subject
 pytest.importorskip("highspy")
 
 LONG = Deadline(np.inf)
+
+
+def ignored(case: int, x: np.ndarray) -> bool:
+    return False
 
 
 def is_executable(found: RelaxedAttack, subject: Subject, model: Path) -> None:
@@ -54,7 +62,7 @@ def test_of_a_box_it_is_the_optimum_of_the_triangle_relaxation(tmp_path: Path) -
         if region is None:
             continue
         best, _ = solve_triangle(region.query)
-        found = linear_attack(open_boxes([one.case()]), LONG)
+        found = linear_attack(open_boxes([one.case()]), LONG, ignored)
         assert (found is None) == (best < 0), (seed, best)
         if found is None:
             continue
@@ -76,7 +84,7 @@ def test_of_a_node_it_is_the_optimum_under_the_splits(tmp_path: Path) -> None:
     stood = split = 0
     for one, search in unproved(tmp_path):
         groups = [Group((0,), {0: search})]
-        found = linear_attack(open_nodes(groups), LONG)
+        found = linear_attack(open_nodes(groups), LONG, ignored)
         nodes = sorted(search.unproved, key=lambda node: node.bound)
         optima = [solve_triangle(query_of(search.bounding, node, 0))[0] for node in nodes if feasible(search, node)]
         if found is None:
@@ -108,7 +116,7 @@ def feasible(search, node) -> bool:
 
 
 def test_no_time_is_no_attack(tmp_path: Path) -> None:
-    assert linear_attack(open_boxes([made(401, tmp_path).case()]), Deadline.after(-1.0)) is None
+    assert linear_attack(open_boxes([made(401, tmp_path).case()]), Deadline.after(-1.0), ignored) is None
 
 
 def test_what_is_kept_of_a_limit() -> None:
@@ -125,3 +133,23 @@ def test_programs_need_a_solver_and_a_network_that_is_not_too_large(tmp_path: Pa
     monkeypatch.undo()
     monkeypatch.setattr("verifier.engine.linear.find_spec", lambda name: None)
     assert not possible(network)
+
+
+def test_rows_that_have_to_fail_together_are_climbed_to() -> None:
+    """Each output is x/2 + relu(x)/2 of its input; only near one point are all three what they have to be."""
+    target = np.array([0.25, -0.5, 0.125])
+    output = Layer(((0, np.eye(3) / 2), (1, np.eye(3) / 2)), np.zeros(3))
+    network = ReluNetwork(3, (Layer(((0, np.eye(3)),), np.zeros(3)),), output)
+    aim = target / 2 + np.maximum(target, 0) / 2
+    rows = Rows(np.zeros((6, 3)), np.vstack([np.eye(3), -np.eye(3)]), np.concatenate([-aim, aim]) - 1e-4)
+    query = Query.over_box(network, rows, -np.ones(3), np.ones(3))
+    regions = [Region(0, query, (), network, [np.arange(3)], query.ranges)]
+    seen: list[np.ndarray] = []
+
+    def candidate(case: int, x: np.ndarray) -> bool:
+        seen.append(x)
+        return bool(query.score(x[None])[0] > 0)
+
+    assert climb_from_optimum(iter(regions), LONG, candidate)
+    assert seen[-1] == pytest.approx(target, abs=3e-4)
+    assert not climb_from_optimum(iter(regions), Deadline.after(-1.0), candidate)

@@ -6,6 +6,7 @@ import itertools
 import math
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from verifier.checker import statistics_bounds as checker
@@ -149,6 +150,24 @@ def test_renyi_bounds_the_gaussian_half_space():
     for t, s, a in ((2.0, 1.0, 3), (3.0, 2.0, 2), (4.0, 1.5, 5)):
         p, q = math.erfc(t / math.sqrt(2)) / 2, math.erfc((t - s) / math.sqrt(2)) / 2
         assert float(renyi(F(q), F(a) * F(s) ** 2 / 2, F(a))) >= p
+
+
+@pytest.mark.parametrize("t", [1.0, 2.0, 3.0, 4.0])
+def test_a_gaussian_half_space_is_covered_and_not_vacuously(t):
+    """x > t under N(0, 1), of probability Phi(-t). All of x <= t - 1/2 is proved safe; 400 draws come from the rest.
+
+    In 1000 repetitions the bound is too small as often as its level says at most (5 standard deviations are allowed
+    for), and never ten times too large.
+    """
+    level, draws, repetitions = F(1, 20), 400, 1000
+    truth, mass = (math.erfc(s / math.sqrt(2)) / 2 for s in (t, t - 0.5))
+    low = 1 - mass
+    cells = [Cell(F(low), "certified"), Cell(1 - F(low), "sampled", (low,), (1.0,), draws, F(1))]
+    failures = np.random.default_rng(int(t)).binomial(draws, truth / mass, repetitions)
+    bounds = {k: total_bound(cells, [0, k], level) for k in set(failures.tolist())}
+    wrong = sum(bounds[k] < F(truth) for k in failures.tolist())
+    assert wrong <= float(level) * repetitions + 5 * math.sqrt(float(level) * repetitions)
+    assert max(bounds.values()) < 10 * F(truth)
 
 
 def test_cells_add_up():

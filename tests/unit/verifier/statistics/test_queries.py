@@ -180,3 +180,14 @@ def test_keys_tell_arguments_apart():
 def test_a_ledger_may_hold_other_queries_and_no_plan(tmp_path):
     with Ledger(tmp_path / "l", {"overseer": "o", "sha256": ""}) as ledger, pytest.raises(StatementError, match="plan"):
         replay(ledger.lines, "audit")
+
+
+def test_numbers_that_are_not_finite_do_not_spoil_the_ledger(start, tmp_path):
+    panel = Panel()
+    queries = start(tmp_path / "l", panel, Budget(40))
+    before = (tmp_path / "l").read_bytes()
+    for model in (float("nan"), float("inf")):
+        with pytest.raises(LedgerError, match="not finite"):
+            queries.run(plan(), lambda x, y=model: [x, [y]])
+    assert panel.asked == queries.spent.queries == 0
+    assert len((tmp_path / "l").read_bytes().splitlines()) == len(before.splitlines()) + 1  # the plan
