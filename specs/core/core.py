@@ -11,9 +11,10 @@ from functools import cached_property
 from pathlib import Path
 
 from specs.core.forms import Affine, Tape
-from specs.core.interpreter import Data, Interpreter
+from specs.core.interpreter import Interpreter
 from specs.core.network import network
 from specs.core.program import Program, read_program
+from specs.core.values import Data
 from specs.errors import SpecError
 from specs.graph import Graph
 

@@ -6,45 +6,20 @@ import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from itertools import chain
-from typing import Any, TypeVar, Union, cast
+from typing import Any, TypeVar, cast
 
+from specs.core.constants import Constant, computed, held, literal
 from specs.core.forms import Affine, Tape
 from specs.core.program import Program
-from specs.language.decimals import parse_decimal, show
+from specs.core.values import Below, Both, Condition, Data, Opposite
 from specs.language.suggest import did_you_mean
 
-MAX_STEPS, MAX_CALLS, MAX_LENGTH, MAX_EXPONENT = 200_000, 50, 10_000, 64
-
-Constant = int | float
-Data = Union[int, float, Affine, "Condition", tuple[Any, ...]]
-"""What a name can hold: a constant, a number that depends on the input, a condition on it, or a sequence."""
+MAX_STEPS, MAX_CALLS, MAX_LENGTH = 200_000, 50, 10_000
 
 Environment = dict[str, Data]
 Form = TypeVar("Form", Affine, "Affine | None")
-
-
-@dataclass(frozen=True)
-class Below:
-    """``form <= 0``, or ``< 0``: what hangs on it has to be continuous, so that the border does not matter."""
-
-    form: Affine
-
-
-@dataclass(frozen=True)
-class Both:
-    left: Condition
-    right: Condition
-
-
-@dataclass(frozen=True)
-class Opposite:
-    part: Condition
-
-
-Condition = Below | Both | Opposite
 
 
 @dataclass(frozen=True)
@@ -74,10 +49,7 @@ class Interpreter:
 
     def result(self, definition: ast.FunctionDef, arguments: Sequence[Data]) -> tuple[Affine, ...]:
         """What a call returns, as forms: one for a number, several for a sequence of numbers."""
-        try:
-            found = self._called(definition, arguments, definition)
-        except RecursionError:
-            raise self.program.fault("is nested too deeply", definition) from None
+        found = self.call(definition, arguments)
         values = found if isinstance(found, tuple) else (found,)
         if not values:
             raise self.program.fault(f"{definition.name} returns nothing", definition)
@@ -85,7 +57,10 @@ class Interpreter:
 
     def call(self, definition: ast.FunctionDef, arguments: Sequence[Data]) -> Data:
         """What a call returns."""
-        return self._called(definition, arguments, definition)
+        try:
+            return self._called(definition, arguments, definition)
+        except RecursionError:
+            raise self.program.fault("is nested too deeply", definition) from None
 
     def forms(self, value: Data, node: ast.AST) -> tuple[Affine, ...]:
         """A number, or a sequence of numbers, as forms."""
@@ -214,7 +189,7 @@ class Interpreter:
         self._step(node)
         match node:
             case ast.Constant():
-                return self._constant(node)
+                return literal(self.program, node)
             case ast.Name():
                 return self._name(node, env, own)
             case ast.Tuple() | ast.List():
@@ -242,32 +217,6 @@ class Interpreter:
                 return self._call(node, env, own)
         raise self.program.refusal(node)
 
-    def _constant(self, node: ast.Constant) -> Constant:
-        if isinstance(node.value, bool):
-            return node.value
-        if not isinstance(node.value, (int, float)):
-            raise self.program.fault(f"{node.value!r} is no number", node)
-        if isinstance(node.value, float):
-            literal = (ast.get_source_segment(self.program.text, node) or repr(node.value)).replace("_", "")
-            try:
-                exact = parse_decimal(literal)
-                same = exact is not None and Fraction(node.value) == exact
-            except OverflowError:
-                same = False
-            if not same:
-                raise self.program.fault(f"the number {literal[:40]} has no exact float64: it would be rounded", node)
-        return self._held(node.value, Fraction(node.value), node)
-
-    def _held(self, value: Any, exact: Fraction, node: ast.AST) -> Constant:
-        """A constant as Python computes it, refused where that, or float64, is not the exact number."""
-        try:
-            if Fraction(value) == exact == Fraction(float(value)):
-                return cast(Constant, value)
-        except (OverflowError, ValueError):
-            pass
-        shown = show(exact) if exact.denominator.bit_length() < 1000 > exact.numerator.bit_length() else "a number here"
-        raise self.program.fault(f"{shown} has no exact float64: it would be rounded", node)
-
     def _name(self, node: ast.Name, env: Environment, own: frozenset[str]) -> Data:
         if node.id in env:
             return env[node.id]
@@ -294,7 +243,7 @@ class Interpreter:
             return self._short((*left, *right), node)
         a, b = self._number(left, node), self._number(right, node)
         if not isinstance(a, Affine) and not isinstance(b, Affine):
-            return self._computed(op, a, b, node)
+            return computed(self.program, op, a, b, node)
         x, y = _affine(a), _affine(b)
         match op:
             case ast.Add():
@@ -309,25 +258,11 @@ class Interpreter:
                 raise self.program.fault("a product of data is not piecewise linear", node)
             case ast.Div() if y.is_constant and y.constant:
                 factor = 1 / y.constant
-                self._held(float(factor), factor, node)
+                held(self.program, float(factor), factor, node)
                 return x.times(factor)
             case ast.Div():
                 raise self.program.fault("division by data (or by zero) is not piecewise linear", node)
         raise self.program.fault(f"{_OPERATIONS.get(type(op), 'this operation')} of data is not piecewise linear", node)
-
-    def _computed(self, op: ast.operator, a: Constant, b: Constant, node: ast.AST) -> Constant:
-        function = _COMPUTE.get(type(op))
-        if function is None:
-            raise self.program.refusal(op)
-        if isinstance(op, ast.Pow) and (abs(b) > MAX_EXPONENT or b != int(b)):
-            raise self.program.fault(f"exponents are whole numbers within -{MAX_EXPONENT} and {MAX_EXPONENT}", node)
-        try:
-            exponent = int(b) if isinstance(op, ast.Pow) else Fraction(b)
-            return self._held(function(a, b), Fraction(function(Fraction(a), exponent)), node)
-        except ZeroDivisionError:
-            raise self.program.fault("divides by zero", node) from None
-        except OverflowError:
-            raise self.program.fault("a number here is too large for float64", node) from None
 
     def _comparison(self, node: ast.Compare, env: Environment, own: frozenset[str]) -> Data:
         values = [self._number(self._value(part, env, own), part) for part in (node.left, *node.comparators)]
@@ -351,19 +286,20 @@ class Interpreter:
         """Conditions of data are joined; constants decide as in Python, the rest not looked at."""
         opposite = isinstance(node.op, ast.Or)
         found: list[Condition | bool] = []
+        value: Data = not opposite
         for part in node.values:
             value = self._value(part, env, own)
             if isinstance(value, Condition):
                 found.append(Opposite(value) if opposite else value)
             elif self._truth(value, part) == opposite:
-                if not found:
-                    return opposite
-                found.append(False)
+                found += [False] if found else []
                 break
+        if not found:
+            return value
         joined = self._joined(found)
         if isinstance(joined, Condition):
             return Opposite(joined) if opposite else joined
-        return bool(joined) != opposite
+        return joined != opposite
 
     def _joined(self, parts: Sequence[Condition | bool]) -> Condition | bool:
         if False in [part for part in parts if isinstance(part, bool)]:
@@ -571,15 +507,6 @@ _BUILTINS = (
     "list",
 )
 _OPERATIONS = {ast.FloorDiv: "floor division", ast.Mod: "the remainder", ast.Pow: "a power"}
-_COMPUTE: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-    ast.Pow: operator.pow,
-}
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,

@@ -55,6 +55,7 @@ def parse_program(text: str, file: Path) -> Program:
     constants: dict[str, ast.expr] = {}
     program = Program(file, text, functions, constants)
     for node in tree.body:
+        names = {*constants, *functions}
         match node:
             case ast.FunctionDef():
                 _check_signature(program, node)
@@ -67,9 +68,8 @@ def parse_program(text: str, file: Path) -> Program:
                 pass
             case _:
                 raise program.refusal(node)
-        name = node.name if isinstance(node, ast.FunctionDef) else ""
-        if (name and name in constants) or (not name and set(constants) & set(functions)):
-            raise program.fault("names a function and a constant alike", node)
+        if not isinstance(node, (ast.Expr, ast.ImportFrom)) and {*constants, *functions} == names:
+            raise program.fault("gives a name for the second time", node)
     return program
 
 

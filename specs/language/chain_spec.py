@@ -23,8 +23,9 @@ from pydantic import ValidationError
 
 from specs.core import Core, read_core
 from specs.core.forms import Affine, Tape
-from specs.core.interpreter import Data, Interpreter
+from specs.core.interpreter import Interpreter
 from specs.core.program import Program
+from specs.core.values import Data
 from specs.errors import SpecError
 from specs.language.chain_schema import ChainFile, ChainRequirement, Step
 from specs.language.compile_expression import FUNCTIONS

@@ -178,6 +178,18 @@ def test_two_ways_of_saying_the_same_are_one(tmp_path: Path) -> None:
     assert not traced.graph.evaluate_flat([0.25, 7.5]).any()
 
 
+@pytest.mark.parametrize(
+    "expression",
+    ["(1 and 5) * x", "(0 or 3) * x", "(2 or 1 / 0) + x", "x if (1 and x > 0) else 0", "0 if (x <= 0 or 0) else x",
+     "(not 0) * x", "7 // 2 * x + 7 % 4 - 2 ** -1", "[x, 2 * x][-1] + len([1, 2][1:])",
+     "max(1, 2.0) * x + min(3, x, 1)",
+     "sum([k * x for k in range(4) if k != 2])", "x if True else y", "float(3) * x + int(2.0)"],
+)  # fmt: skip
+def test_constants_are_pythons_own(expression: str, tmp_path: Path) -> None:
+    text = f"def f(x):\n    return {expression}\n"
+    agrees(core(tmp_path, text).trace([1]), executed(text), [1], dyadic(np.random.default_rng(3), 100, 1))
+
+
 LIPSCHITZ = [("max(x, y)", 1), ("x + y", 2), ("abs(x - y)", 2), ("(x + y) / 2", 1), ("max(x, y) - min(x, y)", 2),
              ("max(max(x, y), x - 1)", 1), ("3 * min(x, 0)", 3), ("1.0", 0)]  # fmt: skip
 
@@ -225,6 +237,9 @@ REFUSED = [
     ("def f(x):\n    return x % 2\n", 2, "the remainder of data"),
     ("def f(x):\n    return int(x)\n", 2, "int of data"),
     ("def f(x):\n    return (x > 0) + 1\n", 2, "a condition on data is used as a number"),
+    ("A = 1\nA = 2\n\n\ndef f(x):\n    return A * x\n", 2, "a name for the second time"),
+    ("def f(x):\n    return x\n\n\ndef f(x):\n    return 2 * x\n", 5, "a name for the second time"),
+    (f"def f(x):\n    return {'+'.join(['x'] * 900)}\n", 1, "nested too deeply"),
     ("class A:\n    pass\n\n\ndef f(x):\n    return x\n", 1, "a class"),
 ]  # fmt: skip
 
