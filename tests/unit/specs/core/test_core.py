@@ -239,7 +239,7 @@ REFUSED = [
     ("def f(x):\n    return (x > 0) + 1\n", 2, "a condition on data is used as a number"),
     ("A = 1\nA = 2\n\n\ndef f(x):\n    return A * x\n", 2, "a name for the second time"),
     ("def f(x):\n    return x\n\n\ndef f(x):\n    return 2 * x\n", 5, "a name for the second time"),
-    (f"def f(x):\n    return {'+'.join(['x'] * 900)}\n", 1, "nested too deeply"),
+    (f"def f(x):\n    return {'+'.join(['x'] * 1500)}\n", 1, "nested too deeply"),
     ("class A:\n    pass\n\n\ndef f(x):\n    return x\n", 1, "a class"),
 ]  # fmt: skip
 
