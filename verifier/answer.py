@@ -77,7 +77,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}
     told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
-    return Report(tuple(told), "", total, seen, hashes)
+    return Report(tuple(told), "", total, seen, hashes, listings=question.listings)
 
 
 def _decide(

@@ -69,9 +69,16 @@ def audit(certificate: Path, seconds: float) -> bool:
 
 
 def run_checker(
-    certificate: Path, model: Path | None, spec: Path | None, exact: bool, parameters: Mapping[str, str]
+    certificate: Path,
+    model: Path | None,
+    spec: Path | None,
+    exact: bool,
+    parameters: Mapping[str, str],
+    requirement: str = "",
 ) -> CheckResult:
     """The checker's answer. Files it has no reader for are translated again and handed over in canonical form.
+
+    With ``requirement`` only this one of a specification is meant.
 
     Raises ``CertificateError`` with the checker's own words when it cannot read something.
     """
@@ -79,8 +86,16 @@ def run_checker(
         return _run_polynomial(certificate, model, spec, parameters)
     if _is_about_statistics(certificate):
         return _run_statistical(certificate, model, spec)
+    from verifier.chain.folder import is_chain
+
+    if is_chain(certificate):
+        from verifier.chain.check import check_chain
+
+        return check_chain(certificate, model, spec, exact)
+    if _is_about_axioms(certificate):
+        return _run_axioms(certificate, model, spec, parameters)
     with TemporaryDirectory(prefix="certify-") as folder:
-        files = _canonical(certificate, model, spec, parameters, Path(folder))
+        files = _canonical(certificate, model, spec, parameters, Path(folder), requirement)
         answer = _asked(checker_command(certificate, *files, exact))
     if "error" in answer:
         message = str(answer["error"])
@@ -114,6 +129,32 @@ def _is_about_statistics(certificate: Path) -> bool:
     from verifier.checker.statistics import is_about_statistics
 
     return is_about_statistics(certificate)
+
+
+def _is_about_axioms(certificate: Path) -> bool:
+    from verifier.checker.axioms import is_about_axioms
+
+    return is_about_axioms(certificate)
+
+
+def _run_axioms(certificate: Path, model: Path | None, spec: Path | None, parameters: Mapping[str, str]) -> CheckResult:
+    """The checker's answer about a statement under axioms; ``query`` is then the ledger.
+
+    With a specification the statement also has to be about a requirement of it, and by its overseer.
+    """
+    answer = _asked(checker_command(certificate, model, None, exact=False))
+    if "error" in answer:
+        raise CertificateError(f"{certificate}: {answer['error']}")
+    if spec is not None:
+        from specs.language.axiom_spec import read_axiom_spec
+        from specs.loading import load_model
+        from verifier.axioms.statement import check_question
+
+        read = read_axiom_spec(spec, model, parameters, load_model)
+        check_question(certificate, read)
+        if model is None and read.target_file is not None:
+            return _run_axioms(certificate, read.target_file, spec, parameters)
+    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
 
 
 def _run_statistical(certificate: Path, model: Path | None, spec: Path | None) -> CheckResult:
@@ -156,7 +197,12 @@ def _run_polynomial(
 
 
 def _canonical(
-    certificate: Path, model: Path | None, spec: Path | None, parameters: Mapping[str, str], folder: Path
+    certificate: Path,
+    model: Path | None,
+    spec: Path | None,
+    parameters: Mapping[str, str],
+    folder: Path,
+    only: str = "",
 ) -> tuple[Path | None, Path | None]:
     """Files for the checker: the user's own where it has readers for them, else translations written to ``folder``."""
     if (model is None or is_onnx(model)) and (spec is None or is_vnnlib(spec)):
@@ -173,7 +219,8 @@ def _canonical(
     wanted_model, wanted_query = _hashes(certificate)
     query, file = folder / "query.vnnlib", Path()
     # A file about none of the requirements is judged against the first, so that the checker says what differs.
-    for requirement in (*question.requirements, question.requirements[0]):
+    meant = [one for one in question.requirements if only in ("", one.id)]
+    for requirement in (*meant, meant[0]):
         problem = requirement.stated.problem
         query.write_bytes(write_vnnlib(problem).encode())
         file = _model_for_checker(question.model, problem.graph, folder)

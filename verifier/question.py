@@ -63,6 +63,7 @@ class Question:
     """``query`` is the VNN-LIB file when there is one; ``engine`` what the specification asks of the search.
 
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
+    ``listings`` are the texts of explicit cores, by the names of their overseers.
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
     ``monitor`` is to be exported once its requirement is certified.
     """
@@ -77,6 +78,7 @@ class Question:
     files: Mapping[str, Path] = field(default_factory=dict)
     extrapolate: Extrapolate | None = None
     monitor: MonitorPlan | None = None
+    listings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -111,6 +113,7 @@ def read_question(
         read.files,
         read.extrapolate,
         read.monitor,
+        read.listings,
     )
 
 

@@ -33,6 +33,8 @@ TIGHT = (
 VALUE = "g"  # the variable that stands for the function's value at the attack
 Rule = Literal["frontier", "lowest", "any"]
 Ask = Callable[[Point], Fraction]
+AskedAt = Callable[[Point, Mapping[str, Fraction]], Point]
+"""Where the function is really asked for a model's place and its other variables, as a runtime has but float64."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +144,14 @@ def query_the_attack(
     seconds: float = np.inf,
     rule: Rule = "frontier",
     known: tuple[Known, ...] = (),
+    asked_at: AskedAt = lambda point, model: point,
 ) -> Outcome:
     """Ask ``ask`` where a model of the axioms fails, until none does; at most ``budget`` times.
 
     ``rule`` says which model: any, one of the lowest value, or (``frontier``) one of the lowest value among the points
     where no function is below minus the least answer so far. If the next answer is no worse than that one, what it
-    makes safe joins what is safe already, and hardly overlaps it. ``known`` are answers from before.
+    makes safe joins what is safe already, and hardly overlaps it. ``known`` are answers from before. A place that is
+    ``asked_at`` twice ends the loop: its answer was no news.
     """
     deadline = Deadline.within(seconds)
     asked = 0
@@ -159,10 +163,13 @@ def query_the_attack(
             return _proved(setting, known, found, deadline)
         if not isinstance(found, tuple):
             return Unfinished(known, found)
-        point, value = found
+        point, value, model = found
         if asked == budget:
             return Fictitious(known, point, value)
-        known, asked = (*known, Known(point, Fraction(ask(point)))), asked + 1
+        place = asked_at(point, model)
+        if any(one.point == place for one in known):
+            return Unfinished(known, "the next place to ask about is closer to one asked about than its numbers tell")
+        known, asked = (*known, Known(place, Fraction(ask(place)))), asked + 1
         if not setting.accepts(known[-1].value):
             return Attack(known)
 
@@ -179,7 +186,7 @@ def closure(formula: Formula) -> Formula:
 
 def _model(
     setting: Setting, known: tuple[Known, ...], rule: Rule, deadline: Deadline
-) -> tuple[Point, Fraction] | Contradicted | str:
+) -> tuple[Point, Fraction, Mapping[str, Fraction]] | Contradicted | str:
     assertions = setting.assertions(known)
     answer = z3_solver.solve(assertions, deadline.left)
     if isinstance(answer, Contradicted):
@@ -188,10 +195,10 @@ def _model(
         return f"no answer: {answer.reason}"
     if not known and setting.box is not None:
         middle = tuple((l + u) / 2 for l, u in zip(*setting.box))
-        return middle, answer.values[VALUE]
+        return middle, answer.values[VALUE], answer.values
     if rule != "any":
         answer = _lowest(setting, assertions, known, rule, deadline) or answer
-    return setting.place_at(answer.values), answer.values[VALUE]
+    return setting.place_at(answer.values), answer.values[VALUE], answer.values
 
 
 def _lowest(

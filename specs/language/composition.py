@@ -18,6 +18,7 @@ from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
 from specs.language.injection import Injection, State
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
+from specs.language.symbolic import Symbolic
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear
 from specs.language.vectors import Element, Vectors
@@ -77,6 +78,8 @@ class Composition:
     def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
         """Terms of the slots that the call computes. Raises ``ExpressionFault``."""
         module = self.modules[name]
+        if isinstance(module, Symbolic):
+            module = module.traced(arguments, tap, node.func.col_offset)
         graph = module.graph
         wanted: Sequence[str] = graph.outputs
         if tap:

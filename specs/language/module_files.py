@@ -9,9 +9,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.networks import Module
-from specs.language.schema import Model, NetworkFile, Overseer, SpecFile
+from specs.language.schema import Model, NetworkFile, Overseer, SpecFile, Symbolic
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
 from specs.language.yaml_tree import YamlPath
@@ -35,20 +36,25 @@ class ModuleReader:
     def __init__(self, source: Source, folder: Path, model: Path | None, load: Callable[..., Graph]) -> None:
         self.source, self.folder, self.model, self.load = source, folder, model, load
         self.read: tuple[Module, ...] = ()
+        self.cores: list[Module] = []
 
     def files(self, section: SpecFile) -> list[ModuleFile]:
         """The files of all networks, after checking their hashes."""
         found = [self._file(name, "model", one, ("models", name)) for name, one in section.models.items()]
         for name, overseer in section.overseers.items():
             path: YamlPath = ("overseers", name)
-            if overseer.network is None:
-                self.source.fault("says nothing about how it judges; give its network", *path)
-            else:
+            if overseer.network is None and overseer.symbolic is None:
+                self.source.fault("says nothing about how it judges; give its network, or its symbolic core", *path)
+            elif overseer.network is not None and overseer.symbolic is not None:
+                self.source.fault("has a network and a symbolic core; give one of them", *path)
+            elif overseer.symbolic is not None:
+                self._symbolic(name, overseer, overseer.symbolic, section)
+            elif overseer.network is not None:
                 found.append(self._file(name, "overseer", overseer.network, (*path, "network")))
                 self._check_names(name, overseer, section)
         if not found and not section.overseers:
             self.source.fault("there is no network: give models", "models")
-        if len(found) == 1 and self.model is not None:
+        if len(found) == 1 and self.model is not None and (found[0].kind == "model" or not self.cores):
             (one,) = found
             found = [ModuleFile(one.name, one.kind, self.model, one.section, one.path)]
         elif self.model is not None and not any(one.file == self.model for one in found):
@@ -74,7 +80,7 @@ class ModuleReader:
 
     def all(self, files: Sequence[ModuleFile], section: SpecFile) -> tuple[Module, ...]:
         """Every network."""
-        self.read = tuple(self._module(file, section, {}) for file in files)
+        self.read = (*(self._module(file, section, {}) for file in files), *self.cores)
         self.source.faults.raise_if_any()
         return self.read
 
@@ -92,6 +98,18 @@ class ModuleReader:
                 self.source.fault(
                     f"{one.file} has the hash {found}: it is another model than the one meant", *one.path, "sha256"
                 )
+
+    def _symbolic(self, name: str, overseer: Overseer, symbolic: Symbolic, section: SpecFile) -> None:
+        """The core of an overseer, parsed; it is traced where it is called."""
+        from specs.language.symbolic import read_symbolic
+
+        self._check_names(name, overseer, section)
+        claimed = symbolic.lipschitz.value if symbolic.lipschitz is not None else None
+        try:
+            outputs = dict(overseer.outputs)
+            self.cores.append(read_symbolic(name, symbolic.python, self.folder, outputs, overseer.sees, claimed))
+        except SpecError as error:
+            self.source.fault(str(error), "overseers", name, "symbolic", "python")
 
     def _check_names(self, name: str, overseer: Overseer, section: SpecFile) -> None:
         """What an overseer sees has to be the name of something."""

@@ -39,6 +39,11 @@ class Module:
     sees: tuple[str, ...] = ()
 
     @property
+    def listing(self) -> str:
+        """The text it was traced from; "" for a network."""
+        return ""
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Of the only output, or flat where there are several."""
         graph = self.graph

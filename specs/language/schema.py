@@ -202,6 +202,22 @@ class Model(NetworkFile):
     recall: NotYet = None
 
 
+class LipschitzClaim(Section):
+    """By how much answers may differ; compared with the traced core."""
+
+    norm: Annotated[Literal["inf"], BeforeValidator(_norm)] = Field(
+        default="inf", description="The greatest coordinate."
+    )
+    value: NotNegative = Field(description="The Lipschitz constant; what the trace shows must not exceed it.")
+
+
+class Symbolic(Section):
+    """An explicit simple core: a small Python function, traced exactly and never executed."""
+
+    python: str = Field(description='Where it is, as in "core.py:pairwise_max", relative to this file.')
+    lipschitz: LipschitzClaim | None = Field(default=None, description="A Lipschitz constant that it has to have.")
+
+
 class Overseer(Section):
     """Who judges: a learned overseer is one more network, compiled together with those it judges."""
 
@@ -212,7 +228,7 @@ class Overseer(Section):
     outputs: dict[Name, Count] = Field(default={}, description="Names of its answers, as in {malign: 0, benign: 1}.")
     python: NotYet = None
     surrogate: NotYet = None
-    symbolic: NotYet = None
+    symbolic: Symbolic | None = Field(default=None, description="A traced core that computes its answers.")
     table: NotYet = None
     chain: NotYet = None
     axioms: NotYet = None

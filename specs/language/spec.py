@@ -81,6 +81,11 @@ class Spec:
         return networks | {f"data {name}": file for name, file in data}
 
     @property
+    def listings(self) -> dict[str, str]:
+        """The text of every explicit core, by the name of its overseer."""
+        return {module.name: module.listing for module in self.modules if module.listing}
+
+    @property
     def does_not_say(self) -> tuple[str, ...]:
         """What no verdict on this specification means, in words."""
         lines = ["anything about inputs outside the stated set, or how likely inputs inside it are"]

@@ -70,7 +70,7 @@ def read_spec(
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
-    if _is_plain(files, inputs, expressions) and not inputs[0].role:
+    if not reader.cores and _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:

@@ -14,7 +14,7 @@ from specs.compose import Composer
 from specs.graph import Op, ops
 from specs.language.compile_expression import Argument
 from specs.language.coupling import Coupling
-from specs.language.decimals import show
+from specs.language.exact import exactly, narrow
 from specs.language.expression import ExpressionFault
 from specs.language.terms import Extreme, Linear, Term
 
@@ -115,14 +115,14 @@ class Vectors:
         starts, width = self._starts(nodes)
         if len(terms) * width > MAX_ENTRIES:
             raise ValueError(f"arithmetic on {width:,} values with {len(terms):,} results is too large")
-        matrix, offset = np.zeros((len(terms), width)), np.array([_exactly(term.constant) for term in terms])
+        matrix, offset = np.zeros((len(terms), width)), np.array([exactly(term.constant) for term in terms])
         for i, row in enumerate(rows):
             for (node, place), factor in row:
-                matrix[i, starts[node] + place] = _exactly(factor)
-        constant = self.composer.constant(_narrow(offset), "offset")
+                matrix[i, starts[node] + place] = exactly(factor)
+        constant = self.composer.constant(narrow(offset), "offset")
         if not nodes:
             return constant
-        weight = self.composer.constant(_narrow(matrix), "mixing")
+        weight = self.composer.constant(narrow(matrix), "mixing")
         product = self.composer.add(ops.MatMul(), weight, self.composer.joined(nodes))
         return self.composer.add(ops.Add(), product, constant) if offset.any() else product
 
@@ -137,18 +137,3 @@ class Vectors:
 
 def _distinct(values: Iterable[Value]) -> list[Value]:
     return list(dict.fromkeys(values))
-
-
-def _exactly(value: Fraction) -> float:
-    """The number in float64. Raises ``ValueError`` where float64 does not hold it."""
-    number = float(value)
-    if Fraction(number) != value:
-        raise ValueError(f"{show(value)} has no exact float64, so it cannot be a weight of the composed network")
-    return number
-
-
-def _narrow(values: np.ndarray) -> np.ndarray:
-    """In float32 where that holds every number, so that a network of float32 weights stays one."""
-    with np.errstate(over="ignore"):
-        narrow = values.astype(np.float32)
-    return narrow if np.array_equal(narrow.astype(np.float64), values) else values

@@ -17,6 +17,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: one th
 
 import numpy as np
 
+from verifier.checker.axioms import is_about_axioms, read_axioms, verdict_on_axioms
 from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate, Origin, Witness, read_evidence, read_source, unpack
 from verifier.checker.errors import CheckError
@@ -28,7 +29,7 @@ from verifier.checker.sos import verdict_on_polynomials
 from verifier.checker.sos_format import is_about_polynomials
 from verifier.checker.sos_format import read_evidence as read_polynomials
 from verifier.checker.statistics import is_about_statistics, read_statement, verdict_on_statement
-from verifier.checker.vnnlib import read_query
+from verifier.checker.vnnlib import QueryCase, read_query
 from verifier.checker.witness import refute
 
 REPORTED = 2000  # failing leaves listed in an answer
@@ -59,6 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
             return check_polynomials(data, options, started)
         if is_about_statistics(data):
             return check_statistics(data, options, started)
+        if is_about_axioms(data):
+            return check_axioms(data, options, started)
         evidence = read_evidence(data)
         model = read_source(evidence.model, options.model, "model")
         query = read_source(evidence.query, options.query, "query")
@@ -125,6 +128,39 @@ def check_statistics(data: bytes, options: argparse.Namespace, started: float) -
     else:
         word = "accepted" if verdict.accepted else "REJECTED"
         print(f"{word}: {verdict.reason}; {verdict.leaves} lines, outward-rounded decimals, {seconds:.2f} s")
+        print(f"ledger: {ledger}")
+        print(f"claim, in the producer's words: {evidence.claim}")
+    return 0 if verdict.accepted else 1
+
+
+def check_axioms(data: bytes, options: argparse.Namespace, started: float) -> int:
+    """Judge a statement under axioms, which carries its ledger and, if it has one, its certificate about outputs."""
+    if options.query:
+        raise CheckError("a statement under axioms carries its question; the checker takes no query")
+    evidence = read_axioms(data)
+    origins: dict[str, object] = {}
+
+    def prove(embedded: bytes) -> tuple[Verdict, tuple[QueryCase, ...]]:
+        inner = read_evidence(embedded)
+        if not isinstance(inner, Certificate):
+            raise CheckError("what is embedded about outputs is no certificate")
+        origins["model"] = vars(Origin.of(inner.model, options.model))
+        checker = make_checker(
+            read_source(inner.model, options.model, "model"), read_source(inner.query, None, "query")
+        )
+        return verdict_on(checker, inner, options.workers), checker.cases
+
+    verdict = verdict_on_axioms(evidence, prove)
+    seconds = time.perf_counter() - started
+    ledger = Origin("embedded", "", evidence.sha256)
+    if options.json:
+        kind = "witness" if evidence.is_attack else "proof"
+        about = {"seconds": round(seconds, 4), "exact": not evidence.outputs, "kind": kind, "claim": evidence.claim}
+        answer = {**_answer(verdict), **about, "model": origins.get("model", {}), "query": vars(ledger)}
+        print(json.dumps(answer))
+    else:
+        word = "accepted" if verdict.accepted else "REJECTED"
+        print(f"{word}: {verdict.reason}; {seconds:.2f} s")
         print(f"ledger: {ledger}")
         print(f"claim, in the producer's words: {evidence.claim}")
     return 0 if verdict.accepted else 1

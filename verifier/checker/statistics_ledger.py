@@ -56,6 +56,8 @@ class LedgerContent:
     queries: int = 0
     unanswered: int = 0
     repeated: int = 0
+    answers: list[tuple[list[list[float]], float | None]] = field(default_factory=list)
+    """Answers to questions that are no draws of a plan, with the questions' arguments."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,8 @@ class _Reading:
         self.answered[line["n"]] = question.key
         if self.found.deterministic and self.known.setdefault(question.key, value) != value:
             raise CheckError(f"line {line['n'] + 1}: an overseer said to be deterministic answers in two ways")
+        if question.draw is None:
+            self.found.answers.append((question.arguments, value))
         self._record(question, value)
 
     def _hit(self, line: dict[str, Any]) -> None:

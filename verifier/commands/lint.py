@@ -37,6 +37,12 @@ def main(arguments: Sequence[str]) -> int:
         if is_polynomial_spec(spec):
             print(read_polynomial_spec(spec, dict(options.set)).describe())
             return OK
+    from verifier.special import describe_special
+
+    told = describe_special(model, spec, dict(options.set))
+    if told is not None:
+        print(told)
+        return OK
     from specs.language.load_spec import load_spec
     from verifier.reach import reach
     from verifier.report.words import property_in_words, set_in_words

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
@@ -101,7 +101,7 @@ class Report:
     """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
 
     ``missed`` are numeric gates of the specification that were missed, in words. ``monitor`` is what became of the
-    monitor that the specification asks for.
+    monitor that the specification asks for, ``listings`` the texts of explicit cores, by the names of their overseers.
     """
 
     requirements: tuple[Answer, ...]
@@ -111,6 +111,7 @@ class Report:
     hashes: dict[str, str] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
     monitor: Exported | None = None
+    listings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -166,6 +167,8 @@ class Report:
         }
         if self.monitor is not None:
             plain["monitor"] = self.monitor.to_json()
+        if self.listings:
+            plain["cores"] = dict(self.listings)
         if self.missed:
             plain["gates_missed"] = list(self.missed)
         return dict(_finite(plain))

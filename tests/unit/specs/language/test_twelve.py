@@ -11,6 +11,8 @@ import pytest
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
+from specs.language.axiom_spec import read_axiom_spec
+from specs.language.chain_spec import read_chain_spec
 from specs.language.load_spec import load_spec
 from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
 from specs.language.spec import Spec
@@ -24,7 +26,6 @@ MISSING = {
     "02": ["22:33: engine.methods[3]: options of a method", "24:37: emit[3]: the artefact vnnlib"],
     "03": ["14:15: inputs.x.box.lo: data-min: bounds taken from data", "25:5: require[1].statistical", "26:1: assume"],
     "04": ["13:5: require[0].solve_for", "17:1: distill", "23:8: gate.max"],
-    "05": ["6:5: overseers.H.symbolic", "9:1: chain"],
     "06": ["25:3: adversary.expand_catastrophe and round"],
     "07": ["15:1: sweep", "22:3: gate.min and regression"],
     "09": ["18:10: adversary.moves:", "23:1: policy"],
@@ -32,7 +33,6 @@ MISSING = {
         "8:5: overseers.panel.python, budget, deterministic, cache and isolation",
         "14:5: overseers.panel_hat.surrogate",
     ],
-    "11": ["8:5: overseers.g.python, budget and axioms", "21:13: engine.methods[0]: options of a method"],
     "12": ["7:46: models.gen.recall", "15:83: require[2].solve_for", "17:1: incremental and policy"],
 }
 
@@ -56,6 +56,39 @@ def test_one_message_names_every_feature_that_is_missing(path: Path) -> None:
     assert all(re.fullmatch(r"\d+:\d+: .* not supported (here )?yet(;.*)?", line) for line in lines), lines
     for expected in MISSING[path.name[:2]]:
         assert any(line.startswith(f"{expected} ") for line in lines), (expected, lines)
+
+
+def test_a_chain(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        read_chain_spec(FILES[4], {})
+    assert all(line.endswith(" not supported yet") for line in str(caught.value).splitlines())
+    assert "chain.steps[0].distill is not supported yet" in str(caught.value)
+    assert "require[0].solve_for is not supported yet" in str(caught.value)
+    (tmp_path / "core.py").write_text("def pairwise_max(a, b):\n    return max(a, b)\n")
+    path = without(
+        FILES[4],
+        tmp_path,
+        (r"distill: \{[^}]*\}", "model: m.onnx"),
+        (r"^    solve_for: [^\n]*\n", ""),
+        (r"<= E", "<= 0.7"),
+        (r"^gate[^\n]*\n", ""),
+    )
+    chain = read_chain_spec(path, {})
+    assert [step.id for step in chain.steps] == ["M1", "M2", "M3"]
+    assert [float(error) for error in chain.errors().values()] == [0.3, 0.6, 1.0]
+    assert chain.joint
+    assert chain.outside() is None
+
+
+def test_an_overseer_known_by_axioms(tmp_path: Path) -> None:
+    (tmp_path / "lab.py").write_text("def measure(y): ...\n")
+    path = without(FILES[10], tmp_path)
+    spec = read_axiom_spec(path, Path("given.onnx"), {}, lambda file: random_dense(np.random.default_rng(6), 2, 4, 2))
+    assert (spec.queries, spec.target, spec.axioms.lipschitz, spec.axioms.norm) == (200, "target", 1, "inf")
+    assert (spec.axioms.increasing, spec.axioms.decreasing) == ({0}, frozenset())
+    assert (spec.axioms.lower, spec.axioms.upper) == (-1, 1)
+    (question,) = spec.questions
+    assert (question.threshold, question.strict, question.through) == (0, False, True)
 
 
 def without(path: Path, tmp_path: Path, *changes: tuple[str, str]) -> Path:

@@ -1,0 +1,33 @@
+"""Kinds of spec.yaml that have readers of their own, told by their keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from specs.errors import SpecError
+from specs.language.textfile import read_text
+
+
+def special_kind(path: Path) -> Literal["", "axioms", "chain"]:
+    """``axioms`` where an overseer has any, ``chain`` where there is one. What cannot be read is left to others."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        text = read_text(path)
+        if "axioms" not in text and "chain" not in text:  # reading YAML takes long
+            return ""
+        node = YAML(typ="safe", pure=True).compose(text)
+    except (SpecError, YAMLError, ValueError, RecursionError):
+        return ""
+    if node is None or node.id != "mapping":
+        return ""
+    parts = {key.value: value for key, value in node.value if isinstance(key.value, str)}
+    if "chain" in parts:
+        return "chain"
+    overseers = parts.get("overseers")
+    for _, one in overseers.value if overseers is not None and overseers.id == "mapping" else ():
+        if one.id == "mapping" and any(key.value == "axioms" for key, _ in one.value):
+            return "axioms"
+    return ""

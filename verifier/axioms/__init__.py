@@ -1,0 +1,1 @@
+"""Questions about overseers of which only axioms and answers are known: asked, covered, written down."""
