@@ -10,6 +10,7 @@ from typing import Literal
 from specs.joint import JointSet
 from specs.problem import Problem
 from specs.sets import InputSet
+from specs.solved import Solved
 
 Severity = Literal["malign", "benign", "info"]
 ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]
@@ -24,7 +25,8 @@ class Requirement:
 
     ``vacuous`` says in words why the answer does not depend on the network, and is empty when it does.
     ``inputs`` is ``None`` for VNN-LIB queries, whose sets are part of the problem; ``output_names`` are the names of
-    the flat outputs of the problem's network, empty where they have none.
+    the flat outputs of the problem's network, empty where they have none. ``solved`` is the parameter for a value of
+    which the problem is compiled, if there is one.
     """
 
     id: str
@@ -38,6 +40,7 @@ class Requirement:
     vacuous: str = ""
     inputs: InputSet | JointSet | None = None
     output_names: tuple[str, ...] = ()
+    solved: Solved | None = None
     judge: Judge | None = field(default=None, compare=False, repr=False)
 
     def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:

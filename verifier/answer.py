@@ -9,13 +9,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import verifier
+from specs.language.gates import exactly
 from verifier.certificate.checking import CheckerProcess
-from verifier.checking import audit
+from verifier.checking import VALUE_OF, audit
 from verifier.engine import decide as engine
 from verifier.engine.decide import DEFAULT_MEMORY_MB
 from verifier.engine.outcome import Outcome
@@ -24,6 +26,7 @@ from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
 from verifier.question import Question, Requirement
 from verifier.report.report import Answer, Report
+from verifier.solving.solve import is_sought, solve
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
 
 
@@ -69,10 +72,25 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
         else:
             share = (settings.deadline - started) / (len(question.requirements) - number)
             limit = min(share, question.engine.seconds or math.inf)
+            if is_sought(requirement):
+                answers.append(_solved(question, requirement, settings, limit, hashes))
+                stopped = answers[-1].reason if answers[-1].outcome.stopped else ""
+                continue
             outcome, stopped = _decide(question, requirement, settings, limit, hashes)
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
-    return Report(tuple(answers), "", total, seen, hashes)
+    proved = {(a.id, a.solution.wanted.name): a.solution.proved for a in answers if a.solution is not None}
+    return Report(tuple(answers), "", total, seen, hashes, question.gates.missed(proved))
+
+
+def _solved(
+    question: Question, requirement: Requirement, settings: Settings, limit: float, hashes: Mapping[str, str]
+) -> Answer:
+    """The answer about a requirement with a parameter that is to be found."""
+    started = time.monotonic()
+    decide, producer = partial(_decide, hashes=hashes), partial(_recorded, question, hashes)
+    found, outcome, solution = solve(question, requirement, settings, limit, decide, producer)
+    return Answer(found, outcome, time.monotonic() - started, versions(), dict(hashes), solution)
 
 
 def _decide(
@@ -120,7 +138,7 @@ def _evidence(
                 _moments(settings),
             ),
             Path(folder) / (home.name if home else "proof.nncert"),
-            {**versions(), **_recorded(question, hashes)},
+            _recorded(question, hashes, requirement),
             watch,
             settings.start_checker,
         )
@@ -200,9 +218,12 @@ def _model_hashes(question: Question) -> dict[str, str]:
     return {"model": hashlib.sha256(write_onnx(question.requirements[0].stated.problem.graph)).hexdigest()}
 
 
-def _recorded(question: Question, hashes: Mapping[str, str]) -> dict[str, str]:
-    """What a certificate about composed networks says of the files they are composed of, for the record."""
-    return {f"sha256 of {name}": value for name, value in hashes.items()} if question.model is None else {}
+def _recorded(question: Question, hashes: Mapping[str, str], requirement: Requirement) -> dict[str, str]:
+    """What evidence says of where it comes from, for the record: versions, a parameter's value, composed files."""
+    solved = requirement.stated.solved
+    value = {} if solved is None else {VALUE_OF + solved.name: exactly(solved.value)}
+    files = {f"sha256 of {name}": digest for name, digest in hashes.items()} if question.model is None else {}
+    return {**versions(), **value, **files}
 
 
 def _sha256(path: Path) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
+from specs.language.gates import Gates, exactly
 from specs.language.load_spec import load_spec
 from specs.language.spec import EngineOptions, Spec
 from specs.loading import load_model
@@ -53,6 +55,7 @@ class Question:
     """``query`` is the VNN-LIB file when there is one; ``engine`` what the specification asks of the search.
 
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
+    ``posed_at(id, values)`` is a requirement for other values of what is solved for, read from the same files.
     """
 
     model: Path | None
@@ -63,6 +66,8 @@ class Question:
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
+    gates: Gates = field(default_factory=Gates)
+    posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -79,7 +84,13 @@ def read_question(
     """
     if is_model(spec):
         raise SpecError("is a model, not a specification: say certify MODEL SPEC", spec)
-    read = load_spec(spec, model, parameters, load)
+    remembered = _Remembered(load)
+    read = load_spec(spec, model, parameters, remembered)
+
+    def posed_at(id: str, values: Mapping[str, str]) -> Requirement:
+        again = load_spec(spec, model, {**parameters, **values}, remembered, only=id)
+        return put(again, again.requirements[0])
+
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(
@@ -91,7 +102,23 @@ def read_question(
         read.require_class,
         read.warnings,
         read.files,
+        read.gates,
+        posed_at,
     )
+
+
+class _Remembered:
+    """Graphs of model files, each read once."""
+
+    def __init__(self, load: Callable[..., Graph]) -> None:
+        self.load = load
+        self.graphs: dict[str, Graph] = {}
+
+    def __call__(self, path: Path, **options: Any) -> Graph:
+        key = f"{path} {sorted(options.items())}"
+        if key not in self.graphs:
+            self.graphs[key] = self.load(path, **options)
+        return self.graphs[key]
 
 
 def _of_query(spec: Spec, stated: Stated) -> Requirement:
@@ -108,4 +135,6 @@ def _of_yaml(spec: Spec, stated: Stated) -> Requirement:
         described = described.removeprefix(f"{inputs.name}: ")
     region = "{" + " and ".join([described, *(f"({condition})" for condition in stated.where)]) + "}"
     promise = f"{stated.text}, by at least {stated.slack}" if stated.slack else stated.text
+    if stated.solved is not None:
+        promise += f" WITH {stated.solved.name} = {exactly(stated.solved.value)}"
     return Requirement(stated, region, promise, spec.does_not_say, stated.id)

@@ -64,13 +64,16 @@ class SpecCompiler:
         self.meaning = Meaning(poser, expressions.known_lets)
         self.scope = self._scope()
 
-    def requirements(self, sections: Sequence[RequirementSection]) -> tuple[Requirement, ...]:
-        """One requirement per section, in order; none when something is wrong with the set of inputs."""
+    def requirements(self, sections: Sequence[RequirementSection], only: str = "") -> tuple[Requirement, ...]:
+        """One requirement per section, in order; none when something is wrong with the set of inputs.
+
+        ``only`` is the id of the only one that is wanted.
+        """
         self.linear = [[self._dnf(part, *path) for part, path in located] for located in self.expressions.linear]
         self.source.faults.raise_if_any()
         self._check_domain()
         self.source.faults.raise_if_any()
-        found = [self._requirement(i, one) for i, one in enumerate(sections)]
+        found = [self._requirement(i, one) for i, one in enumerate(sections) if only in ("", one.id)]
         return tuple(one for one in found if one is not None)
 
     def _scope(self) -> Scope:
@@ -190,9 +193,14 @@ def scope_of(
     raw: Sequence[Sequence[Linear]],
     lets: Mapping[str, Expression],
     networks: Networks,
+    more: Mapping[str, Value] | None = None,
 ) -> tuple[Scope, list[tuple[str, ExpressionFault]]]:
-    """The scope of all expressions, and what is wrong with each ``let`` that cannot be compiled."""
-    values: dict[str, Value] = {one.name: Tensor.of(terms, one.shape, one.names) for one, terms in zip(inputs, raw)}
+    """The scope of all expressions, and what is wrong with each ``let`` that cannot be compiled.
+
+    ``more`` are names beside inputs and ``let``.
+    """
+    values: dict[str, Value] = dict(more or {})
+    values |= {one.name: Tensor.of(terms, one.shape, one.names) for one, terms in zip(inputs, raw)}
     labels = {one.name: one.label for one in inputs if one.label is not None}
     scope = Scope(values, networks, labels)
     faults = []

@@ -20,11 +20,13 @@ def load_spec(
     model: Path | None = None,
     parameters: Mapping[str, str] | None = None,
     load: Loader | None = None,
+    only: str = "",
 ) -> Spec:
     """The specification in ``path`` (.yaml, .yml, .vnnlib, each also .gz), compiled for its network.
 
     ``model`` is the network a query is about; a spec.yaml may name its own. ``parameters`` are the values of ``$name``
-    in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent.
+    in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent; ``only`` is the id of the
+    only requirement of a spec.yaml that is wanted, if there is one.
     Raises ``SpecError`` or ``ModelError``.
     """
     path = Path(path)
@@ -35,7 +37,7 @@ def load_spec(
     if name.endswith((".yaml", ".yml")):
         from specs.language.spec_yaml import read_spec
 
-        return read_spec(path, model, parameters or {}, load)
+        return read_spec(path, model, parameters or {}, load, only)
     raise SpecError("is no specification by its name; expected .yaml, .yml or .vnnlib, each also with .gz", path)
 
 

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -254,6 +255,26 @@ class Input(Section):
     distribution: NotYet = None
 
 
+def _ascending(value: tuple[Fraction, Fraction] | None) -> tuple[Fraction, Fraction] | None:
+    if value is None or value[0] < value[1]:
+        return value
+    raise PydanticCustomError("range", "expected the lower one first, as in [0.0, 10.0]")
+
+
+Range = Annotated[tuple[Number, Number], AfterValidator(_ascending)]
+
+
+class SolveFor(Section):
+    """A parameter of a requirement, and in which direction it is wanted."""
+
+    maximize: bool = Field(default=False, description="Look for its largest value for which the assertion holds.")
+    minimize: bool = Field(default=False, description="Look for its smallest value for which the assertion holds.")
+    range: Range | None = Field(
+        default=None, description="Where to look: [lowest, highest]; from 0 on, as far as it takes, when absent."
+    )
+    resolution: Positive = Field(default=Fraction(1, 1000), description="How far apart proof and refutation may stay.")
+
+
 class Requirement(Section):
     """Something that has to hold for every input."""
 
@@ -266,7 +287,9 @@ class Requirement(Section):
     over: Annotated[tuple[Name, ...], BeforeValidator(_texts)] = Field(
         default=(), description="The inputs it is about: those it reads, and what is coupled with them, when absent."
     )
-    solve_for: NotYet = None
+    solve_for: dict[Name, SolveFor] = Field(
+        default={}, description="A parameter of its conditions that is to be found, at most one."
+    )
     statistical: NotYet = None
     methods: NotYet = None
     adversarial: NotYet = None
@@ -300,8 +323,8 @@ class Gate(Section):
     """What a run has to reach besides its verdicts."""
 
     require_class: dict[Severity, ClaimClass] = Field(default={}, description="Weakest class of claim by severity.")
-    min: NotYet = None
-    max: NotYet = None
+    min: dict[str, Number] = Field(default={}, description="Least value proved of REQUIREMENT.PARAMETER.")
+    max: dict[str, Number] = Field(default={}, description="Largest value proved of REQUIREMENT.PARAMETER.")
     regression: NotYet = None
 
 

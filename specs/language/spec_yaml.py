@@ -14,11 +14,13 @@ from specs.graph import Graph
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
 from specs.language.faults import Faults
+from specs.language.gates import read_gates
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
 from specs.language.networks import OneNetwork, Poser
 from specs.language.schema import Engine, SpecFile
 from specs.language.schema_faults import add_faults
+from specs.language.solve_for import Solving, read_solved, starting_values, with_values
 from specs.language.source import Source
 from specs.language.spec import EngineOptions, Spec
 from specs.language.textfile import read_text
@@ -26,17 +28,21 @@ from specs.language.yaml_tree import Document, read_yaml
 from specs.sets import InputSet
 
 
-def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], load: Callable[..., Graph]) -> Spec:
+def read_spec(
+    path: Path, model: Path | None, parameters: Mapping[str, str], load: Callable[..., Graph], only: str = ""
+) -> Spec:
     """The specification in a spec.yaml, compiled for its networks.
 
     ``model`` is the value of ``$MODEL``, and replaces the model's own path where there is but one network;
-    ``load(path, **options)`` reads a model file.
+    ``load(path, **options)`` reads a model file. ``only`` is the id of the only requirement that is wanted, if there is
+    one. Where ``parameters`` has no value for what a requirement solves for, it is compiled at the range's easy end.
     Numbers are exact decimals. Sets and expressions are in raw units; a problem is about what the model consumes, and
     the map between the two is exact. Raises ``SpecError`` with every fault that can be told at once, or ``ModelError``.
     """
     given = {**parameters, "MODEL": str(model)} if model is not None else dict(parameters)
     text = read_text(path)
-    document = read_yaml(text, path, given)
+    starts = starting_values(text, given)
+    document = read_yaml(text, path, {**starts, **given}, starts)
     faults = Faults(path)
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
@@ -47,10 +53,12 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         *(("overseers", name) for name in section.overseers),
         *(("inputs", name) for name in section.inputs),
         *(("let", name) for name in section.let),
+        *(("require", i, "solve_for", name) for i, one in enumerate(section.require) for name in one.solve_for),
     )
     built = [build_input_set(name, one, document, faults, path.parent) for name, one in section.inputs.items()]
     inputs = tuple(one for one in built if one is not None)
-    expressions = _parse(source, section)
+    solved = read_solved(section, source, parameters)
+    expressions = with_values(_parse(source, section), solved.values())
     reader = ModuleReader(source, path.parent, model, load)
     files = reader.files(section)
     faults.raise_if_any()
@@ -63,7 +71,10 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
     else:
         coupling = coupling_of(inputs, expressions)
         poser, groups = Composition(reader.all(files, section), inputs, coupling), coupling.groups
-    requirements = SpecCompiler(source, expressions, poser, groups).requirements(section.require)
+    requirements = SpecCompiler(source, expressions, poser, groups).requirements(section.require, only)
+    requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
+    known = [(one.id, name) for one in section.require for name in one.solve_for]
+    gates = read_gates(section.gate.min, section.gate.max, known, source)
     faults.raise_if_any()
     return Spec(
         name=section.name,
@@ -77,6 +88,7 @@ def read_spec(path: Path, model: Path | None, parameters: Mapping[str, str], loa
         engine=_engine(section.engine),
         emit=section.emit,
         require_class=MappingProxyType(dict(section.gate.require_class)),
+        gates=gates,
         parameters=MappingProxyType(dict(parameters)),
     )
 

@@ -15,6 +15,7 @@ from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdi
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
+from verifier.solving.solution import Solution
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
@@ -22,13 +23,15 @@ _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
 
 @dataclass(frozen=True, repr=False)
 class Answer:
-    """What became of one requirement."""
+    """What became of one requirement. ``solution`` is there where a parameter was to be found; the requirement is then
+    the one for the best value."""
 
     requirement: Requirement
     outcome: Outcome
     seconds: float
     versions: dict[str, str]
     hashes: dict[str, str]
+    solution: Solution | None = None
 
     @property
     def id(self) -> str:
@@ -65,7 +68,8 @@ class Answer:
 
     @property
     def sentence(self) -> str:
-        return sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes)
+        told = sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes)
+        return told if self.solution is None else f"{told} {self.solution.sentence}"
 
     def __repr__(self) -> str:
         return f"<{self.id}: {self.verdict}{f' ({self.reason})' if self.reason else ''}>"
@@ -87,6 +91,7 @@ class Answer:
             "relaxed_attack": _relaxed(self.relaxed_attack, self.outcome.attained, requirement.inputs),
             "stats": self.outcome.stats,
             "seconds": self.seconds,
+            **({} if self.solution is None else {"parameter": self.solution.to_json()}),
         }
 
 

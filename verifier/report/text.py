@@ -44,6 +44,8 @@ def _block(answer: Answer) -> str:
     if not isinstance(answer, Answer):  # one about polynomials, which has lines of its own
         return _joined(answer, answer.lines())
     body = {"certified": _certified, "violated": _violated, "unknown": _unknown}[answer.verdict](answer)
+    if answer.solution is not None:
+        body = [*answer.solution.lines, *body, *(_broken(answer) if answer.verdict != "violated" else ())]
     body += [("note", answer.requirement.stated.vacuous)]
     return _joined(answer, body)
 
@@ -77,6 +79,14 @@ def _violated(answer: Answer) -> list[tuple[str, str]]:
         ("how", attack.proved),
         ("witness", str(attack.path or "not kept")),
     ]
+
+
+def _broken(answer: Answer) -> list[tuple[str, str]]:
+    """The input that breaks the requirement for the value that was refuted."""
+    attack = answer.attack
+    if attack is None:
+        return []
+    return [("fails at", _input(attack.point, answer.requirement)), ("witness", str(attack.path or "not kept"))]
 
 
 def _unknown(answer: Answer) -> list[tuple[str, str]]:
