@@ -152,7 +152,8 @@ class Bracketing:
         return not self.stopped and self.deadline - time.monotonic() > LEAST_SECONDS / 2
 
     def _expected(self) -> Fraction | None:
-        """Half the resolution short of where the worst point that the last proof has seen breaks the requirement.
+        """A little short of where the worst point that the last proof has seen breaks the requirement, or beyond it
+        where the proof is close.
 
         No comparison changes by more than ``rate`` per unit; so the best value is not beyond that point's, and not
         short of what the margin of the proof reaches.
@@ -161,8 +162,11 @@ class Bracketing:
         worst, margin = last.outcome.attained, last.outcome.proved
         if last is not self.proved or not rate or not isfinite(worst):
             return None
+        limit = Fraction(worst) / rate
+        if limit <= self.wanted.resolution * Fraction(3, 4):
+            return self._on_grid(last.value + self.harder * limit, self.harder)
         reach = Fraction(margin) / rate if isfinite(margin) and margin > 0 else Fraction(0)
-        reach = max(reach, Fraction(worst) / rate - self.wanted.resolution / 2)
+        reach = max(reach, limit - self.wanted.resolution / 2)
         return self._on_grid(last.value + self.harder * reach, -self.harder)
 
     def _easier_by(self, probe: Probe) -> Fraction | None:
