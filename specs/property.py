@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -26,7 +26,8 @@ class Requirement:
     ``vacuous`` says in words why the answer does not depend on the network, and is empty when it does.
     ``inputs`` is ``None`` for VNN-LIB queries, whose sets are part of the problem; ``output_names`` are the names of
     the flat outputs of the problem's network, empty where they have none. ``solved`` is the parameter for a value of
-    which the problem is compiled, if there is one.
+    which the problem is compiled, if there is one. ``sensitivity`` is by how much rows change where each answer of an
+    overseer changes by 1.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Requirement:
     inputs: InputSet | JointSet | None = None
     output_names: tuple[str, ...] = ()
     solved: Solved | None = None
+    sensitivity: Mapping[str, Fraction] = field(default_factory=dict)
     judge: Judge | None = field(default=None, compare=False, repr=False)
 
     def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:

@@ -7,7 +7,7 @@ import math
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from verifier.engine.outcome import Outcome
 from verifier.engine.phases.drive import Moments
 from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
+from verifier.premises import premises, withdrawn
 from verifier.question import Question, Requirement
 from verifier.report.report import Answer, Report
 from verifier.solving.solve import is_sought, solve
@@ -78,9 +79,17 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
                 continue
             outcome, stopped = _decide(question, requirement, settings, limit, hashes)
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
+    answers = _resting(question, answers)
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     proved = {(a.id, a.solution.wanted.name): a.solution.proved for a in answers if a.solution is not None}
     return Report(tuple(answers), "", total, seen, hashes, question.gates.missed(proved))
+
+
+def _resting(question: Question, answers: Sequence[Answer]) -> list[Answer]:
+    """The answers with what they rest on; a claim that does not survive an error allowed for is none any more."""
+    kept = [replace(a, outcome=withdrawn(a.requirement, a.outcome, question.assumptions)) for a in answers]
+    known = premises(question.assumptions, {a.id: a.verdict for a in kept})
+    return [replace(a, premises=tuple(p for p in known if p.assumption.concerns(a.id))) for a in kept]
 
 
 def _solved(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from specs.assumption import Assumption
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
@@ -41,7 +42,7 @@ class Requirement:
         return self.stated.output_names
 
     @property
-    def severity(self) -> str:
+    def severity(self) -> Severity:
         return self.stated.severity
 
     @property
@@ -67,6 +68,7 @@ class Question:
     warnings: tuple[str, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
     gates: Gates = field(default_factory=Gates)
+    assumptions: tuple[Assumption, ...] = ()
     posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -103,6 +105,7 @@ def read_question(
         read.warnings,
         read.files,
         read.gates,
+        read.assumptions,
         posed_at,
     )
 

@@ -6,9 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from specs.language.decimals import format_decimal
-from specs.language.source import Source
+
+if TYPE_CHECKING:
+    from specs.language.source import Source
 
 Place = tuple[str, str]  # of a value: the requirement's id, and the parameter
 

@@ -295,6 +295,40 @@ class Requirement(Section):
     adversarial: NotYet = None
 
 
+class AssumptionCheck(Section):
+    """What would establish an assumption."""
+
+    requirement: str = Field(default="", description="The requirement that, where certified, establishes it.")
+    audit: str = Field(default="", description="A file of observations; it is named in the report, and not read.")
+    confidence: Number | None = Field(default=None, description="Of the audit; named in the report only.")
+    max_rate: Number | None = Field(default=None, description="Of the audit; named in the report only.")
+
+
+class OverseerError(Section):
+    """How wrong an overseer may be."""
+
+    overseer: Name = Field(description="Which overseer.")
+    at_most: NotNegative = Field(description="By how much each of its answers may be wrong, anywhere.")
+
+
+class Assumption(Section):
+    """Something that is taken for granted."""
+
+    id: Id = Field(description="Name of the assumption in reports.")
+    text: str = Field(description="What is assumed, in words.")
+    kind: Literal["declared", "checked", "monitored", "statistical"] = Field(
+        default="declared",
+        description="On what it rests; `checked`: on a requirement of this file.",
+    )
+    check: AssumptionCheck = Field(default_factory=AssumptionCheck, description="What would establish it.")
+    error: OverseerError | None = Field(
+        default=None, description="An error of an overseer that claims have to survive by their slack."
+    )
+    of: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(
+        default=(), description="The requirements that rest on it; all when absent."
+    )
+
+
 class Budget(Section):
     """Limits of a run."""
 
@@ -352,7 +386,9 @@ class SpecFile(Section):
         "attack, goes into the folder of `--out`.",
     )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
-    assume: NotYet = None
+    assume: tuple[Assumption, ...] = Field(
+        default=(), description="Taken for granted, and printed with every verdict that rests on it."
+    )
     adversary: NotYet = None
     distill: NotYet = None
     chain: NotYet = None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
+from specs.assumption import Assumption
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.decimals import exact
@@ -49,6 +50,7 @@ class Spec:
     emit: tuple[str, ...] = ()
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
     gates: Gates = field(default_factory=Gates)
+    assumptions: tuple[Assumption, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -93,6 +95,7 @@ class Spec:
                 )
         for requirement in self.requirements:
             lines += self._described(requirement)
+        lines += [f"assumes {one.id} ({one.kind}): {one.text}" for one in self.assumptions]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.language.assumptions import read_assumptions, with_sensitivities
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
 from specs.language.faults import Faults
@@ -73,6 +74,8 @@ def read_spec(
         poser, groups = Composition(reader.all(files, section), inputs, coupling), coupling.groups
     requirements = SpecCompiler(source, expressions, poser, groups).requirements(section.require, only)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
+    requirements = with_sensitivities(requirements, reader.read)
+    assumptions = read_assumptions(section, source)
     known = [(one.id, name) for one in section.require for name in one.solve_for]
     gates = read_gates(section.gate.min, section.gate.max, known, source)
     faults.raise_if_any()
@@ -89,6 +92,7 @@ def read_spec(
         emit=section.emit,
         require_class=MappingProxyType(dict(section.gate.require_class)),
         gates=gates,
+        assumptions=assumptions,
         parameters=MappingProxyType(dict(parameters)),
     )
 

@@ -10,14 +10,17 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from specs.joint import JointSet
+from specs.property import Severity
 from specs.sets import InputSet
 from verifier.engine.outcome import Attack, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
+from verifier.premises import Premise, survival_in_words
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
 from verifier.solving.solution import Solution
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
+SEVERITIES: tuple[Severity, ...] = ("malign", "benign", "info")
 _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
 
 
@@ -32,6 +35,7 @@ class Answer:
     versions: dict[str, str]
     hashes: dict[str, str]
     solution: Solution | None = None
+    premises: tuple[Premise, ...] = ()
 
     @property
     def id(self) -> str:
@@ -68,7 +72,9 @@ class Answer:
 
     @property
     def sentence(self) -> str:
-        told = sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes)
+        survival = survival_in_words(self.requirement, self.outcome)
+        words = [premise.words for premise in self.premises]
+        told = sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes, words, survival)
         return told if self.solution is None else f"{told} {self.solution.sentence}"
 
     def __repr__(self) -> str:
@@ -92,6 +98,7 @@ class Answer:
             "stats": self.outcome.stats,
             "seconds": self.seconds,
             **({} if self.solution is None else {"parameter": self.solution.to_json()}),
+            **({"assumptions": [one.to_json() for one in self.premises]} if self.premises else {}),
         }
 
 
@@ -99,7 +106,8 @@ class Answer:
 class Report:
     """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
 
-    ``missed`` are numeric gates of the specification that were missed, in words.
+    ``missed`` are numeric gates of the specification that were missed, in words. ``fail_on`` is the mildest severity
+    that counts for the verdict and the exit code.
     """
 
     requirements: tuple[Answer, ...]
@@ -108,11 +116,12 @@ class Report:
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
+    fail_on: Severity = "benign"
 
     @property
     def verdict(self) -> Verdict:
-        """Violated if any requirement is, else unknown if any is; those of severity info count only when alone."""
-        counted = [a for a in self.requirements if a.requirement.severity != "info"] or list(self.requirements)
+        """Violated if any requirement is, else unknown if any is; those too mild to count do so only when alone."""
+        counted = [a for a in self.requirements if self._counts(a)] or list(self.requirements)
         found = {answer.verdict for answer in counted} or {"unknown"}
         return next(verdict for verdict in _GRAVEST if verdict in found)
 
@@ -120,11 +129,14 @@ class Report:
     def exit_code(self) -> int:
         """0 certified, 1 violated, 3 unknown; 4 where nothing is wrong but a gate is missed.
 
-        Requirements of severity info never change it.
+        Requirements milder than ``fail_on`` never change it.
         """
-        informative = self.requirements and all(answer.requirement.severity == "info" for answer in self.requirements)
+        informative = self.requirements and not any(map(self._counts, self.requirements))
         code = OK if informative else EXIT_CODES[self.verdict]
         return GATE_MISSED if code == OK and self.missed else code
+
+    def _counts(self, answer: Answer) -> bool:
+        return SEVERITIES.index(answer.requirement.severity) <= SEVERITIES.index(self.fail_on)
 
     @property
     def decisive(self) -> Answer | None:

@@ -19,6 +19,7 @@ ADVICE = {
     "incomplete": "a slightly smaller set or a property with slack: what is left is too close to call",
     "borderline": "a property with slack: here the rounding of the runtime decides the answer",
     "unsupported": "replace or remove the operators named; docs/reference/operators.md lists what can be proved about",
+    "assumption": "slack: the error allowed for, so that the search proves that much more",
     "certificate": "certify doctor; if all is well there, please report this",
 }
 
@@ -46,6 +47,7 @@ def _block(answer: Answer) -> str:
     body = {"certified": _certified, "violated": _violated, "unknown": _unknown}[answer.verdict](answer)
     if answer.solution is not None:
         body = [*answer.solution.lines, *body, *(_broken(answer) if answer.verdict != "violated" else ())]
+    body += [("assumes", f"{premise.words}") for premise in answer.premises]
     body += [("note", answer.requirement.stated.vacuous)]
     return _joined(answer, body)
 
