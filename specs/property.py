@@ -27,7 +27,8 @@ class Requirement:
     ``inputs`` is ``None`` for VNN-LIB queries, whose sets are part of the problem; ``output_names`` are the names of
     the flat outputs of the problem's network, empty where they have none. ``solved`` is the parameter for a value of
     which the problem is compiled, if there is one. ``sensitivity`` is by how much rows change where each answer of an
-    overseer changes by 1.
+    overseer changes by 1. Where derivatives are read, ``kinks(x)`` is whether a point is so near to where there is none
+    that the problem has but an upper bound of it.
     """
 
     id: str
@@ -43,6 +44,7 @@ class Requirement:
     output_names: tuple[str, ...] = ()
     solved: Solved | None = None
     sensitivity: Mapping[str, Fraction] = field(default_factory=dict)
+    kinks: Callable[[Sequence[Fraction]], bool] | None = field(default=None, compare=False, repr=False)
     judge: Judge | None = field(default=None, compare=False, repr=False)
 
     def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:

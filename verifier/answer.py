@@ -27,6 +27,7 @@ from verifier.interruption import Stopped
 from verifier.premises import premises, withdrawn
 from verifier.question import Question, Requirement
 from verifier.report.report import Answer, Report
+from verifier.solving.kinks import off_kinks
 from verifier.solving.solve import is_sought, solve
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
 
@@ -133,6 +134,7 @@ def _evidence(
     """The engine's outcome, its files moved to their place once accepted: no unchecked file ever bears the name."""
     home = settings.place(requirement.id) if settings.place is not None else None
     with tempfile.TemporaryDirectory(prefix=".certify-", dir=home.parent if home else None) as folder:
+        recorded = _recorded(question, hashes, requirement)
         outcome = engine.decide(
             engine.Question(requirement.stated.problem, question.model, question.query, requirement.claim),
             engine.Options(
@@ -147,12 +149,14 @@ def _evidence(
                 _moments(settings),
             ),
             Path(folder) / (home.name if home else "proof.nncert"),
-            _recorded(question, hashes, requirement),
+            recorded,
             watch,
             settings.start_checker,
         )
         if outcome.proof is not None and _demands_exact(question, requirement):
             outcome = _audited(outcome, settings)
+        if outcome.verdict == "violated" and requirement.stated.kinks is not None:
+            outcome = off_kinks(question, requirement, outcome, Path(folder), recorded, settings)
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)

@@ -157,6 +157,7 @@ class SpecCompiler:
             vacuous=vacuous,
             inputs=posed.inputs,
             output_names=posed.names,
+            kinks=self.poser.kinks(posed),
             judge=None if section.slack else partial(self.meaning.is_violated, posed, condition, conditions),
         )
 
@@ -234,6 +235,9 @@ class _NoNetworks:
     names: Sequence[str] = ()
 
     def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
+        raise ExpressionFault("there is nothing to call here", node.col_offset)
+
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         raise ExpressionFault("there is nothing to call here", node.col_offset)
 
 

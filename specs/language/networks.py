@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -105,6 +105,13 @@ class Poser(Protocol):
 
     def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor: ...
 
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor: ...
+
+    def kinks(self, posed: Posed) -> Callable[[Numbers], bool] | None:
+        """Whether a point is so near to a kink that what is computed of a derivative there is but an upper bound; None
+        where no derivative is read."""
+        ...
+
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         """The inputs, by number, that these variables and outputs depend on."""
         ...
@@ -143,6 +150,12 @@ class OneNetwork:
             raise ExpressionFault(f"{name} is called on an input: {name}({x})", node.col_offset)
         outputs = [Linear({}, {i: Fraction(1)}, Fraction(0)) for i in range(self.module.graph.output_size)]
         return named_tensor(outputs, self.module)
+
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
+        raise AssertionError("derivatives are composed")
+
+    def kinks(self, posed: Posed) -> None:
+        return None
 
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         return frozenset((0,))

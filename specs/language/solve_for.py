@@ -215,6 +215,9 @@ class _Watched:
             raise ExpressionFault("the parameter enters a network", node.col_offset)
         return self.networks.call(node, name, tap, arguments)
 
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
+        return self.networks.derivative(node, name, input_name)
+
 
 def _reads(term: Term) -> bool:
     return any(map(_reads, term.parts)) if isinstance(term, Extreme) else PARAMETER in term.x

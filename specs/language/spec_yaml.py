@@ -14,6 +14,7 @@ from specs.graph import Graph
 from specs.language.assumptions import read_assumptions, with_sensitivities
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
+from specs.language.expression import LIPSCHITZ
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
 from specs.language.input_set import build_input_set
@@ -104,6 +105,7 @@ def _is_plain(files: Sequence[ModuleFile], inputs: Sequence[InputSet], expressio
     calls = [node for one in expressions.all for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
     return all(
         isinstance(node.func, ast.Name)
+        and node.func.id != LIPSCHITZ
         and (
             node.func.id != files[0].name
             or [part.id for part in node.args if isinstance(part, ast.Name)] == [inputs[0].name]

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import Cli, write_network
 from tests.oracle import Network, Row, Unit, minimum
+from tests.oracle.regions import regions
 from verifier.api import certify
 from verifier.report.text import text
 
@@ -220,3 +221,60 @@ def test_two_requirements_each_with_a_parameter(tmp_path: Path, ramp: tuple[Path
     assert found["exit_code"] == 0
     attained, proved = ends(found["requirements"][1])
     assert attained < 15 <= proved <= attained + Fraction(1, 10)
+
+
+LIPSCHITZ = """certify: "1.0"
+name: steepness
+models: {f: {path: "$MODEL"}}
+inputs: {x: {shape: [2], box: {lo: -1, hi: 1}}}
+require:
+  - id: steep
+    assert: "lipschitz(f, norm=inf) <= K"
+    solve_for: {K: {minimize: true, range: [0, 40], resolution: 0.05}}
+"""
+
+
+def steepest(layers: Layers) -> Fraction:
+    """The exact largest sum of absolute derivatives of an output, over all pieces of the network in the box."""
+    network = Network.dense(layers)
+    low, up = [Fraction(-1)] * network.inputs, [Fraction(1)] * network.inputs
+    return max(
+        sum((abs(Fraction(c)) for c in region.values[k][1:]), Fraction(0)) / region.scales[k]
+        for region in regions(network, low, up)
+        for k in network.outputs
+    )
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_lipschitz_constant_is_bracketed_about_its_exact_value(tmp_path: Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    layers = random_layers(rng, 2, 4, *([3] if seed else []), 2)
+    truth = steepest(layers)
+    spec = tmp_path / "steep.yaml"
+    spec.write_text(LIPSCHITZ)
+    (answer,) = run(write(tmp_path / "f.onnx", layers), spec)["requirements"]
+    attained, proved = ends(answer)
+    assert attained < truth <= proved
+    x = np.array([float(Fraction(v)) for v in answer["attack"]["input_exact"]])
+    slope, value = np.eye(2), x
+    for weight, bias in layers:
+        if value is not x:
+            slope, value = slope * (value > 0)[:, None], np.maximum(value, 0)
+        slope, value = weight @ slope, weight @ value + bias
+    assert np.abs(slope).sum(axis=1).max() > attained, "the derivative at the witness is as large as it says"
+
+
+def test_a_claim_about_a_derivative_is_bound_to_the_model(cli: Cli, tmp_path: Path) -> None:
+    """|x0| + |x1| / 2 in one layer: its derivatives add up to 3/2 everywhere off the axes."""
+    model = write_network(
+        tmp_path / "f.onnx", ([[1, -1, 0, 0], [0, 0, 1, -1]], [0] * 4), ([[1], [1], [0.5], [0.5]], [0])
+    )
+    spec = tmp_path / "steep.yaml"
+    spec.write_text(LIPSCHITZ.split("    solve_for")[0].replace("<= K", "<= 1.5001"))
+    assert cli(model, spec, "--out", "out").returncode == 0
+    assert cli("check", "out/steep.nncert", "--model", model, "--spec", spec).returncode == 0
+    spec.write_text(spec.read_text().replace("1.5001", "1.4999"))
+    done = cli(model, spec, "--out", "out")
+    assert done.returncode == 1
+    assert "lipschitz(f, norm=inf)[0] = 1.5" in done.stdout
+    assert cli("check", "out/steep.nncert", "--model", model, "--spec", spec).returncode != 0

@@ -93,6 +93,8 @@ class Bracketing:
         """Refute as far toward ``open`` as there are violations; ``first`` is where one is likely."""
         while self._in_time():
             broken = self.refuted.value if self.refuted is not None else bad
+            if self.harder * (broken - open) <= 0:
+                return
             middle = self._between(broken, open, first)
             first = None
             if abs(broken - open) <= self.wanted.resolution or middle is None:

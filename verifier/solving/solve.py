@@ -208,7 +208,8 @@ class _Solving:
         if self.search.stopped:
             return self.search.stopped
         between = self.search.open
-        return between.outcome.reason.partition(":")[0] if between is not None else "timeout"
+        reason = between.outcome.reason if between is not None else "timeout"
+        return "timeout" if reason.endswith("no answer in time") else reason.partition(":")[0]
 
 
 def _proof(probe: Probe | None, home: Path | None) -> Proof | None:
