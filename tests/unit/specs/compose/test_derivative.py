@@ -62,7 +62,7 @@ def test_it_is_the_derivative_off_the_kinks(shape: tuple[int, ...], seed: int) -
 @given(st.sampled_from(SIZES), st.integers(0, 2**32 - 1))
 @settings(max_examples=60, deadline=None)
 def test_it_is_at_least_every_generalised_derivative_at_a_kink(shape: tuple[int, ...], seed: int) -> None:
-    """Biases are moved so that the first layer has kinks at the point, whose slopes may be any in [0, 1], or near it."""
+    """Biases are moved so that there are kinks at or near the point; at one, any slope in [0, 1] is allowed."""
     rng = np.random.default_rng(seed)
     graph = random_dense(rng, *shape)
     x = rng.integers(-16, 17, shape[0]) / 16
