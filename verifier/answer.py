@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -82,8 +83,18 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
     answers = _resting(question, answers)
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
-    proved = {(a.id, a.solution.wanted.name): a.solution.proved for a in answers if a.solution is not None}
-    return Report(tuple(answers), "", total, seen, hashes, question.gates.missed(proved))
+    return Report(tuple(answers), "", total, seen, hashes, question.gates.missed(_values(answers)))
+
+
+def _values(answers: Sequence[Answer]) -> dict[tuple[str, str], Fraction | None]:
+    """The values of parameters that are proved, by requirement and name."""
+    found: dict[tuple[str, str], Fraction | None] = {}
+    for answer in answers:
+        solved = answer.requirement.stated.solved
+        if solved is not None:
+            value = solved.value if answer.solution is None else answer.solution.proved
+            found[answer.id, solved.name] = value if answer.verdict == "certified" else None
+    return found
 
 
 def _resting(question: Question, answers: Sequence[Answer]) -> list[Answer]:

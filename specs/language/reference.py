@@ -70,6 +70,7 @@ A subset of Python expressions. They are parsed, never executed, and compiled ex
 | `argmax(y) == k`, `!= k`, `in [j, k]`, and `argmin` | which element is largest |
 | `argmax(a) == argmax(b)` | the same element is the largest of both |
 | `k in top(y, n)` | fewer than `n` others are at least as large as `y[k]` |
+| `lipschitz(target, norm=inf)` | the largest derivative, see [solving for a parameter](../solving-for.md) |
 | `label(x)` | the label of the example that is the centre of the ball |
 
 At a tie nothing wins: `argmax(y) == k` is true only where `y[k]` is strictly larger than every other element, and

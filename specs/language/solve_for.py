@@ -183,12 +183,16 @@ class Solving:
     def _check_owner(self, id: str, one: Solved, requirements: Sequence[Requirement], index: Mapping[str, int]) -> None:
         """A parameter belongs to one requirement: no other may depend on it."""
         moved = {str(path[1]) for path in self.source.document.uses.get(one.name, ()) if path[0] == "inputs"}
+        lets = self.expressions.known_lets
+        for given, located in zip(self.poser.inputs, self.expressions.linear):
+            if one.name in _names([part for part, _ in located], lets):
+                moved.add(given.name)
         for other in requirements:
             if other.id == id:
                 continue
             i = index[other.id]
             parts = [self.expressions.asserts[i], *(part for part, _ in self.expressions.where[i])]
-            if one.name in _names([part for part in parts if part is not None], self.expressions.known_lets):
+            if one.name in _names([part for part in parts if part is not None], lets):
                 self.source.fault(f"{one.name} is solved for by {id}, and may be used there only", "require", i)
             sets = other.inputs.sets if isinstance(other.inputs, JointSet) else (other.inputs,)
             shared = moved & {inputs.name for inputs in sets if inputs is not None}

@@ -158,6 +158,8 @@ def test_a_gate_counts_what_is_proved(cli: Cli, ramp: tuple[Path, Path], tmp_pat
     spec.write_text(spec.read_text() + f"gate: {{{gate}}}\n")
     done = cli(model, spec, "--json", "r.json", "--workers", "1")
     assert done.returncode == code, done.stdout
+    given = cli(model, spec, "--set", "scale=0.69", "--workers", "1")
+    assert given.returncode == code, "a value that is given counts where it is proved"
     missed = json.loads((tmp_path / "r.json").read_text()).get("gates_missed", [])
     assert len(missed) == (code == 4)
     assert ("gate missed: range.scale: at least 0.7001 is wanted" in done.stdout) == (code == 4)

@@ -204,6 +204,19 @@ def test_a_parameter_belongs_to_one_requirement(tmp_path: Path, other: str, mess
         load_spec(path, load=lambda file, **options: NETWORK)
 
 
+def test_nor_may_others_be_about_inputs_that_change_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    text = SPEC.replace("CONDITION", "f(x)[0] <= 1").replace("DIRECTION", "maximize").replace("LET", "")
+    text = text.replace("MORE", "").replace("SETS", f'{BOX}, linear: "x[0] <= t"')
+    path.write_text(text)
+    (requirement,) = load_spec(path, load=lambda file, **options: NETWORK).requirements
+    assert requirement.solved is not None
+    assert requirement.solved.effect == "harder"
+    path.write_text(text + '  - {id: s, assert: "f(x)[0] <= 1"}\n')
+    with pytest.raises(SpecError, match="is about x as well, which changes with t"):
+        load_spec(path, load=lambda file, **options: NETWORK)
+
+
 def test_gates_name_what_is_solved_for(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     text = SPEC.replace("CONDITION", "f(x)[0] <= t").replace("DIRECTION", "minimize").replace("LET", "")
