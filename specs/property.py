@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
@@ -10,6 +10,7 @@ from typing import Literal
 from specs.joint import JointSet
 from specs.problem import Problem
 from specs.sets import InputSet
+from specs.solved import Solved
 
 Severity = Literal["malign", "benign", "info"]
 ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]
@@ -25,7 +26,10 @@ class Requirement:
     ``vacuous`` says in words why the answer does not depend on the network, and is empty when it does.
     ``inputs`` is ``None`` for VNN-LIB queries, whose sets are part of the problem; ``output_names`` are the names of
     the flat outputs of the problem's network, empty where they have none. ``covered_by`` is the id of the requirement
-    that, if it is proved, makes a proof of this one cover every failure that some input causes by itself.
+    that, if it is proved, makes a proof of this one cover every failure that some input causes by itself. ``solved`` is
+    the parameter for a value of which the problem is compiled, if there is one. ``sensitivity`` is by how much rows
+    change where each answer of an overseer changes by 1. Where derivatives are read, ``kinks(x)`` is whether a point is
+    so near to where there is none that the problem has but an upper bound of it.
     """
 
     id: str
@@ -40,6 +44,9 @@ class Requirement:
     inputs: InputSet | JointSet | None = None
     output_names: tuple[str, ...] = ()
     covered_by: str = ""
+    solved: Solved | None = None
+    sensitivity: Mapping[str, Fraction] = field(default_factory=dict)
+    kinks: Callable[[Sequence[Fraction]], bool] | None = field(default=None, compare=False, repr=False)
     judge: Judge | None = field(default=None, compare=False, repr=False)
 
     def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:

@@ -7,24 +7,30 @@ import math
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 import verifier
+from specs.language.gates import exactly
 from verifier.certificate.checking import CheckerProcess
-from verifier.checking import audit
+from verifier.checking import VALUE_OF, audit
 from verifier.engine import decide as engine
 from verifier.engine.decide import DEFAULT_MEMORY_MB
 from verifier.engine.outcome import Outcome, RelaxedAttack
 from verifier.engine.phases.drive import Moments
 from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
+from verifier.premises import premises, withdrawn
 from verifier.question import Question, Requirement
 from verifier.report.natural import covers_natural
 from verifier.report.report import Answer, Report
+from verifier.solving.kinks import off_kinks
+from verifier.solving.solve import is_sought, solve
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
 
 
@@ -70,14 +76,48 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
         else:
             share = (settings.deadline - started) / (len(question.requirements) - number)
             limit = min(share, question.engine.seconds or math.inf)
+            if is_sought(requirement):
+                answers.append(_solved(question, requirement, settings, limit, hashes))
+                stopped = answers[-1].reason if answers[-1].outcome.stopped else ""
+                continue
             outcome, stopped = _decide(question, requirement, settings, limit, hashes)
         if outcome.verdict == "unknown" and outcome.relaxed is None:
             outcome = replace(outcome, relaxed=_fallback(question, requirement, settings))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
+    answers = _resting(question, answers)
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}
     told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
-    return Report(tuple(told), "", total, seen, hashes, listings=question.listings)
+    missed = question.gates.missed(_values(told))
+    return Report(tuple(told), "", total, seen, hashes, missed, listings=question.listings)
+
+
+def _values(answers: Sequence[Answer]) -> dict[tuple[str, str], Fraction | None]:
+    """The values of parameters that are proved, by requirement and name."""
+    found: dict[tuple[str, str], Fraction | None] = {}
+    for answer in answers:
+        solved = answer.requirement.stated.solved
+        if solved is not None:
+            value = solved.value if answer.solution is None else answer.solution.proved
+            found[answer.id, solved.name] = value if answer.verdict == "certified" else None
+    return found
+
+
+def _resting(question: Question, answers: Sequence[Answer]) -> list[Answer]:
+    """The answers with what they rest on; a claim that does not survive an error allowed for is none any more."""
+    kept = [replace(a, outcome=withdrawn(a.requirement, a.outcome, question.assumptions)) for a in answers]
+    known = premises(question.assumptions, {a.id: a.verdict for a in kept})
+    return [replace(a, premises=tuple(p for p in known if p.assumption.concerns(a.id))) for a in kept]
+
+
+def _solved(
+    question: Question, requirement: Requirement, settings: Settings, limit: float, hashes: Mapping[str, str]
+) -> Answer:
+    """The answer about a requirement with a parameter that is to be found."""
+    started = time.monotonic()
+    decide, producer = partial(_decide, hashes=hashes), partial(_recorded, question, hashes)
+    found, outcome, solution = solve(question, requirement, settings, limit, decide, producer)
+    return Answer(found, outcome, time.monotonic() - started, versions(), dict(hashes), solution=solution)
 
 
 def _decide(
@@ -111,6 +151,7 @@ def _evidence(
     """The engine's outcome, its files moved to their place once accepted: no unchecked file ever bears the name."""
     home = settings.place(requirement.id) if settings.place is not None else None
     with tempfile.TemporaryDirectory(prefix=".certify-", dir=home.parent if home else None) as folder:
+        recorded = _recorded(question, hashes, requirement)
         outcome = engine.decide(
             _asked(question, requirement),
             engine.Options(
@@ -127,12 +168,14 @@ def _evidence(
                 _searches(settings),
             ),
             Path(folder) / (home.name if home else "proof.nncert"),
-            {**versions(), **_recorded(question, hashes)},
+            recorded,
             watch,
             settings.start_checker,
         )
         if outcome.proof is not None and _demands_exact(question, requirement):
             outcome = _audited(outcome, settings)
+        if outcome.verdict == "violated" and requirement.stated.kinks is not None:
+            outcome = off_kinks(question, requirement, outcome, Path(folder), recorded, settings)
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)
@@ -256,9 +299,12 @@ def _model_hashes(question: Question) -> dict[str, str]:
     return {"model": hashlib.sha256(write_onnx(question.requirements[0].stated.problem.graph)).hexdigest()}
 
 
-def _recorded(question: Question, hashes: Mapping[str, str]) -> dict[str, str]:
-    """What a certificate about composed networks says of the files they are composed of, for the record."""
-    return {f"sha256 of {name}": value for name, value in hashes.items()} if question.model is None else {}
+def _recorded(question: Question, hashes: Mapping[str, str], requirement: Requirement) -> dict[str, str]:
+    """What evidence says of where it comes from, for the record: versions, a parameter's value, composed files."""
+    solved = requirement.stated.solved
+    value = {} if solved is None else {VALUE_OF + solved.name: exactly(solved.value)}
+    files = {f"sha256 of {name}": digest for name, digest in hashes.items()} if question.model is None else {}
+    return {**versions(), **value, **files}
 
 
 def _sha256(path: Path) -> str:

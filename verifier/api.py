@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from specs.errors import CertifyError
 from specs.graph import Graph
 from specs.loading import load_model
+from specs.property import Severity
 from verifier.answer import Settings, answer
 from verifier.certificate.checking import CheckerProcess
 from verifier.checking import CheckResult, run_checker
@@ -21,7 +22,7 @@ from verifier.files import is_yaml
 from verifier.places import places
 from verifier.processors import processors
 from verifier.question import read_question
-from verifier.report.report import Report
+from verifier.report.report import SEVERITIES, Report
 
 if TYPE_CHECKING:
     from specs.language.monitors import MonitorPlan
@@ -45,6 +46,7 @@ def certify(
     order: str = "depth-first",
     memory_mb: float | None = None,
     device: str = "auto",
+    fail_on: Severity = "benign",
     progress: Callable[[Progress], None] = lambda progress: None,
     start_checker: Callable[[Path, Path, int], CheckerProcess] = CheckerProcess.start,
 ) -> Report:
@@ -57,6 +59,7 @@ def certify(
     ``branching`` names the rule that picks the input to split, ``order`` which open boxes come first (``depth-first``,
     ``best-first``); ``memory_mb`` bounds the search tree.
     ``device`` (``auto``, ``cpu``, ``gpu``) is where long searches run what JAX compiles; proofs do not depend on it.
+    ``fail_on`` is the mildest severity that counts for the verdict of the whole (``malign``, ``benign``, ``info``).
     ``progress`` is called now and then during the search; ``start_checker`` may hand over a checker already running.
 
     Raises ``CertifyError`` when the question cannot be read and ``SoundnessError`` when a sampled input contradicts an
@@ -73,9 +76,10 @@ def certify(
         if is_polynomial_spec(Path(spec)):
             from verifier.polynomials.answer import answer_polynomials
 
-            return answer_polynomials(
+            report = answer_polynomials(
                 Path(spec), started + timeout, parameters or {}, methods, seed, _path(certificate), _path(out)
             )
+            return replace(report, fail_on=known_severity(fail_on))
     if example_inputs is None and is_yaml(Path(spec)):
         from verifier.special import answer_special
 
@@ -84,7 +88,7 @@ def certify(
             _path(model), Path(spec), started + timeout, parameters or {}, certify, options, _path(out)
         )
         if special is not None:
-            return special
+            return replace(special, fail_on=known_severity(fail_on))
     if example_inputs is not None:
         question = read_question(MODULE, Path(spec), parameters or {}, _module_loader(model, example_inputs))
     else:
@@ -106,6 +110,7 @@ def certify(
         start_checker=start_checker,
     )
     report = answer(question, settings, {"read": time.monotonic() - started})
+    report = replace(report, fail_on=known_severity(fail_on))
     return report if question.monitor is None else _monitored(report, question.monitor, _path(out))
 
 
@@ -173,6 +178,12 @@ def known_device(device: str) -> str:
     """The device, or an error that names the known ones."""
     _known("device", [device], DEVICES)
     return device
+
+
+def known_severity(severity: Severity) -> Severity:
+    """The severity, or an error that names the known ones."""
+    _known("severity", [severity], SEVERITIES)
+    return severity
 
 
 def known_branching(rule: str) -> str:

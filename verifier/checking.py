@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 from specs.errors import CertificateError
 from specs.graph import Graph
 from verifier.files import is_onnx, is_vnnlib
+
+VALUE_OF = "value of "  # begins the producer's record of what a parameter that is solved for was
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,9 @@ def run_checker(
         return check_chain(certificate, model, spec, exact)
     if _is_about_axioms(certificate):
         return _run_axioms(certificate, model, spec, parameters)
+    values = _values(certificate, spec, parameters)
     with TemporaryDirectory(prefix="certify-") as folder:
-        files = _canonical(certificate, model, spec, parameters, Path(folder), requirement)
+        files = _canonical(certificate, model, spec, {**values, **parameters}, Path(folder), requirement)
         answer = _asked(checker_command(certificate, *files, exact))
     if "error" in answer:
         message = str(answer["error"])
@@ -105,7 +109,27 @@ def run_checker(
     for what, translated, own in zip(("model", "query"), files, (model or spec, spec)):
         if translated is not None and translated.parent == Path(folder):
             answer[what] |= {"taken": "translated", "path": str(own)}
+    if answer["accepted"] and values:
+        answer["reason"] += ", with " + ", ".join(f"{name} = {value}" for name, value in values.items())
     return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
+
+
+def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str]) -> dict[str, str]:
+    """Values that a file of evidence says it is about, of what the specification solves for; what was given instead is
+    left out. A wrong one makes another question of the specification, which the file is then not about."""
+    if spec is None or is_vnnlib(spec):
+        return {}
+    from specs.language.solve_for import starting_values
+    from specs.language.textfile import read_text
+
+    names = starting_values(read_text(spec), parameters)
+    if not names:
+        return {}
+    _hashes(certificate)  # reads all of it, within limits
+    with zipfile.ZipFile(certificate) as archive:
+        record = json.loads(archive.read("manifest.json")).get("producer", {})
+    found = {name: record.get(VALUE_OF + name) for name in names if name not in parameters}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def _asked(command: list[str]) -> dict[str, Any]:

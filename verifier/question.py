@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from specs.assumption import Assumption
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
+from specs.language.gates import Gates, exactly
 from specs.language.load_spec import load_spec
 from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.loading import load_model
@@ -49,7 +51,7 @@ class Requirement:
         return self.stated.output_names
 
     @property
-    def severity(self) -> str:
+    def severity(self) -> Severity:
         return self.stated.severity
 
     @property
@@ -66,6 +68,7 @@ class Question:
     ``listings`` are the texts of explicit cores, by the names of their overseers.
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
     ``monitor`` is to be exported once its requirement is certified.
+    ``posed_at(id, values)`` is a requirement for other values of what is solved for, read from the same files.
     """
 
     model: Path | None
@@ -79,6 +82,9 @@ class Question:
     extrapolate: Extrapolate | None = None
     monitor: MonitorPlan | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
+    gates: Gates = field(default_factory=Gates)
+    assumptions: tuple[Assumption, ...] = ()
+    posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -99,7 +105,13 @@ def read_question(
     """
     if is_model(spec):
         raise SpecError("is a model, not a specification: say certify MODEL SPEC", spec)
-    read = load_spec(spec, model, parameters, load, reach, adjust)
+    remembered = _Remembered(load)
+    read = load_spec(spec, model, parameters, remembered, reach, adjust)
+
+    def posed_at(id: str, values: Mapping[str, str]) -> Requirement:
+        again = load_spec(spec, model, {**parameters, **values}, remembered, reach, adjust, only=id)
+        return put(again, again.requirements[0])
+
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(
@@ -114,7 +126,24 @@ def read_question(
         read.extrapolate,
         read.monitor,
         read.listings,
+        read.gates,
+        read.assumptions,
+        posed_at,
     )
+
+
+class _Remembered:
+    """Graphs of model files, each read once."""
+
+    def __init__(self, load: Callable[..., Graph]) -> None:
+        self.load = load
+        self.graphs: dict[str, Graph] = {}
+
+    def __call__(self, path: Path, **options: Any) -> Graph:
+        key = f"{path} {sorted(options.items())}"
+        if key not in self.graphs:
+            self.graphs[key] = self.load(path, **options)
+        return self.graphs[key]
 
 
 def _of_query(spec: Spec, stated: Stated) -> Requirement:
@@ -131,6 +160,8 @@ def _of_yaml(spec: Spec, stated: Stated) -> Requirement:
         described = described.removeprefix(f"{inputs.name}: ")
     region = "{" + " and ".join([described, *(f"({condition})" for condition in stated.where)]) + "}"
     promise = f"{stated.text}, by at least {stated.slack}" if stated.slack else stated.text
+    if stated.solved is not None:
+        promise += f" WITH {stated.solved.name} = {exactly(stated.solved.value)}"
     data = tuple(dict.fromkeys(one.section.data for one in spec.hulls.get(stated.id, ())))
     outside = ("anything about inputs whose activations leave the hull: a monitor has to refuse these",) if data else ()
     return Requirement(stated, region, promise, (*spec.does_not_say, *outside), stated.id, data)

@@ -10,7 +10,7 @@ from typing import Literal, Protocol, cast
 
 from specs.language.choices import Comparisons, Top, Winner
 from specs.language.dnf import Atom
-from specs.language.expression import TAP, Expression, ExpressionFault
+from specs.language.expression import LIPSCHITZ, TAP, Expression, ExpressionFault
 from specs.language.formula import And, Either, Formula, Or, at_most, less, negate
 from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor, pairwise
@@ -39,6 +39,13 @@ class Networks(Protocol):
         """The outputs of network ``name``, or of its layer ``tap`` where this is not empty, as linear terms.
 
         Raises ``ExpressionFault``.
+        """
+        ...
+
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
+        """The size of the derivative of each output of a network by an input, as linear terms, in the infinity norm.
+
+        ``input_name`` may be empty. Raises ``ExpressionFault``.
         """
         ...
 
@@ -270,9 +277,11 @@ class _Compiler:
             raise ExpressionFault(
                 f"{self._text(node)} is a layer: call it, as in {TAP}(target, relu1)(x)", node.col_offset
             )
+        if name == LIPSCHITZ:
+            return self._lipschitz(node)
         rule = _FUNCTIONS.get(name)
         if rule is None:
-            known = [*_FUNCTIONS, *networks.names]
+            known = [*_FUNCTIONS, LIPSCHITZ, *networks.names]
             raise ExpressionFault(
                 f"{name!r} is neither a model nor a function{did_you_mean(name, known)}", node.col_offset
             )
@@ -292,6 +301,18 @@ class _Compiler:
             hint = did_you_mean(name, self.scope.networks.names)
             raise ExpressionFault(f"{name!r} is no model{hint}", node.args[0].col_offset)
         return name, layer
+
+    def _lipschitz(self, node: ast.Call) -> Value:
+        """The largest size of the derivative of a network on an input, the first one that fits where none is named."""
+        given = [*node.args, *(keyword.value for keyword in node.keywords)]
+        names = [part.id for part in given if isinstance(part, ast.Name)]
+        if len(names) != len(given) or not 2 <= len(names) <= 3 or "inf" not in names:
+            raise ExpressionFault(f"{LIPSCHITZ} takes a model and the norm inf, and may name an input", node.col_offset)
+        name, *rest = (part for part in names if part != "inf")
+        if name not in self.scope.networks.names:
+            hint = did_you_mean(name, self.scope.networks.names)
+            raise ExpressionFault(f"{name!r} is no model{hint}", node.args[0].col_offset)
+        return extreme("max", self.scope.networks.derivative(node, name, "".join(rest)).flat())
 
     def _arguments(self, node: ast.Call) -> list[Argument]:
         if not node.args:
@@ -422,7 +443,7 @@ _FUNCTIONS: Mapping[str, tuple[int, int, Callable[[_Compiler, ast.Call], Value]]
 }
 
 
-FUNCTIONS = frozenset({*_FUNCTIONS, TAP})
+FUNCTIONS = frozenset({*_FUNCTIONS, TAP, LIPSCHITZ})
 
 
 def _kind(value: object) -> str:

@@ -77,8 +77,11 @@ class SpecCompiler:
         self.compiler_of_hulls = HullCompiler(source, poser, folder)
         self.hulls: dict[str, tuple[HullCondition, ...]] = {}
 
-    def requirements(self, sections: Sequence[RequirementSection]) -> tuple[Requirement, ...]:
-        """One requirement per section, in order; none when something is wrong with the set of inputs."""
+    def requirements(self, sections: Sequence[RequirementSection], only: str = "") -> tuple[Requirement, ...]:
+        """One requirement per section, in order; none when something is wrong with the set of inputs.
+
+        ``only`` is the id of the only one that is wanted.
+        """
         _, scope = self.scopes[0]
         self.linear = [[self._dnf(part, scope, *path) for part, path in located] for located in self.expressions.linear]
         self.source.faults.raise_if_any()
@@ -89,10 +92,11 @@ class SpecCompiler:
         self.source.faults.raise_if_any()
         self._check_domain()
         self.source.faults.raise_if_any()
-        found = [self._requirement(i, one) for i, one in enumerate(sections)]
+        found = [self._requirement(i, one) for i, one in enumerate(sections) if only in ("", one.id)]
         if any(one is not None and one.id in self.naturals.ids for one in found):
             self.source.fault(f"{' and '.join(self.naturals.ids)} is the id of a requirement that is added", "require")
-        return (*(one for one in found if one is not None), *self.naturals.requirements(self._of_domain))
+        added = self.naturals.requirements(self._of_domain)
+        return (*(one for one in found if one is not None), *(one for one in added if only in ("", one.id)))
 
     def _labels(self) -> list[dict[str, int]]:
         """Labels by input where examples with different ones are asked for theirs: each is a question of its own."""
@@ -221,6 +225,7 @@ class SpecCompiler:
             inputs=posed.inputs,
             output_names=posed.names,
             covered_by=natural.covered_by([*own, *hulls]),
+            kinks=self.poser.kinks(posed),
             judge=None if section.slack else judge,
         )
 
@@ -263,12 +268,14 @@ def scope_of(
     lets: Mapping[str, Expression],
     networks: Networks,
     labels: Mapping[str, int],
+    more: Mapping[str, Value] | None = None,
 ) -> tuple[Scope, list[tuple[str, ExpressionFault]]]:
     """The scope of all expressions, and what is wrong with each ``let`` that cannot be compiled.
 
-    ``labels`` are those of inputs that are examples with different ones.
+    ``labels`` are those of inputs that are examples with different ones; ``more`` are names beside inputs and ``let``.
     """
-    values: dict[str, Value] = {one.name: Tensor.of(terms, one.shape, one.names) for one, terms in zip(inputs, raw)}
+    values: dict[str, Value] = dict(more or {})
+    values |= {one.name: Tensor.of(terms, one.shape, one.names) for one, terms in zip(inputs, raw)}
     known = {one.name: one.label for one in inputs if one.label is not None}
     scope = Scope(values, networks, {**known, **labels})
     faults = []
@@ -302,6 +309,9 @@ class _NoNetworks:
     names: Sequence[str] = ()
 
     def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
+        raise ExpressionFault("there is nothing to call here", node.col_offset)
+
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         raise ExpressionFault("there is nothing to call here", node.col_offset)
 
 

@@ -10,7 +10,9 @@ from itertools import groupby
 from math import prod
 from types import MappingProxyType
 
-from specs.compose import Composer
+import numpy as np
+
+from specs.compose import WIDTH, Composer, derivative_size
 from specs.graph import ops
 from specs.joint import JointSet
 from specs.language.compile_expression import Argument
@@ -61,6 +63,7 @@ class Composition:
         self._starts: dict[str, int] = {}
         self._calls: dict[ast.Call, _Called] = {}
         self._states: dict[tuple[int, str], str] = {}  # injection, what it made: what the layer held before
+        self._kinks: dict[str, tuple[str, ...]] = {}  # of derivatives
         for k, given in enumerate(inputs):
             own = [place for place in dict.fromkeys(coupling.places[k]) if place >= len(self._variables)]
             if own:
@@ -131,6 +134,38 @@ class Composition:
 
     def computed(self, slot: int) -> str:
         return self._composer.unshaped(self._slots[slot][0])
+
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
+        """Terms of the size of a network's derivative on an input, one for each output. Raises ``ExpressionFault``."""
+        module, column = self.modules[name], node.col_offset
+        size = module.graph.input_size
+        fitting = [k for k, one in enumerate(self.inputs) if one.size == size and input_name in ("", one.name)]
+        if not fitting:
+            what = input_name or "there is no input that"
+            raise ExpressionFault(f"{what} has {size} elements, as {name} takes", column)
+        given = self.inputs[fitting[0]]
+        if given.is_normalized:
+            raise ExpressionFault(f"{given.name} is normalised: a derivative has no units there", column)
+        argument = Argument(tuple(self.raw(fitting[0])), given.name, column)
+        try:
+            (at,) = self._inputs(module, [argument], column)
+            found = derivative_size(self._composer, module.graph, at, name)
+        except ValueError as error:
+            raise ExpressionFault(f"{name} {error}", column) from None
+        self._kinks[found.values] = found.kinks
+        shape = self._composer.shape(found.values)
+        called = _Called(self._registered([found.values], node, None), shape, None)
+        self._calls[node] = called
+        return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def kinks(self, posed: Posed) -> Callable[[Numbers], bool] | None:
+        assert posed.slots is not None
+        read = {self._slots[slot][0] for slot in posed.slots}
+        nodes = list(dict.fromkeys(name for vector, names in self._kinks.items() if vector in read for name in names))
+        if not nodes:
+            return None
+        graph = self._composer.build(posed.graph.inputs, [self._composer.joined(nodes)])
+        return lambda x: bool((np.abs(graph.evaluate_flat([float(value) for value in x])) <= 2 * WIDTH).any())
 
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         nodes = {self._variables[i][0] for i in variables} | {self._slots[i][0] for i in slots}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, cast
 
-from specs.language.expression import Expression
+from specs.language.expression import LIPSCHITZ, Expression
 from specs.language.tensor import Tensor, pairwise
 
 
@@ -104,6 +104,8 @@ class _Evaluator:
                 return self._chain(node)
             case ast.Call():
                 outputs = self.at.outputs(node)
+                if isinstance(node.func, ast.Name) and node.func.id == LIPSCHITZ and outputs is not None:
+                    return max(outputs.flat())
                 return outputs if outputs is not None else self._call(cast(ast.Name, node.func).id, node.args)
         raise AssertionError(f"{ast.dump(node)} does not compile")
 

@@ -14,7 +14,8 @@ MAX_LENGTH = 20_000
 MAX_DEPTH = 100
 TAP = "tap"
 """The word for internal tensors: ``tap(target, layer)(x)``."""
-_LATER = ("lipschitz",)
+LIPSCHITZ = "lipschitz"
+"""The word for the size of a derivative: ``lipschitz(target, norm=inf)``."""
 
 _ALLOWED = (
     ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.BinOp, ast.Add, ast.Sub, ast.Mult,
@@ -80,14 +81,13 @@ def _check(tree: ast.expr) -> None:
         column = getattr(node, "col_offset", column)
         if depth > MAX_DEPTH:
             raise ExpressionFault(f"is nested deeper than {MAX_DEPTH} operations", column)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _LATER:
-            raise ExpressionFault(f"{node.func.id}(...) is not supported yet", column)
         if not isinstance(node, _ALLOWED) or (isinstance(node, ast.Call) and not _is_callable(node.func)):
             raise ExpressionFault(f"{_noun(node)} is not part of the expression language", column)
         nodes.extend(
-            (child, depth + 1, column) for child in ast.iter_child_nodes(node) if type(child) is not ast.keyword
+            (child.value if isinstance(child, ast.keyword) else child, depth + 1, column)
+            for child in ast.iter_child_nodes(node)
         )
-        if isinstance(node, ast.Call) and node.keywords:
+        if isinstance(node, ast.Call) and node.keywords and not _names_norm(node):
             raise ExpressionFault("functions take their arguments by position", column)
 
 
@@ -96,6 +96,12 @@ def _is_callable(node: ast.expr) -> bool:
     if isinstance(node, ast.Call):
         return isinstance(node.func, ast.Name) and node.func.id == TAP
     return isinstance(node, ast.Name)
+
+
+def _names_norm(node: ast.Call) -> bool:
+    """Whether the only argument given by name is the norm of ``lipschitz``."""
+    of_lipschitz = isinstance(node.func, ast.Name) and node.func.id == LIPSCHITZ
+    return of_lipschitz and [keyword.arg for keyword in node.keywords] == ["norm"]
 
 
 def _noun(node: ast.AST) -> str:

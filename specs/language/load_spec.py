@@ -26,12 +26,14 @@ def load_spec(
     load: Loader | None = None,
     reach: Reach | None = None,
     adjust: Callable[[SpecFile], SpecFile] | None = None,
+    only: str = "",
 ) -> Spec:
     """The specification in ``path`` (.yaml, .yml, .vnnlib, each also .gz), compiled for its network.
 
     ``model`` is the network a query is about; a spec.yaml may name its own. ``parameters`` are the values of ``$name``
     in a spec.yaml. ``load`` reads the model file, `specs.loading.load_model` when absent; ``reach`` bounds what a layer
-    can hold, for those that ask for it. ``adjust`` may change a spec.yaml before anything is made of it.
+    can hold, for those that ask for it. ``adjust`` may change a spec.yaml before anything is made of it. ``only`` is
+    the id of the only requirement of a spec.yaml that is wanted, if there is one.
     Raises ``SpecError`` or ``ModelError``.
     """
     path = Path(path)
@@ -43,7 +45,7 @@ def load_spec(
         from specs.language.spec_yaml import read_spec
 
         more = {} if adjust is None else {"adjust": adjust}
-        return read_spec(path, model, parameters or {}, load, reach, **more)
+        return read_spec(path, model, parameters or {}, load, reach, only=only, **more)
     raise SpecError("is no specification by its name; expected .yaml, .yml or .vnnlib, each also with .gz", path)
 
 

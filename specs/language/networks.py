@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
@@ -125,6 +125,13 @@ class Poser(Protocol):
         """The node of posed networks that computes a slot, before it is made a vector."""
         ...
 
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor: ...
+
+    def kinks(self, posed: Posed) -> Callable[[Numbers], bool] | None:
+        """Whether a point is so near to a kink that what is computed of a derivative there is but an upper bound; None
+        where no derivative is read."""
+        ...
+
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         """The inputs, by number, that these variables and outputs depend on."""
         ...
@@ -169,6 +176,12 @@ class OneNetwork:
 
     def computed(self, slot: int) -> str:
         return self.module.graph.outputs[0]
+
+    def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
+        raise AssertionError("derivatives are composed")
+
+    def kinks(self, posed: Posed) -> None:
+        return None
 
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         return frozenset((0,))

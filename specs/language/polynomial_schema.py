@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from specs.language.schema import (
@@ -20,17 +20,13 @@ from specs.language.schema import (
     NotYet,
     Number,
     Positive,
+    Range,
     Section,
+    SolveFor,
     Version,
 )
 from specs.language.suggest import did_you_mean
 from specs.property import ClaimClass, Severity
-
-
-def _ascending(value: tuple[Fraction, Fraction]) -> tuple[Fraction, Fraction]:
-    if value[0] < value[1]:
-        return value
-    raise PydanticCustomError("range", "expected the lower one first, as in [0.0, 10.0]")
 
 
 def _even(value: object) -> int:
@@ -62,15 +58,10 @@ def _methods(value: object) -> object:
     return found
 
 
-class SolveFor(Section):
+class PolynomialSolveFor(SolveFor):
     """A parameter of the assertion, and in which direction it is wanted."""
 
-    maximize: bool = Field(default=False, description="Look for its largest value for which the assertion holds.")
-    minimize: bool = Field(default=False, description="Look for its smallest value for which the assertion holds.")
-    range: Annotated[tuple[Number, Number], AfterValidator(_ascending)] = Field(
-        description="Where to look: [lowest, highest]."
-    )
-    resolution: Positive = Field(default=Fraction(1, 1000), description="How far apart proof and refutation may stay.")
+    range: Range = Field(description="Where to look: [lowest, highest].")
 
 
 class PolynomialRequirement(Section):
@@ -80,7 +71,7 @@ class PolynomialRequirement(Section):
     severity: Severity = Field(default="malign", description="How bad a violation is.")
     assert_: str = Field(alias="assert", description="The condition that has to hold.")
     where: Conditions = Field(default=(), description="Further conditions under which it has to hold.")
-    solve_for: dict[Name, SolveFor] = Field(default={}, description="A parameter to be found, at most one.")
+    solve_for: dict[Name, PolynomialSolveFor] = Field(default={}, description="A parameter to be found, at most one.")
     accept_class: ClaimClass = Field(default="sound", description="Weakest class of claim that counts; all are exact.")
     slack: NotYet = None
     over: NotYet = None

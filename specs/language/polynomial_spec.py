@@ -15,6 +15,7 @@ from specs.language.compile_polynomial import PolynomialValue, compile_condition
 from specs.language.decimals import show
 from specs.language.expression import Expression, ExpressionFault
 from specs.language.faults import Faults
+from specs.language.gates import Gates, read_gates
 from specs.language.input_set import build_input_set
 from specs.language.polynomial_formula import All, Any, Condition, PolynomialFormula, cases_of, negated
 from specs.language.polynomial_schema import (
@@ -22,7 +23,7 @@ from specs.language.polynomial_schema import (
     Methods,
     PolynomialFile,
     PolynomialRequirement,
-    SolveFor,
+    PolynomialSolveFor,
 )
 from specs.language.schema_faults import add_faults
 from specs.language.source import Source
@@ -33,6 +34,7 @@ from specs.polynomial import Polynomial
 from specs.polynomial_problem import PolynomialProblem
 from specs.property import Severity
 from specs.sets import InputSet
+from specs.solved import grid_step
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,8 @@ class Unknown:
 
     @property
     def step(self) -> Fraction:
-        """A power of ten, an eighth of the resolution at most: values are its multiples, so they print exactly."""
-        step = Fraction(1)
-        while step * 8 > self.resolution:
-            step /= 10
-        return step
+        """Values that are tried are its multiples."""
+        return grid_step(self.resolution)
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class PolynomialQuestion:
 
 @dataclass(frozen=True)
 class PolynomialSpec:
-    """A specification without models. ``at_least`` and ``at_most`` are gates by (requirement, parameter)."""
+    """A specification without models."""
 
     name: str
     file: Path
@@ -99,8 +98,7 @@ class PolynomialSpec:
     extract: ExtractAttack
     seconds: float | None
     seed: int | None
-    at_least: Mapping[tuple[str, str], Fraction]
-    at_most: Mapping[tuple[str, str], Fraction]
+    gates: Gates
 
     def describe(self) -> str:
         """The question in words: variables, requirements with their compiled size, what is solved for."""
@@ -190,7 +188,8 @@ class _Reader:
         for i, id in enumerate(ids):
             if id in ids[:i]:
                 source.fault(f"the id {id!r} is used twice", "require", i, "id")
-        at_least, at_most = self._gate("min"), self._gate("max")
+        known = [(one.id, name) for one in section.require for name in one.solve_for]
+        gates = read_gates(section.gate.min, section.gate.max, known, source)
         source.faults.raise_if_any()
         seconds = section.engine.budget.seconds
         return PolynomialSpec(
@@ -202,8 +201,7 @@ class _Reader:
             section.engine.extract_attack,
             None if seconds is None else float(seconds),
             section.engine.seed,
-            at_least,
-            at_most,
+            gates,
         )
 
     def _question(
@@ -269,7 +267,7 @@ class _Reader:
             self.source.expression_fault(fault, *path)
             return None
 
-    def _unknown(self, i: int, given: Mapping[str, SolveFor]) -> Unknown | None:
+    def _unknown(self, i: int, given: Mapping[str, PolynomialSolveFor]) -> Unknown | None:
         if len(given) > 1:
             self.source.fault("one parameter at a time", "require", i, "solve_for")
         for name, wanted in given.items():
@@ -280,18 +278,6 @@ class _Reader:
                 self.source.fault(f"has ends {_UNWIELDY}", "require", i, "solve_for", name, "range")
             return Unknown(name, wanted.maximize, low, high, wanted.resolution)
         return None
-
-    def _gate(self, key: str) -> dict[tuple[str, str], Fraction]:
-        known = {(one.id, name): one for one in self.section.require for name in one.solve_for}
-        found = {}
-        for text, value in getattr(self.section.gate, key).items():
-            id, _, name = text.rpartition(".")
-            if (id, name) in known:
-                found[id, name] = value
-            else:
-                names = ", ".join(".".join(one) for one in known) or "none: nothing is solved for"
-                self.source.fault(f"{text!r} is not solved for ({names})", "gate", key)
-        return found
 
 
 _UNWIELDY = "beyond 1e300 or of more than 1000 digits: no evidence would hold them"

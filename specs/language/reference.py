@@ -70,6 +70,7 @@ A subset of Python expressions. They are parsed, never executed, and compiled ex
 | `argmax(y) == k`, `!= k`, `in [j, k]`, and `argmin` | which element is largest |
 | `argmax(a) == argmax(b)` | the same element is the largest of both |
 | `k in top(y, n)` | fewer than `n` others are at least as large as `y[k]` |
+| `lipschitz(target, norm=inf)` | the largest derivative, see [solving for a parameter](../solving-for.md) |
 | `label(x)` | the label of the example that is the centre of the ball |
 
 At a tie nothing wins: `argmax(y) == k` is true only where `y[k]` is strictly larger than every other element, and
@@ -102,6 +103,10 @@ def reference_page() -> str:
         "Requirement",
         "ActivationHull",
         "Monitor",
+        "SolveFor",
+        "Assumption",
+        "AssumptionCheck",
+        "OverseerError",
         "Engine",
         "Budget",
         "Extrapolation",
@@ -126,6 +131,10 @@ def reference_page() -> str:
         "Requirement": "require[]",
         "ActivationHull": "require[].where.activation_hull",
         "Monitor": "monitor",
+        "SolveFor": "require[].solve_for.NAME",
+        "Assumption": "assume[]",
+        "AssumptionCheck": "assume[].check",
+        "OverseerError": "assume[].error",
         "Engine": "engine",
         "Budget": "engine.budget",
         "Extrapolation": "emit[].extrapolation",

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -401,6 +402,26 @@ class Monitor(Section):
     held_out: str = Field(default="", description="Data to measure how much is accepted, relative to this file.")
 
 
+def _ascending(value: tuple[Fraction, Fraction] | None) -> tuple[Fraction, Fraction] | None:
+    if value is None or value[0] < value[1]:
+        return value
+    raise PydanticCustomError("range", "expected the lower one first, as in [0.0, 10.0]")
+
+
+Range = Annotated[tuple[Number, Number], AfterValidator(_ascending)]
+
+
+class SolveFor(Section):
+    """A parameter of a requirement, and in which direction it is wanted."""
+
+    maximize: bool = Field(default=False, description="Look for its largest value for which the assertion holds.")
+    minimize: bool = Field(default=False, description="Look for its smallest value for which the assertion holds.")
+    range: Range | None = Field(
+        default=None, description="Where to look: [lowest, highest]; from 0 on, as far as it takes, when absent."
+    )
+    resolution: Positive = Field(default=Fraction(1, 1000), description="How far apart proof and refutation may stay.")
+
+
 class Requirement(Section):
     """Something that has to hold for every input."""
 
@@ -415,10 +436,46 @@ class Requirement(Section):
     over: Annotated[tuple[Name, ...], BeforeValidator(_texts)] = Field(
         default=(), description="The inputs it is about: those it reads, and what is coupled with them, when absent."
     )
-    solve_for: NotYet = None
+    solve_for: dict[Name, SolveFor] = Field(
+        default={}, description="A parameter of its conditions that is to be found, at most one."
+    )
     statistical: NotYet = None
     methods: NotYet = None
     adversarial: NotYet = None
+
+
+class AssumptionCheck(Section):
+    """What would establish an assumption."""
+
+    requirement: str = Field(default="", description="The requirement that, where certified, establishes it.")
+    audit: str = Field(default="", description="A file of observations; it is named in the report, and not read.")
+    confidence: Number | None = Field(default=None, description="Of the audit; named in the report only.")
+    max_rate: Number | None = Field(default=None, description="Of the audit; named in the report only.")
+
+
+class OverseerError(Section):
+    """How wrong an overseer may be."""
+
+    overseer: Name = Field(description="Which overseer.")
+    at_most: NotNegative = Field(description="By how much each of its answers may be wrong, anywhere.")
+
+
+class Assumption(Section):
+    """Something that is taken for granted."""
+
+    id: Id = Field(description="Name of the assumption in reports.")
+    text: str = Field(description="What is assumed, in words.")
+    kind: Literal["declared", "checked", "monitored", "statistical"] = Field(
+        default="declared",
+        description="On what it rests; `checked`: on a requirement of this file.",
+    )
+    check: AssumptionCheck = Field(default_factory=AssumptionCheck, description="What would establish it.")
+    error: OverseerError | None = Field(
+        default=None, description="An error of an overseer that claims have to survive by their slack."
+    )
+    of: Annotated[tuple[str, ...], BeforeValidator(_texts)] = Field(
+        default=(), description="The requirements that rest on it; all when absent."
+    )
 
 
 class Budget(Section):
@@ -449,8 +506,8 @@ class Gate(Section):
     """What a run has to reach besides its verdicts."""
 
     require_class: dict[Severity, ClaimClass] = Field(default={}, description="Weakest class of claim by severity.")
-    min: NotYet = None
-    max: NotYet = None
+    min: dict[str, Number] = Field(default={}, description="Least value proved of REQUIREMENT.PARAMETER.")
+    max: dict[str, Number] = Field(default={}, description="Largest value proved of REQUIREMENT.PARAMETER.")
     regression: NotYet = None
 
 
@@ -527,7 +584,9 @@ class SpecFile(Section):
         "{extrapolation: {minimal: true}}, is written for what stays unknown.",
     )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
-    assume: NotYet = None
+    assume: tuple[Assumption, ...] = Field(
+        default=(), description="Taken for granted, and printed with every verdict that rests on it."
+    )
     adversary: Adversary | None = Field(default=None, description="What the adversary may do.")
     distill: NotYet = None
     chain: NotYet = None

@@ -9,11 +9,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from specs.assumption import Assumption
 from specs.graph import Graph
 from specs.joint import JointSet
+from specs.language.decimals import exact
+from specs.language.gates import Gates
 from specs.language.networks import Module
 from specs.property import ClaimClass, Requirement, Severity
 from specs.sets import InputSet
+from specs.solved import Solved
 
 if TYPE_CHECKING:  # they load what reads spec.yaml, which a VNN-LIB query does not need
     from specs.language.hull_domain import HullCondition
@@ -70,6 +74,8 @@ class Spec:
     emit: tuple[str, ...] = ()
     extrapolate: Extrapolate | None = None
     require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
+    gates: Gates = field(default_factory=Gates)
+    assumptions: tuple[Assumption, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -139,6 +145,7 @@ class Spec:
                 )
         for requirement in self.requirements:
             lines += self._described(requirement)
+        lines += [f"assumes {one.id} ({one.kind}): {one.text}" for one in self.assumptions]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 
@@ -147,6 +154,8 @@ class Spec:
         lines += [f"  where {condition}" for condition in one.where]
         if one.slack:
             lines.append(f"  by at least {one.slack}")
+        if one.solved is not None:
+            lines += solved_in_words(one.solved)
         if self.composed and one.inputs is not None:
             lines += composed_in_words(one.problem.graph, one.inputs, one.output_names)
         rows = sum(len(case.any_of) for case in one.problem.cases)
@@ -168,6 +177,19 @@ def composed_in_words(graph: Graph, inputs: InputSet | JointSet, outputs: Sequen
     layers = [f"{count} {kind}" for kind, count in kinds.items() if kind in _TOLD]
     lines.append(f"  one network of {len(graph.nodes)} nodes{': ' if layers else ''}{', '.join(layers)}")
     return lines
+
+
+def solved_in_words(solved: Solved) -> list[str]:
+    """Which value is looked for, and what larger ones do."""
+    if solved.given:
+        return [f"  with {solved.name} = {exact(solved.value)}, as given"]
+    which = "largest" if solved.maximize else "smallest"
+    ends = f"[{exact(solved.lower)}, {'...' if solved.upper is None else exact(solved.upper)}]"
+    if solved.effect == "unknown":
+        order = "whether it holds for values beside those tried does not follow from its form"
+    else:
+        order = f"a larger {solved.name} only makes it {solved.effect}"
+    return [f"  for the {which} {solved.name} in {ends}, within {exact(solved.resolution)}: {order}"]
 
 
 _SHOWN = 8

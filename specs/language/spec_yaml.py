@@ -11,9 +11,12 @@ from pydantic import ValidationError
 
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.language.assumptions import read_assumptions, with_sensitivities
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
+from specs.language.expression import LIPSCHITZ
 from specs.language.faults import Faults
+from specs.language.gates import read_gates
 from specs.language.hull_domain import LocatedHull
 from specs.language.injection import injections
 from specs.language.input_set import build_input_set
@@ -24,6 +27,7 @@ from specs.language.naturals import Naturals
 from specs.language.networks import OneNetwork, Poser
 from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
 from specs.language.schema_faults import add_faults
+from specs.language.solve_for import Solving, read_solved, starting_values, with_values
 from specs.language.source import Source
 from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.textfile import read_text
@@ -38,18 +42,21 @@ def read_spec(
     load: Callable[..., Graph],
     reach: Reach | None = None,
     adjust: Callable[[SpecFile], SpecFile] = lambda section: section,
+    only: str = "",
 ) -> Spec:
     """The specification in a spec.yaml, compiled for its networks.
 
     ``model`` is the value of ``$MODEL``, and replaces the model's own path where there is but one network;
-    ``load(path, **options)`` reads a model file, ``reach`` bounds what a layer can hold. ``adjust``
-    may change what the file says before anything is made of it.
+    ``load(path, **options)`` reads a model file, ``reach`` bounds what a layer can hold. ``adjust`` may change what the
+    file says before anything is made of it. ``only`` is the id of the only requirement that is wanted, if there is one.
+    Where ``parameters`` has no value for what a requirement solves for, it is compiled at the range's easy end.
     Numbers are exact decimals. Sets and expressions are in raw units; a problem is about what the model consumes, and
     the map between the two is exact. Raises ``SpecError`` with every fault that can be told at once, or ``ModelError``.
     """
     given = {**parameters, "MODEL": str(model)} if model is not None else dict(parameters)
     text = read_text(path)
-    document = read_yaml(text, path, given)
+    starts = starting_values(text, given)
+    document = read_yaml(text, path, {**starts, **given}, starts)
     faults = Faults(path)
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
@@ -60,10 +67,12 @@ def read_spec(
         *(("overseers", name) for name in section.overseers),
         *(("inputs", name) for name in section.inputs),
         *(("let", name) for name in section.let),
+        *(("require", i, "solve_for", name) for i, one in enumerate(section.require) for name in one.solve_for),
     )
     built = [build_input_set(name, one, document, faults, path.parent) for name, one in section.inputs.items()]
     inputs = tuple(one for one in built if one is not None)
-    expressions = _parse(source, section)
+    solved = read_solved(section, source, parameters)
+    expressions = with_values(_parse(source, section), solved.values())
     reader = ModuleReader(source, path.parent, model, load)
     files = reader.files(section)
     faults.raise_if_any()
@@ -82,7 +91,12 @@ def read_spec(
         poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
     naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
-    requirements = compiler.requirements(section.require)
+    requirements = compiler.requirements(section.require, only)
+    requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
+    requirements = with_sensitivities(requirements, reader.read)
+    assumptions = read_assumptions(section, source)
+    known = [(one.id, name) for one in section.require for name in one.solve_for]
+    gates = read_gates(section.gate.min, section.gate.max, known, source)
     faults.raise_if_any()
     monitor = None
     if section.monitor is not None:
@@ -108,6 +122,8 @@ def read_spec(
         emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
         extrapolate=_extrapolate(section.emit, path.parent),
         require_class=MappingProxyType(dict(section.gate.require_class)),
+        gates=gates,
+        assumptions=assumptions,
         parameters=MappingProxyType(dict(parameters)),
     )
 
@@ -119,6 +135,7 @@ def _is_plain(files: Sequence[ModuleFile], inputs: Sequence[InputSet], expressio
     calls = [node for one in expressions.all for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
     return all(
         isinstance(node.func, ast.Name)
+        and node.func.id != LIPSCHITZ
         and (
             node.func.id != files[0].name
             or [part.id for part in node.args if isinstance(part, ast.Name)] == [inputs[0].name]

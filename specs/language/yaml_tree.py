@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -31,11 +31,13 @@ class Document:
     """``data`` of dicts, lists, text, whole numbers, exact ``Fraction`` decimals, booleans and ``None``.
 
     ``positions`` gives line and column (from 1) of each value by its path; ``key_positions`` those of mapping keys.
+    ``uses`` are the paths of values that are, or contain, a parameter.
     """
 
     data: Any
     positions: Mapping[YamlPath, tuple[int, int]]
     key_positions: Mapping[YamlPath, tuple[int, int]]
+    uses: Mapping[str, tuple[YamlPath, ...]] = field(default_factory=dict)
 
     def position(self, path: YamlPath) -> tuple[int, int]:
         """Position of the value at ``path``, or of the nearest thing around it."""
@@ -54,7 +56,7 @@ def parse_number(text: str) -> Fraction | None:
     return value / divisor if divisor else None
 
 
-def read_yaml(text: str, file: Path, parameters: Mapping[str, str]) -> Document:
+def read_yaml(text: str, file: Path, parameters: Mapping[str, str], optional: Collection[str] = ()) -> Document:
     """The document in ``text`` with ``$name`` and ``${name}`` in its values replaced by ``parameters``.
 
     Tags, anchors, aliases, merge keys, duplicate keys and several documents are refused. Raises ``SpecError`` for
@@ -79,12 +81,13 @@ def read_yaml(text: str, file: Path, parameters: Mapping[str, str]) -> Document:
         raise SpecError('is empty; expected a specification that starts with certify: "1.0"', file, 1)
     reader = _Reader(Faults(file), parameters)
     data = reader.read(node, ())
-    unused = sorted(set(parameters) - reader.used - {"MODEL"})
+    unused = sorted(set(parameters) - set(reader.used) - {"MODEL", *optional})
     if unused:
         known = did_you_mean(unused[0], reader.used) if reader.used else "; the file has no parameters"
         reader.faults.add(f"nothing uses the parameter(s) {', '.join(f'${name}' for name in unused)}{known}")
     reader.faults.raise_if_any()
-    return Document(data, reader.positions, reader.key_positions)
+    uses = {name: tuple(paths) for name, paths in reader.used.items()}
+    return Document(data, reader.positions, reader.key_positions, uses)
 
 
 @dataclass
@@ -93,7 +96,7 @@ class _Reader:
     parameters: Mapping[str, str]
     positions: dict[YamlPath, tuple[int, int]] = field(default_factory=dict)
     key_positions: dict[YamlPath, tuple[int, int]] = field(default_factory=dict)
-    used: set[str] = field(default_factory=set)
+    used: dict[str, list[YamlPath]] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
 
     def read(self, node: Node, path: YamlPath) -> Any:
@@ -116,7 +119,7 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node, where)
+        return self._scalar(node, where, path)
 
     def _mapping(self, node: Any, path: YamlPath) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -134,17 +137,17 @@ class _Reader:
             result[key] = self.read(value_node, (*path, key))
         return result
 
-    def _scalar(self, node: Any, where: tuple[int, int]) -> Any:
+    def _scalar(self, node: Any, where: tuple[int, int], path: YamlPath) -> Any:
         text, plain = node.value, node.style is None
         if str(node.tag) not in _PLAIN_TAGS and not (plain and node.tag == "tag:yaml.org,2002:timestamp"):
             self.faults.add(f"the tag {node.tag} is not allowed: a specification is plain data", *where)
             return None
         whole = _PARAMETER.fullmatch(text)
         if whole:
-            return _typed(self._parameter(whole, where))
+            return _typed(self._parameter(whole, where, path))
         if "$" not in text:
             return self._number(text, where) if plain else text
-        return _PARAMETER.sub(lambda match: _within(self._parameter(match, where)), text)
+        return _PARAMETER.sub(lambda match: _within(self._parameter(match, where, path)), text)
 
     def _number(self, text: str, where: tuple[int, int]) -> Any:
         try:
@@ -153,9 +156,9 @@ class _Reader:
             self.faults.add(str(error), *where)
             return None
 
-    def _parameter(self, match: re.Match[str], where: tuple[int, int]) -> str:
+    def _parameter(self, match: re.Match[str], where: tuple[int, int], path: YamlPath) -> str:
         name = match[1] or match[2]
-        self.used.add(name)
+        self.used.setdefault(name, []).append(path)
         if name not in self.parameters:
             how = "give the model on the command line" if name == "MODEL" else f"add --set {name}=VALUE"
             self.faults.add(f"the parameter ${name} has no value; {how}", *where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -111,6 +112,85 @@ def test_a_changed_file_is_noticed(cli: Cli, oversight: tuple[Path, Path], tmp_p
     changed = cli("check", certificate, "--model", model, "--spec", spec)
     assert changed.returncode != 0
     assert "this is not the" in changed.stderr + changed.stdout
+
+
+ASSUMED = """assume:
+  - {id: A-panel, kind: statistical, text: the overseer agrees with people, of: seen-from-outside, ERROR}
+  - {id: A-inside, kind: checked, text: internals are fine, check: {requirement: seen-from-inside}}
+  - {id: A-world, text: nobody touches the sensor}
+"""
+
+
+@pytest.mark.parametrize("error", [0, 0.49, 0.51])
+def test_claims_survive_an_error_of_an_overseer_up_to_their_slack(
+    cli: Cli, oversight: tuple[Path, Path], tmp_path: Path, error: float
+) -> None:
+    """2 - |x0| is at least 1 where 1/2 is asked for: an overseer that is wrong by less than 1/2 changes nothing."""
+    model, spec = oversight
+    spec.write_text(spec.read_text() + ASSUMED.replace("ERROR", f"error: {{overseer: naive, at_most: {error}}}"))
+    done = cli(model, spec, "--out", "out", "--json", "r.json")
+    outside, inside = json.loads((tmp_path / "r.json").read_text())["requirements"]
+    assert outside["verdict"] == ("certified" if error < 0.5 else "unknown"), done.stdout
+    if error < 0.5:
+        limit = float(re.findall(r"naive IS WRONG BY LESS THAN (0\.\d+)", outside["sentence"])[0])
+        assert 0.499 < limit <= 0.5
+    else:
+        assert outside["reason"].startswith("assumption: A-panel allows for an error of naive of 0.51")
+    assert [(one["id"], one["status"]) for one in outside["assumptions"]] == [
+        ("A-panel", "not checked here"),
+        ("A-inside", "DOES NOT HOLD: seen-from-inside is violated"),
+        ("A-world", "not checked here"),
+    ]
+    assert [one["id"] for one in inside["assumptions"]] == ["A-world"]
+    assert "A-world (declared, not checked here)" in done.stdout
+    assert "A-panel (statistical, not checked here) the overseer agrees with people" in done.stdout
+    write_network(tmp_path / "naive.onnx", NAIVE[0], (NAIVE[1][0], [2 - error]))
+    spec.write_text(HEAD + OVERSIGHT)
+    cli(model, spec, "--json", "wrong.json")
+    wrong = json.loads((tmp_path / "wrong.json").read_text())["requirements"][0]
+    assert wrong["verdict"] == ("certified" if error < 0.5 else "violated"), "so wrong an overseer says so itself"
+
+
+def test_an_assumption_that_a_requirement_establishes(cli: Cli, oversight: tuple[Path, Path], tmp_path: Path) -> None:
+    model, spec = oversight
+    text = spec.read_text().replace('.malign >= 0"', '.malign >= -1"')
+    spec.write_text(text + ASSUMED.replace(", ERROR", ""))
+    cli(model, spec, "--json", "r.json")
+    outside, _ = json.loads((tmp_path / "r.json").read_text())["requirements"]
+    assert "holds: seen-from-inside is certified" in [one["status"] for one in outside["assumptions"]]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{id: A, text: t, kind: checked}", "assume[0]: says not what checks it"),
+        ("{id: A, text: t, check: {requirement: nothing}}", "there is no requirement 'nothing'"),
+        ("{id: A, text: t, of: [seen]}", "there is no requirement 'seen'"),
+        ("{id: A, text: t, error: {overseer: naiv, at_most: 1}}", "there is no overseer 'naiv'. Did you mean 'naive'?"),
+        ("{id: A, text: t, kind: proved}", "expected 'declared', 'checked', 'monitored' or 'statistical'"),
+    ],
+)
+def test_mistakes_in_assumptions(cli: Cli, oversight: tuple[Path, Path], line: str, message: str) -> None:
+    model, spec = oversight
+    spec.write_text(f"{spec.read_text()}assume: [{line}]\n")
+    done = cli("lint", spec, model)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(("severity", "code"), [("malign", 0), ("benign", 1), ("bengin", 2)])
+def test_which_severities_count_for_the_exit_code(
+    cli: Cli, oversight: tuple[Path, Path], tmp_path: Path, severity: str, code: int
+) -> None:
+    model, spec = oversight
+    spec.write_text(spec.read_text().replace("id: seen-from-inside", "id: seen-from-inside, severity: benign"))
+    done = cli(model, spec, "--fail-on", severity, "--json", "r.json")
+    assert done.returncode == code, done.stdout + done.stderr
+    if code == 2:
+        assert "unknown severity 'bengin'. Did you mean 'benign'?" in done.stderr
+    else:
+        verdicts = [one["verdict"] for one in json.loads((tmp_path / "r.json").read_text())["requirements"]]
+        assert verdicts == ["certified", "violated"]
 
 
 def test_a_proof_of_one_requirement_is_none_of_another(cli: Cli, tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ def _certify(
             order=options.order,
             memory_mb=options.memory,
             device=options.device,
+            fail_on=options.fail_on,
             progress=line.show,
             start_checker=early.take,
         )
@@ -196,6 +197,7 @@ def _parser() -> Parser:
     add("--order", default="depth-first", metavar="ORDER", help="which boxes first: depth-first (default), best-first")
     add("--memory", type=at_least_one, metavar="MB", help="memory for the search tree (default 8000)")
     add("--device", default="auto", metavar="NAME", help="where long searches compute: auto (default), cpu, gpu")
+    add("--fail-on", default="benign", metavar="SEVERITY", help="mildest that counts: malign, benign (default), info")
     add("-q", "--quiet", action="store_true", help="print the verdicts only, show no progress")
     add("--version", action="store_true", help="print the version")
     return parser

@@ -6,7 +6,7 @@ import hashlib
 import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +22,7 @@ from verifier.engine.outcome import Proof, Verdict
 from verifier.places import places
 from verifier.polynomials.decide import Decision, decide
 from verifier.polynomials.evidence import Refutation, Violation
-from verifier.polynomials.report import Broken, PolynomialAnswer, claim_of, exactly
+from verifier.polynomials.report import Broken, PolynomialAnswer, claim_of
 from verifier.report.report import Report
 
 WITNESS_SUFFIX = ".nnwitness"
@@ -52,7 +52,8 @@ def answer_polynomials(
         home = place(question.id) if place is not None else None
         answers.append(_answer(question, spec, until, seed if seed is not None else spec.seed or 0, home, spec_hash))
     seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
-    return Report(tuple(answers), "", seconds, versions(), {"spec": spec_hash}, missed=tuple(_missed(spec, answers)))
+    proved = {(one.id, one.requirement.unknown.name): one.proved for one in answers if one.requirement.unknown}
+    return Report(tuple(answers), "", seconds, versions(), {"spec": spec_hash}, missed=spec.gates.missed(proved))
 
 
 def _restricted(spec: PolynomialSpec, methods: Sequence[str]) -> PolynomialSpec:
@@ -161,20 +162,3 @@ def question_of(question: PolynomialQuestion, value: Fraction | None) -> dict[st
     """Which question a file answers, for whoever translates the specification again."""
     parameters = {} if question.unknown is None else {question.unknown.name: str(value)}
     return {"requirement": question.id, "parameters": parameters}
-
-
-def _missed(spec: PolynomialSpec, answers: Sequence[PolynomialAnswer]) -> list[str]:
-    """The gates that were missed, in words. A value counts only with a proof."""
-    by_id = {answer.id: answer for answer in answers}
-    found = []
-    tests: list[tuple[Mapping[tuple[str, str], Fraction], str, Callable[[Fraction, Fraction], bool]]] = [
-        (spec.at_least, "at least", lambda value, limit: value >= limit),
-        (spec.at_most, "at most", lambda value, limit: value <= limit),
-    ]
-    for limits, words, holds in tests:
-        for (id, name), limit in limits.items():
-            value = by_id[id].proved
-            if value is None or not holds(value, limit):
-                proved = "nothing is" if value is None else f"{exactly(value)} is"
-                found.append(f"{id}.{name}: {words} {exactly(limit)} is wanted, {proved} proved")
-    return found

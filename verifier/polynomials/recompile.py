@@ -50,6 +50,5 @@ def translated(spec: Path, parameters: Mapping[str, str], requirement: str, valu
             raise CertificateError(
                 f"{spec}: the file is about {unknown.name} = {exact(value)}, outside the range {ends}"
             )
-    gates = any(id == requirement for id, _ in (*read.at_least, *read.at_most))
     digest = hashlib.sha256(canonical_problem(question.problem(value))).hexdigest()
-    return Translation(digest, gates)
+    return Translation(digest, read.gates.about(requirement))

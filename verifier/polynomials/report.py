@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from relaxations.sos.moments import Flatness
-from specs.language.decimals import exact, format_decimal
+from specs.language.decimals import exact
+from specs.language.gates import exactly
 from specs.language.polynomial_spec import PolynomialQuestion
 from verifier.engine.outcome import Proof, Verdict
 from verifier.polynomials.decide import PseudoDistribution
@@ -206,11 +207,6 @@ def claim_of(question: PolynomialQuestion, value: Fraction | None) -> str:
     if question.unknown is None:
         return claim
     return f"{claim} WITH {question.unknown.name} = {exactly(value) if value is not None else '?'}"
-
-
-def exactly(value: Fraction) -> str:
-    """A value without any rounding: what is proved for it need not hold for one close to it."""
-    return format_decimal(value) or str(value)
 
 
 def _told(flat: Flatness | None) -> str:

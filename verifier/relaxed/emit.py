@@ -20,7 +20,7 @@ from specs.language.spec import Extrapolate
 from specs.problem import Problem
 from specs.sets import InputSet
 from verifier.attack.witness import inside, replay
-from verifier.engine.decide import float_rows
+from verifier.engine.floats import float_rows
 from verifier.engine.outcome import Extrapolated
 from verifier.relaxed.container import read_relaxed
 from verifier.relaxed.contents import PointAction

@@ -10,22 +10,30 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from specs.joint import JointSet
+from specs.property import Severity
 from specs.sets import InputSet
 from verifier.engine.outcome import Attack, Extrapolated, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
+from verifier.premises import Premise, survival_in_words
 from verifier.question import Requirement
 from verifier.report.sentence import claim_class, sentence
+from verifier.solving.solution import Solution
 
 if TYPE_CHECKING:
     from verifier.certificate.monitor import Exported
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
+SEVERITIES: tuple[Severity, ...] = ("malign", "benign", "info")
 _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
 
 
 @dataclass(frozen=True, repr=False)
 class Answer:
-    """What became of one requirement. ``natural`` says whether a proof covers every failure that inputs cause."""
+    """What became of one requirement. ``natural`` says whether a proof covers every failure that inputs cause.
+
+    ``solution`` is there where a parameter was to be found; the requirement is then the one for the best value.
+    ``premises`` are what it rests on.
+    """
 
     requirement: Requirement
     outcome: Outcome
@@ -33,6 +41,8 @@ class Answer:
     versions: dict[str, str]
     hashes: dict[str, str]
     natural: str = ""
+    solution: Solution | None = None
+    premises: tuple[Premise, ...] = ()
 
     @property
     def id(self) -> str:
@@ -69,8 +79,11 @@ class Answer:
 
     @property
     def sentence(self) -> str:
-        said = sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes)
-        return f"{said} {self.natural}" if self.natural else said
+        survival = survival_in_words(self.requirement, self.outcome)
+        words = [premise.words for premise in self.premises]
+        told = sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes, words, survival)
+        more = [self.natural, "" if self.solution is None else self.solution.sentence]
+        return " ".join([told, *(part for part in more if part)])
 
     def __repr__(self) -> str:
         return f"<{self.id}: {self.verdict}{f' ({self.reason})' if self.reason else ''}>"
@@ -93,6 +106,8 @@ class Answer:
             "stats": self.outcome.stats,
             "seconds": self.seconds,
             **({"covers_natural_failures": self.natural.startswith("COVERS")} if requirement.stated.covered_by else {}),
+            **({} if self.solution is None else {"parameter": self.solution.to_json()}),
+            **({"assumptions": [one.to_json() for one in self.premises]} if self.premises else {}),
         }
 
 
@@ -102,6 +117,7 @@ class Report:
 
     ``missed`` are numeric gates of the specification that were missed, in words. ``monitor`` is what became of the
     monitor that the specification asks for, ``listings`` the texts of explicit cores, by the names of their overseers.
+    ``fail_on`` is the mildest severity that counts for the verdict and the exit code.
     """
 
     requirements: tuple[Answer, ...]
@@ -112,11 +128,12 @@ class Report:
     missed: tuple[str, ...] = ()
     monitor: Exported | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
+    fail_on: Severity = "benign"
 
     @property
     def verdict(self) -> Verdict:
-        """Violated if any requirement is, else unknown if any is; those of severity info count only when alone."""
-        counted = [a for a in self.requirements if a.requirement.severity != "info"] or list(self.requirements)
+        """Violated if any requirement is, else unknown if any is; those too mild to count do so only when alone."""
+        counted = [a for a in self.requirements if self._counts(a)] or list(self.requirements)
         found = {answer.verdict for answer in counted} or {"unknown"}
         return next(verdict for verdict in _GRAVEST if verdict in found)
 
@@ -124,11 +141,14 @@ class Report:
     def exit_code(self) -> int:
         """0 certified, 1 violated, 3 unknown; 4 where nothing is wrong but a gate is missed.
 
-        Requirements of severity info never change it.
+        Requirements milder than ``fail_on`` never change it.
         """
-        informative = self.requirements and all(answer.requirement.severity == "info" for answer in self.requirements)
+        informative = self.requirements and not any(map(self._counts, self.requirements))
         code = OK if informative else EXIT_CODES[self.verdict]
         return GATE_MISSED if code == OK and self.missed else code
+
+    def _counts(self, answer: Answer) -> bool:
+        return SEVERITIES.index(answer.requirement.severity) <= SEVERITIES.index(self.fail_on)
 
     @property
     def decisive(self) -> Answer | None:

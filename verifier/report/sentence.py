@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Context
 from typing import Literal
 
@@ -24,7 +25,15 @@ def claim_class(outcome: Outcome) -> Literal["exact", "sound", "heuristic"]:
     return "heuristic"
 
 
-def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: dict[str, str]) -> str:
+def sentence(
+    requirement: Requirement,
+    outcome: Outcome,
+    version: str,
+    hashes: dict[str, str],
+    premises: Sequence[str] = (),
+    survival: str = "",
+) -> str:
+    """``premises`` are what is assumed, ``survival`` is what errors a certified claim survives; both in words."""
     strength = claim_class(outcome)
     severity = f"SEVERITY {requirement.severity}, CLASS {strength} ({ARITHMETIC[strength]})"
     silence = "; ".join((*requirement.silent_on, "anything about other weights, or a float runtime's own rounding"))
@@ -32,13 +41,14 @@ def sentence(requirement: Requirement, outcome: Outcome, version: str, hashes: d
     if requirement.data:
         files = ", ".join(f"{name} = sha256:{hashes.get(DATA + name, 'unknown')}" for name in requirement.data)
         rests += f", (declared) data {files}, (monitored) activations in the hull"
+    rests += "".join(f", {premise}" for premise in premises)
     if outcome.verdict == "certified" and outcome.proof is not None:
         proof = outcome.proof
         slack = f"WITH SLACK >= {down(outcome.proved)}" if outcome.proved > 0 else "WITHOUT A STATED SLACK"
         return (
             f"{requirement.claim} {slack}, {severity}, CHECKED BY certify-check {version} IN "
             f"{proof.check_seconds:.2f} s. RESTS ON: {rests}, A3 (binding {proof.binding}) "
-            f"{_binding(proof.binding)}. DOES NOT SAY: {silence}."
+            f"{_binding(proof.binding)}. {f'{survival}. ' if survival else ''}DOES NOT SAY: {silence}."
         )
     if outcome.verdict == "violated":
         how = outcome.attack.proved if outcome.attack is not None else ""

@@ -20,6 +20,7 @@ ADVICE = {
     "incomplete": "a slightly smaller set or a property with slack: what is left is too close to call",
     "borderline": "a property with slack: here the rounding of the runtime decides the answer",
     "unsupported": "replace or remove the operators named; docs/reference/operators.md lists what can be proved about",
+    "assumption": "slack: the error allowed for, so that the search proves that much more",
     "certificate": "certify doctor; if all is well there, please report this",
 }
 
@@ -48,6 +49,9 @@ def _block(answer: Answer) -> str:
     if not isinstance(answer, Answer):  # one about polynomials, which has lines of its own
         return _joined(answer, answer.lines())
     body = {"certified": _certified, "violated": _violated, "unknown": _unknown}[answer.verdict](answer)
+    if answer.solution is not None:
+        body = [*answer.solution.lines, *body, *(_broken(answer) if answer.verdict != "violated" else ())]
+    body += [("assumes", f"{premise.words}") for premise in answer.premises]
     body += [("note", answer.requirement.stated.vacuous)]
     return _joined(answer, body)
 
@@ -81,6 +85,14 @@ def _violated(answer: Answer) -> list[tuple[str, str]]:
         ("how", attack.proved),
         ("witness", str(attack.path or "not kept")),
     ]
+
+
+def _broken(answer: Answer) -> list[tuple[str, str]]:
+    """The input that breaks the requirement for the value that was refuted."""
+    attack = answer.attack
+    if attack is None:
+        return []
+    return [("fails at", _input(attack.point, answer.requirement)), ("witness", str(attack.path or "not kept"))]
 
 
 def _unknown(answer: Answer) -> list[tuple[str, str]]:

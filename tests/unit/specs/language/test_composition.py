@@ -305,7 +305,11 @@ require:
         ("argmax(y) == argmax(x)", "14: one has 2 classes, the other 3"),
         ("argmax(y) < argmax(g)", "14: argmax and argmin are compared with == != and in only"),
         ("g.malin >= 0", "14: no element is called 'malin' (names are malign, benign)"),
-        ("y[0] >= 0 and lipschitz(target, norm=inf) <= 1", "28: lipschitz(...) is not supported yet"),
+        ("y[0] >= 0 and lipschitz(target, norm=2) <= 1", "28: lipschitz takes a model and the norm inf"),
+        ("lipschitz(tarjet, norm=inf) <= 1", "24: 'tarjet' is no model. Did you mean 'target'?"),
+        ("lipschitz(judge, norm=inf) <= 1", "14: there is no input that has 9 elements, as judge takes"),
+        ("lipschitz(target, norm=inf, z) <= 1", "43: is not an expression: positional argument follows keyword"),
+        ("norm(x, order=inf) <= 1", "14: functions take their arguments by position"),
         ("target >= 0", "14: 'target' is not defined; call it on an input, as in target(x)"),
     ],
 )

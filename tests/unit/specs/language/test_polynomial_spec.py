@@ -91,7 +91,7 @@ def test_methods_gates_and_their_options(tmp_path):
     assert read.methods.sample.starts == 3
     assert read.seconds == 7
     assert read.extract.flat_tolerance == Fraction(1, 100)
-    assert read.at_most == {("r", "rho"): Fraction(1, 2)}
+    assert read.gates.at_most == {("r", "rho"): Fraction(1, 2)}
 
 
 FAULTS = {

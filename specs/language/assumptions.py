@@ -1,0 +1,62 @@
+"""``assume`` of a spec.yaml, and how much an error of an overseer would change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+from specs.assumption import Assumption
+from specs.language.networks import Module
+from specs.language.schema import SpecFile
+from specs.language.source import Source
+from specs.language.suggest import did_you_mean
+from specs.property import Requirement
+
+
+def read_assumptions(section: SpecFile, source: Source) -> tuple[Assumption, ...]:
+    """The assumptions; faults go to ``source``."""
+    found: list[Assumption] = []
+    ids = [one.id for one in section.require]
+    for i, one in enumerate(section.assume):
+        if one.id in [known.id for known in found]:
+            source.fault(f"the id {one.id!r} is used twice", "assume", i, "id")
+        target = one.check.requirement
+        if one.kind == "checked" and not target:
+            source.fault("says not what checks it: give check: {requirement: ID}", "assume", i)
+        if target and one.kind != "checked":
+            source.fault("only assumptions of kind checked are", "assume", i, "check", "requirement")
+        for name, *path in ((target, "check", "requirement"), *((of, "of") for of in one.of)):
+            if name and name not in ids:
+                source.fault(f"there is no requirement {name!r}{did_you_mean(name, ids)}", "assume", i, *path)
+        error, overseer = Fraction(0), ""
+        if one.error is not None:
+            overseer, error = one.error.overseer, one.error.at_most
+            if overseer not in section.overseers:
+                hint = did_you_mean(overseer, section.overseers)
+                source.fault(f"there is no overseer {overseer!r}{hint}", "assume", i, "error", "overseer")
+        found.append(Assumption(one.id, one.text, one.kind, target, overseer, error, one.of))
+    return tuple(found)
+
+
+def with_sensitivities(requirements: Sequence[Requirement], modules: Sequence[Module]) -> tuple[Requirement, ...]:
+    """The requirements, each with what an error of an overseer does to it."""
+    judges = [module.name for module in modules if module.kind == "overseer"]
+    return tuple(replace(one, sensitivity=_sensitivities(one, judges)) for one in requirements)
+
+
+def _sensitivities(requirement: Requirement, judges: Sequence[str]) -> dict[str, Fraction]:
+    """By overseer: by how much a row changes at most where each of its answers changes by 1.
+
+    An overseer is left out where no row reads it, and where something else than a row does: a network called on its
+    answers, or one of its layers.
+    """
+    names = requirement.output_names
+    found = {}
+    for judge in judges:
+        own = {i for i, name in enumerate(names) if name.startswith(f"{judge}(")}
+        inside = any(f"{judge}(" in name.removeprefix(f"{judge}(") or f"tap({judge}," in name for name in names)
+        if own and not inside:
+            rows = [row for case in requirement.problem.cases for row in case.any_of]
+            found[judge] = max((sum((abs(c) for i, c in row.y if i in own), Fraction(0)) for row in rows), default=0)
+    return {judge: Fraction(value) for judge, value in found.items() if value}
