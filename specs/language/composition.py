@@ -62,7 +62,7 @@ class Composition:
         self._labels: list[str] = []
         self._starts: dict[str, int] = {}
         self._calls: dict[ast.Call, _Called] = {}
-        self._states: dict[tuple[int, str], str] = {}  # injection, what it made: what the layer held before
+        self._states: dict[tuple[int, str, str], None] = {}  # injection, what the layer held before it and after
         self._kinks: dict[str, tuple[str, ...]] = {}  # of derivatives
         for k, given in enumerate(inputs):
             own = [place for place in dict.fromkeys(coupling.places[k]) if place >= len(self._variables)]
@@ -102,7 +102,7 @@ class Composition:
         read = {self._slots[slot][0] for slot in slots}
         needed = self._composer.behind(sorted(read))
         found = []
-        for own, after in self._states:
+        for own, after in dict.fromkeys((own, after) for own, _, after in self._states):
             if own == number and after in needed:
                 one = self.injections[number]
                 text = f"written {one.model}.{one.layer}"
@@ -112,7 +112,7 @@ class Composition:
     def untouched(self, number: int) -> list[tuple[int, ...]]:
         """Slots of what the layer of an injection holds by itself, for each different call so far."""
         one = self.injections[number]
-        found = dict.fromkeys(before for (own, _), before in self._states.items() if own == number)
+        found = dict.fromkeys(before for own, before, _ in self._states if own == number)
         return [tuple(self._slots_of(self._composer.flat(node), f"{one.model}.{one.layer}")) for node in found]
 
     def _writing(self, number: int) -> Callable[[str], str]:
@@ -124,7 +124,7 @@ class Composition:
             vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
             state = self._composer.reshaped(vectors.picked(elements), self._composer.shape(value))
             result = state if injection.mode == "replace" else self._composer.add(ops.Add(), value, state)
-            self._states[number, result] = value
+            self._states[number, value, result] = None
             return result
 
         return write

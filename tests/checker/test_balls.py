@@ -334,7 +334,7 @@ def test_empty_intersections_are_decided_exactly(bound: str, empty: bool) -> Non
         ("(<= (+ (* X_0 X_0) (* X_1 X_1) X_0) 1)", "not a number times a square"),
         ("(>= (+ (* X_0 X_0) (* X_1 X_1)) 1)", "not linear"),
         ("(< (+ (* X_0 X_0) (* X_1 X_1)) 1)", "not linear"),
-        ("(or (<= (+ (* X_0 X_0) (* X_1 X_1)) 1) (<= Y_0 1))", "not linear"),
+        ("(or (>= (+ (* X_0 X_0) (* X_1 X_1)) 1) (<= Y_0 1))", "not linear"),
         ("(<= (+ (* (+ X_0 X_1) (+ X_0 X_1)) (* X_1 X_1)) 1)", "one input's square"),
     ],
 )

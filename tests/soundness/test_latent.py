@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from specs.errors import SpecError
 from specs.language.load_spec import load_spec
 from tests.oracle import Row, holds, minimum
 from tests.soundness.deciding import CheckerHere
@@ -148,3 +149,13 @@ def test_a_restricted_requirement_covers_less(tmp_path: Path) -> None:
     spec = write_spec(tmp_path, ONE, 2, "box")
     spec.write_text(spec.read_text().replace("{id: safe,", '{id: safe, where: "d[0] <= 1",'))
     assert load_spec(spec, model, reach=reach).requirements[0].covered_by == ""
+
+
+def test_one_state_in_place_of_two_covers_nothing(tmp_path: Path) -> None:
+    """Two calls hold different states by themselves, and the adversary writes one into both: not every natural pair."""
+    model = write(tmp_path / "m.onnx", dense(*random_layers(np.random.default_rng(3), 2, 3, 2, 2, 1)))
+    spec = write_spec(tmp_path, ONE, 2, "box")
+    text = spec.read_text().replace("inputs:\n", "inputs:\n  z: {shape: [2], box: {lo: 0, hi: 1}}\n")
+    spec.write_text(text.replace("<= 1.0", "<= target(z)[0]"))
+    with pytest.raises(SpecError, match="target is called on different things, so it is not clear what it can reach"):
+        load_spec(spec, model, reach=reach)
