@@ -30,6 +30,7 @@ def options(text: str) -> set[str]:
         ("certify frontier MODEL SPEC", ["frontier"]),
         ("certify power MODEL SPEC", ["power"]),
         ("certify coverage MODEL DATA", ["coverage"]),
+        ("certify export MODEL SPEC", ["export"]),
     ],
 )
 def test_options_are_the_ones_of_the_program(title: str, arguments: list[str]) -> None:

@@ -12,22 +12,20 @@ from pathlib import Path
 
 import numpy as np
 
-from relaxations.bounds.balls import Ball
 from relaxations.bounds.boxes import Rows
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
 from relaxations.pairing import Pair, pairs_of
 from specs.errors import CertificateError, ModelError, UnsupportedOpError
 from specs.problem import Case, Problem
-from verifier.attack.group import FIRST_POINTS, FLOAT32_UP_TO
+from verifier.attack.group import FIRST_POINTS
 from verifier.attack.witness import inside, replay
 from verifier.certificate.checking import CheckerProcess
 from verifier.certificate.sources import Sources, sources
 from verifier.engine.attacks import FIRST_STARTS, Schedule
+from verifier.engine.beginning import search_of
 from verifier.engine.deadline import Deadline, earliest
 from verifier.engine.evidence import Accepted, Evidence, hand_over
-from verifier.engine.explore import Explorer
-from verifier.engine.floats import float_rows
 from verifier.engine.linear import LEAST_SECONDS, MOST_SECONDS, climb_from_optimum, open_nodes, possible, seconds_kept
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack, Verdict
 from verifier.engine.phases.bounding import JOINT, Bounding
@@ -37,7 +35,7 @@ from verifier.engine.phases.rows import OutOfTime
 from verifier.engine.phases.search import PhaseSearch, target_of
 from verifier.engine.phases.store import Store
 from verifier.engine.phases.tier import tier
-from verifier.engine.scheduler import CaseSearch, Place, Progress, attack_on, boxes_of, confirmed, search
+from verifier.engine.scheduler import CaseSearch, Progress, attack_on, boxes_of, confirmed, search
 from verifier.engine.unknown import Left
 from verifier.interruption import Stopped
 
@@ -48,7 +46,6 @@ SPARSE_NETWORK = 0.1  # density of weights up to which many cheap boxes beat few
 SPLIT_UP_TO = 128  # inputs; with more of them ReLU phases are split instead
 HEAVY = 1e10  # multiply-adds of bounding every neuron once; from there on phases are split, too
 PAIRS_SHARE = 0.25  # of the time, for boxes with differences bounded before phases are split
-SMALL_DIFFERENCE = 1e-3  # between copies: below that it is bounded in float64
 CHECK_RESERVE = 0.2  # seconds kept for the check in any case
 MOST_WORDS = 1 << 29  # of a certificate
 WORTH_MEASURING = 1000  # nodes; from there on the time of a check is estimated
@@ -238,22 +235,7 @@ class _Decision:
         return max((int((case.root.lower < case.root.upper).sum()) for case in self.cases), default=0)
 
     def _search_of(self, network: ReluNetwork, case: Case, refine: bool, pairs: tuple[Pair, ...] = ()) -> CaseSearch:
-        low = np.array([float(v) for v in case.box.lower])
-        up = np.array([float(v) for v in case.box.upper])
-        width = np.where(up > low, up - low, 1.0)
-        rows = float_rows(case, network.input_size, len(network.output.bias))
-        explorer = Explorer(
-            network,
-            rows,
-            width,
-            self.options.branching,
-            self.options.depth_first,
-            precision="float32" if _fit_float32(network, rows, bool(pairs)) else "float64",
-            refine=refine or bool(pairs),
-            ball=Ball.of(case),
-            pairs=pairs,
-        )
-        return CaseSearch(explorer, Place(None, low, up))
+        return search_of(network, case, self.options.branching, self.options.depth_first, refine, pairs)
 
     def _search_pairs(self, network: ReluNetwork) -> None:
         """Boxes first, with differences bounded, which trees over phases do not: what is open then starts anew."""
@@ -448,10 +430,3 @@ def fallback(question: Question, certificate: Path, producer: dict[str, str]) ->
         bound_to = sources(question.problem, question.model, question.query, Path(folder))
         relaxed = Left(question.problem).by_outputs()
         return hand_over(relaxed, bound_to, producer, certificate) if relaxed is not None else None
-
-
-def _fit_float32(network: ReluNetwork, rows: Rows, differences: bool) -> bool:
-    """Whether float32 is good for a search; differences may be smaller than what it rounds in their terms."""
-    if differences and np.abs(rows.constant).min(initial=np.inf) < SMALL_DIFFERENCE:
-        return False
-    return max(network.largest, rows.largest) < FLOAT32_UP_TO
