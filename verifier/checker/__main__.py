@@ -11,7 +11,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads: one thread per process is fastest here
 
@@ -33,6 +35,7 @@ from verifier.checker.vnnlib import QueryCase, read_query
 from verifier.checker.witness import refute
 
 REPORTED = 2000  # failing leaves listed in an answer
+LEDGER = {"query": "ledger"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,18 +80,40 @@ def main(arguments: list[str] | None = None) -> int:
         as_json = options.json or options.serve
         print(json.dumps({"accepted": False, "error": _told(error)}) if as_json else f"certify check: {_told(error)}")
         return 2
+    arithmetic = "rational arithmetic" if options.exact else "outward-rounded float64"
+    kind = "witness" if isinstance(evidence, Witness) else "proof"
+    detail = f"{verdict.leaves} leaves, {arithmetic}"
+    return _tell(verdict, options, started, kind, options.exact, evidence.claim, detail, origins)
+
+
+def _tell(
+    verdict: Verdict,
+    options: argparse.Namespace,
+    started: float,
+    kind: str,
+    exact: bool,
+    claim: str,
+    detail: str,
+    origins: Mapping[str, Origin],
+    names: Mapping[str, str] = MappingProxyType({}),
+    more: Mapping[str, object] = MappingProxyType({}),
+) -> int:
+    """Print a verdict for programs or people; the exit code.
+
+    ``origins`` are those of the model and the query, by these keys; ``names`` what people are to read for a key.
+    ``more`` goes into the answer for programs.
+    """
     seconds = time.perf_counter() - started
     if options.json:
-        kind = "witness" if isinstance(evidence, Witness) else "proof"
-        about = {"seconds": round(seconds, 4), "exact": options.exact, "kind": kind, "claim": evidence.claim}
-        print(json.dumps({**_answer(verdict), **about, **{what: vars(origin) for what, origin in origins.items()}}))
+        about = {"seconds": round(seconds, 4), "exact": exact, "kind": kind, "claim": claim, **more}
+        sources = {what: vars(origins[what]) if what in origins else {} for what in ("model", "query")}
+        print(json.dumps({**_answer(verdict), **about, **sources}))
     else:
-        arithmetic = "rational arithmetic" if options.exact else "outward-rounded float64"
         word = "accepted" if verdict.accepted else "REJECTED"
-        print(f"{word}: {verdict.reason}; {verdict.leaves} leaves, {arithmetic}, {seconds:.2f} s")
+        print(f"{word}: {verdict.reason}; {detail}{', ' if detail else ''}{seconds:.2f} s")
         for what, origin in origins.items():
-            print(f"{what}: {origin}")
-        print(f"claim, in the producer's words: {evidence.claim}")
+            print(f"{names.get(what, what)}: {origin}")
+        print(f"claim, in the producer's words: {claim}")
     return 0 if verdict.accepted else 1
 
 
@@ -98,20 +123,12 @@ def check_polynomials(data: bytes, options: argparse.Namespace, started: float) 
         raise CheckError("a file about polynomials states its own problem; the checker takes no model and no query")
     evidence = read_polynomials(data)
     verdict = verdict_on_polynomials(evidence)
-    seconds = time.perf_counter() - started
-    problem = Origin("embedded", "", evidence.problem_hash)
-    if options.json:
-        kind = "witness" if evidence.proofs is None else "proof"
-        about = {"seconds": round(seconds, 4), "exact": True, "kind": kind, "claim": evidence.claim}
-        requirement, parameters = evidence.question
-        about["question"] = {"requirement": requirement, "parameters": parameters}
-        print(json.dumps({**_answer(verdict), **about, "model": {}, "query": vars(problem)}))
-    else:
-        word = "accepted" if verdict.accepted else "REJECTED"
-        print(f"{word}: {verdict.reason}; rational arithmetic, {seconds:.2f} s")
-        print(f"problem: {problem}")
-        print(f"claim, in the producer's words: {evidence.claim}")
-    return 0 if verdict.accepted else 1
+    kind = "witness" if evidence.proofs is None else "proof"
+    requirement, parameters = evidence.question
+    about = {"question": {"requirement": requirement, "parameters": parameters}}
+    problem = {"query": Origin("embedded", "", evidence.problem_hash)}
+    names = {"query": "problem"}
+    return _tell(verdict, options, started, kind, True, evidence.claim, "rational arithmetic", problem, names, about)
 
 
 def check_statistics(data: bytes, options: argparse.Namespace, started: float) -> int:
@@ -120,17 +137,9 @@ def check_statistics(data: bytes, options: argparse.Namespace, started: float) -
         raise CheckError("a statement of probability carries its ledger; the checker takes no model and no query")
     evidence = read_statement(data)
     verdict = verdict_on_statement(evidence)
-    seconds = time.perf_counter() - started
-    ledger = Origin("embedded", "", evidence.sha256)
-    if options.json:
-        about = {"seconds": round(seconds, 4), "exact": False, "kind": "statistical", "claim": evidence.claim}
-        print(json.dumps({**_answer(verdict), **about, "model": {}, "query": vars(ledger)}))
-    else:
-        word = "accepted" if verdict.accepted else "REJECTED"
-        print(f"{word}: {verdict.reason}; {verdict.leaves} lines, outward-rounded decimals, {seconds:.2f} s")
-        print(f"ledger: {ledger}")
-        print(f"claim, in the producer's words: {evidence.claim}")
-    return 0 if verdict.accepted else 1
+    detail = f"{verdict.leaves} lines, outward-rounded decimals"
+    ledger = {"query": Origin("embedded", "", evidence.sha256)}
+    return _tell(verdict, options, started, "statistical", False, evidence.claim, detail, ledger, LEDGER)
 
 
 def check_axioms(data: bytes, options: argparse.Namespace, started: float) -> int:
@@ -138,32 +147,22 @@ def check_axioms(data: bytes, options: argparse.Namespace, started: float) -> in
     if options.query:
         raise CheckError("a statement under axioms carries its question; the checker takes no query")
     evidence = read_axioms(data)
-    origins: dict[str, object] = {}
+    origins: dict[str, Origin] = {}
 
     def prove(embedded: bytes) -> tuple[Verdict, tuple[QueryCase, ...]]:
         inner = read_evidence(embedded)
         if not isinstance(inner, Certificate):
             raise CheckError("what is embedded about outputs is no certificate")
-        origins["model"] = vars(Origin.of(inner.model, options.model))
+        origins["model"] = Origin.of(inner.model, options.model)
         checker = make_checker(
             read_source(inner.model, options.model, "model"), read_source(inner.query, None, "query")
         )
         return verdict_on(checker, inner, options.workers), checker.cases
 
     verdict = verdict_on_axioms(evidence, prove)
-    seconds = time.perf_counter() - started
-    ledger = Origin("embedded", "", evidence.sha256)
-    if options.json:
-        kind = "witness" if evidence.is_attack else "proof"
-        about = {"seconds": round(seconds, 4), "exact": not evidence.outputs, "kind": kind, "claim": evidence.claim}
-        answer = {**_answer(verdict), **about, "model": origins.get("model", {}), "query": vars(ledger)}
-        print(json.dumps(answer))
-    else:
-        word = "accepted" if verdict.accepted else "REJECTED"
-        print(f"{word}: {verdict.reason}; {seconds:.2f} s")
-        print(f"ledger: {ledger}")
-        print(f"claim, in the producer's words: {evidence.claim}")
-    return 0 if verdict.accepted else 1
+    origins["query"] = Origin("embedded", "", evidence.sha256)
+    kind = "witness" if evidence.is_attack else "proof"
+    return _tell(verdict, options, started, kind, not evidence.outputs, evidence.claim, "", origins, LEDGER)
 
 
 def make_checker(model: bytes, query: bytes) -> Checker:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from verifier.checker.check import Verdict
+from verifier.checker.container import has_member
 from verifier.checker.errors import CheckError
 from verifier.checker.json_object import json_object
 from verifier.checker.statistics_ledger import LedgerContent, natural, rational, read_ledger, text
@@ -58,11 +59,7 @@ class AxiomEvidence:
 
 def is_about_axioms(source: bytes | Path) -> bool:
     """Whether this is an archive, or the path of one, with a statement under axioms in it."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-            return STATEMENT in archive.namelist()
-    except (zipfile.BadZipFile, EOFError, OSError, OverflowError, RuntimeError, ValueError):
-        return False
+    return has_member(source, STATEMENT)
 
 
 def read_axioms(data: bytes) -> AxiomEvidence:

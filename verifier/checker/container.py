@@ -71,6 +71,15 @@ class Witness:
     claim: str
 
 
+def has_member(source: bytes | Path, name: str) -> bool:
+    """Whether this is an archive, or the path of one, with such a member in it."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
+            return name in archive.namelist()
+    except (zipfile.BadZipFile, EOFError, OSError, OverflowError, RuntimeError, ValueError):
+        return False
+
+
 def read_evidence(data: bytes) -> Certificate | Witness:
     """Parse a certificate or a witness; raises CheckError for anything that is not exactly of its format."""
     members = _members(data)

@@ -15,6 +15,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from verifier.checker.container import has_member
 from verifier.checker.errors import CheckError
 from verifier.checker.json_object import json_object
 from verifier.checker.sos_polynomial import BITS, Polynomial
@@ -94,11 +95,7 @@ class Evidence:
 
 def is_about_polynomials(source: bytes | Path) -> bool:
     """Whether this is an archive, or the path of one, with a problem in it."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-            return PROBLEM in archive.namelist()
-    except (zipfile.BadZipFile, EOFError, OSError, OverflowError, RuntimeError, ValueError):
-        return False
+    return has_member(source, PROBLEM)
 
 
 def read_evidence(data: bytes) -> Evidence:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from verifier.checker.check import Verdict
+from verifier.checker.container import has_member
 from verifier.checker.errors import CheckError
 from verifier.checker.statistics_bounds import (
     DOWN,
@@ -73,11 +74,7 @@ class StatisticalEvidence:
 
 def is_about_statistics(source: bytes | Path) -> bool:
     """Whether this is an archive, or the path of one, with a statement in it."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source) as archive:
-            return STATEMENT in archive.namelist()
-    except (zipfile.BadZipFile, EOFError, OSError, OverflowError, RuntimeError, ValueError):
-        return False
+    return has_member(source, STATEMENT)
 
 
 def read_statement(data: bytes) -> StatisticalEvidence:
