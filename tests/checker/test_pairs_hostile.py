@@ -6,8 +6,6 @@ rational arithmetic, without tolerance: rows, ranges, differences, sizes, clips,
 
 from __future__ import annotations
 
-import gc
-import weakref
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -18,17 +16,13 @@ from tests.checker.test_rounding import Floats, Point, dot, exact
 from verifier.checker import pairs as checked
 from verifier.checker.ball import Ball, ExactBall
 from verifier.checker.bounds import Bounder, Boxes, Rows
-from verifier.checker.check import Checker
 from verifier.checker.clip import clip
-from verifier.checker.container import Certificate, Source
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import ExactRelaxation, evaluate
-from verifier.checker.exact_tree import audit
 from verifier.checker.lines import TINY, lines_on
 from verifier.checker.network import Affine, Dense, Gather, Input, LinearMap, Network, Node, Relu, Scale, Sign
 from verifier.checker.pairs import Pairs, side_by_side
-from verifier.checker.tree import LEAF, QUICK_LEAF
-from verifier.checker.vnnlib import QueryCase, QueryRow
+from verifier.checker.vnnlib import QueryRow
 
 SPREADS = (0, 1, 5, 12)  # decades to both sides of 1
 
@@ -281,36 +275,3 @@ def test_a_sign_is_in_no_pair(pair: tuple[int, int]) -> None:
     nodes = Input(1), Relu(0), Sign(0), Affine(((1, dense), (2, dense)), np.zeros(1))
     with pytest.raises(CheckError, match="not both of ReLUs"):
         Bounder(Network(nodes, (1,) * 4), (pair,))
-
-
-def test_quick_words_do_without_pairs_in_rational_arithmetic_too() -> None:
-    """A useless pair makes bounds looser, not those of quick words: what is accepted in float64 is accepted exactly."""
-    one = Dense(np.ones((1, 1)))
-    nodes = (
-        Input(1),
-        Affine(((0, one),), np.zeros(1)),
-        Affine(((0, one),), np.full(1, -6.0)),
-        Relu(1),
-        Relu(2),
-        Affine(((3, one), (4, Dense(np.array([[-1.0]])))), np.zeros(1)),
-    )
-    network = Network(nodes, (1,) * 6)  # x clipped to [0, 6]
-    limit = QueryRow({}, {0: Fraction(-1)}, Fraction(3, 2), True)  # below 3/2 on [-1, 1]
-    checker = Checker(network, (QueryCase((Fraction(-1),), (Fraction(1),), False, (limit,)),))
-    nowhere = Source("", "", None)
-    for word, pairs, proved in ((LEAF, (), True), (LEAF, ((0, 1),), False), (QUICK_LEAF, ((0, 1),), True)):
-        certificate = Certificate(nowhere, nowhere, 1, (np.array([word], dtype=np.uint16),), "", pairs)
-        assert checker.check(certificate, None).accepted == proved
-        assert audit(checker, certificate).accepted == proved
-
-
-def test_bounders_of_many_lists_of_pairs_do_not_pile_up() -> None:
-    """One that lives as long as a service: of all certificates it has seen, it holds the pairs of one."""
-    weight = Dense(np.ones((1, 1)))
-    relus = [Relu(0) for _ in range(6)]
-    last = Affine(tuple((k + 1, weight) for k in range(6)), np.zeros(1))
-    checker = Checker(Network((Input(1), *relus, last), (1,) * 8), ())
-    held = [weakref.ref(checker.comparing(((0, k),))) for k in range(1, 6)]
-    gc.collect()
-    assert [bounder() is not None for bounder in held] == [False, False, False, False, True]
-    assert checker.comparing(()) is checker.bounder
