@@ -1,22 +1,25 @@
 """Which layers of a network are the same layer of two copies, and the network with these side by side.
 
 Copies are found by structure: two layers of ReLUs of one size that read the same sources, or sources that are a pair
-themselves, with nearly the same weights. What is found decides no truth, only whether bounds on differences are tried.
+themselves, with nearly the same weights and biases. Equal weights are not enough: a clipped value is ``relu(z - l) -
+relu(z - h)``, whose two arguments differ by a constant, and bounded as a difference it no longer depends on z. What is
+found decides no truth, only whether bounds on differences are tried.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from relaxations.maps.linear import LinearMap, Matrix, dense, is_sparse
+from relaxations.maps.linear import Matrix, push
 from relaxations.network import Layer, ReluNetwork
 
 CLOSE = 0.5  # the weights of a pair differ by at most this share of theirs, in the Frobenius norm
-LARGEST_COMPARED = 10_000_000  # entries of a structured map that is compared entry by entry
+OF_WEIGHTS = 0.1  # biases are at least this share of the weights, when it is asked whether they differ by much
+PROBES = 8  # random vectors by which maps are compared that are no arrays
 
 Pair = tuple[int, int]  # numbers of two layers, from 0
 
@@ -103,27 +106,33 @@ def _ancestors(network: ReluNetwork) -> list[set[int]]:
 
 
 def _distance(one: Layer, other: Layer, partner: dict[int, int]) -> float:
-    """The largest relative distance of corresponding weights; infinite where the layers do not correspond."""
+    """The largest relative distance of corresponding weights, or of biases; infinite where layers do not correspond."""
     if one.sign or other.sign or len(one.bias) != len(other.bias) or len(one.terms) != len(other.terms):
         return np.inf
     weights = dict(other.terms)
-    matched = [(w, weights.get(partner.get(s, s))) for s, w in one.terms]
-    return max((_apart(w, v) for w, v in matched), default=np.inf)
+    found, size = 0.0, 0.0
+    for s, w in one.terms:
+        v = weights.get(partner.get(s, s))
+        if v is None or w.shape != v.shape:
+            return np.inf
+        apart, larger = _apart(*_entries(w, v))
+        found, size = max(found, _share(apart, larger)), max(size, larger)
+    apart, larger = _apart(one.bias, other.bias)
+    return max(found, _share(apart, max(larger, OF_WEIGHTS * size)))
 
 
-def _apart(one: Matrix, other: Matrix | None) -> float:
-    """``|V - W| / max(|V|, |W|)`` in the Frobenius norm."""
-    if other is None or one.shape != other.shape:
-        return np.inf
-    entries = list(_entries(one, other))
-    size = max(sum(float((a**2).sum()) for a, _ in entries), sum(float((b**2).sum()) for _, b in entries))
-    return float(np.sqrt(sum(float(((a - b) ** 2).sum()) for a, b in entries) / size)) if size else 0.0
+def _apart(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """Frobenius norms: of the difference, and of the larger of the two."""
+    return float(np.linalg.norm(one - other)), float(max(np.linalg.norm(one), np.linalg.norm(other)))
 
 
-def _entries(one: Matrix, other: Matrix) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Corresponding coefficients, as far as that is affordable."""
-    if is_sparse(one) or is_sparse(other) or isinstance(one, LinearMap) or isinstance(other, LinearMap):
-        if one.shape[0] * one.shape[1] > LARGEST_COMPARED:
-            return
-        one, other = dense(one), dense(other)
-    yield one, other
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def _entries(one: Matrix, other: Matrix) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays as they are; else the images of vectors of random signs, whose mean square is the norm's (Hutchinson)."""
+    if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
+        return one, other
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (PROBES, one.shape[1])) / np.sqrt(PROBES)
+    return push(one, signs), push(other, signs)

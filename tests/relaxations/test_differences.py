@@ -14,6 +14,8 @@ import pytest
 from relaxations.bounds.boxes import BoxBounder, Rows
 from relaxations.bounds.differences import pair_lines, shared, tightened
 from relaxations.functions.relu import lines
+from relaxations.maps.convolution import Convolution
+from relaxations.maps.geometry import Geometry
 from relaxations.network import Layer, ReluNetwork
 from relaxations.pairing import pairs_of, side_by_side
 
@@ -136,3 +138,51 @@ def test_lines_contain_every_difference() -> None:
     (a_l, a_u), (b_l, b_u) = tightened(tuple(a), tuple(b), d, np)
     assert (a_l <= x + slack).all() and (x <= a_u + slack).all()  # noqa: PT018
     assert (b_l <= y + slack).all() and (y <= b_u + slack).all()  # noqa: PT018
+
+
+def clipped(low: float, high: float) -> ReluNetwork:
+    """Two layers of values clipped to [low, high], each with a ReLU layer for either end."""
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(size=(8, 3)), rng.normal(size=(8, 8)) / np.sqrt(8)
+    bias, start = rng.normal(size=8) * 0.2, two.sum(axis=1) * low
+    layers = (
+        Layer(((0, one),), bias - low),
+        Layer(((0, one),), bias - high),
+        Layer(((1, two), (2, -two)), start - low),
+        Layer(((1, two), (2, -two)), start - high),
+    )
+    end = rng.normal(size=(2, 8))
+    return ReluNetwork(3, layers, Layer(((3, end), (4, -end)), end.sum(axis=1) * low))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 6), (-1, 1), (0, 1)])
+def test_the_two_ends_of_a_clip_are_no_copies(low: float, high: float) -> None:
+    """As a pair they were worth what [low, high] is wide: the first of them would be bounded by constants."""
+    network = clipped(low, high)
+    assert pairs_of(network) == ()
+    rows, narrow = Rows(np.zeros((2, 3)), np.eye(2), np.zeros(2)), (np.full((1, 3), -0.4), np.full((1, 3), 0.4))
+    alone, as_pairs = (BoxBounder(network, rows, pairs=pairs).bounds(*narrow).lower for pairs in ((), ((0, 1),)))
+    assert (as_pairs < alone).all()
+
+
+def test_a_small_bias_next_to_none_is_a_copy_all_the_same() -> None:
+    network = copies(0, 1e-2)
+    layers = [
+        replace(layer, bias=np.full(6, 1e-4) if k < DEPTH else np.zeros(6)) for k, layer in enumerate(network.layers)
+    ]
+    assert pairs_of(replace(network, layers=tuple(layers))) == ((0, 3), (1, 4), (2, 5))
+
+
+@pytest.mark.parametrize("apart", [0.0, 0.01, 0.3, 3.0, None])
+def test_convolutions_too_large_to_write_out_are_compared(apart: float | None) -> None:
+    """Two branches read one image: copies only where the kernels are alike, None for unrelated ones.
+
+    Written out, they have 134 million entries.
+    """
+    rng = np.random.default_rng(0)
+    geometry = Geometry(2, 4, 1, (64, 64), (64, 64), (3, 3), (1, 1), (1, 1), (1, 1))
+    kernel = rng.normal(size=(4, 2, 3, 3))
+    other = rng.normal(size=kernel.shape) if apart is None else kernel * (1 + apart)
+    layers = tuple(Layer(((0, Convolution(k, geometry)),), np.zeros(4 * 64 * 64)) for k in (kernel, other))
+    network = ReluNetwork(2 * 64 * 64, layers, Layer(((1, np.ones((1, 4 * 64 * 64))),), np.zeros(1)))
+    assert pairs_of(network) == (((0, 1),) if apart is not None and apart < 1 else ())

@@ -112,9 +112,12 @@ class Checker:
         return prove(self.comparing(job.pairs), self.questions[job.case], words, job.lower, job.upper)
 
     def comparing(self, pairs: Pairs) -> Bounder:
-        """The bounder that bounds differences of these pairs; raises ``CheckError`` where they are none."""
+        """The bounder that bounds differences of these pairs; raises ``CheckError`` where they are none.
+
+        Those of one certificate are remembered, not of all: a bounder takes as much memory as the network.
+        """
         if pairs not in self._with_pairs:
-            self._with_pairs[pairs] = Bounder(self.bounder.network, pairs)
+            self._with_pairs = {(): self.bounder, pairs: Bounder(self.bounder.network, pairs)}
         return self._with_pairs[pairs]
 
     def _prove_phases(self, job: PhaseJob, words: Words) -> Outcome:
