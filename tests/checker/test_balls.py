@@ -25,7 +25,8 @@ from tests.checker.phase_words import (
 )
 from tests.checker.test_rounding import dot, exact, hostile_box, hostile_network, hostile_rows
 from verifier.checker.ball import Ball, ExactBall, root_above
-from verifier.checker.bounds import Bounder, Boxes
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes
 from verifier.checker.check import Checker, Verdict, question
 from verifier.checker.container import Certificate, Source, Witness
 from verifier.checker.errors import CheckError

@@ -22,7 +22,8 @@ from tests.checker.test_rounding import dot, exact, hostile_box, hostile_network
 from tests.checker.test_rounding_phases import arguments
 from verifier.checker import phases
 from verifier.checker.ball import TINY_ROOT, Ball, ExactBall, root_above
-from verifier.checker.bounds import Bounder, Boxes, Rows, _concretise
+from verifier.checker.bounds import Bounder, _concretise
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate, Source
 from verifier.checker.errors import CheckError

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tests.checker.models import forward
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import evaluate, lower_bounds, prove_violation, row_value
 from verifier.checker.network import Affine, Dense, Gather, Input, Network, Relu, Scale, Sparse

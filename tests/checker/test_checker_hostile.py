@@ -35,7 +35,8 @@ from tests.checker.phase_words import (
 )
 from verifier.checker import zonotope as checker_zonotope
 from verifier.checker.__main__ import exact_verdict_on, main
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate, Source, Witness, read_evidence, read_source
 from verifier.checker.errors import CheckError

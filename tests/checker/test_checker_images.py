@@ -12,7 +12,8 @@ from onnx.helper import make_node as n
 
 from tests.checker.models import model
 from verifier.checker import convolution
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.convolution import Convolution, Transposed
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import evaluate, lower_bounds, row_value

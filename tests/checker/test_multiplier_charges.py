@@ -11,7 +11,8 @@ from tests.checker.phase_words import END, OPEN, Cut, certificate, chunk, frame,
 from tests.checker.test_multipliers import IDENTITY, NONE, RELU, Judge, question
 from tests.checker.test_rounding import HALF_ULP, exact
 from verifier.checker import multipliers
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate
 from verifier.checker.exact_tree import audit

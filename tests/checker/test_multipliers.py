@@ -26,7 +26,8 @@ from tests.checker.phase_words import (
 from tests.checker.test_rounding import dot, exact, hostile_box, hostile_network, hostile_rows, points
 from tests.checker.test_rounding_phases import arguments, enter, sign
 from verifier.checker import phases
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.check import Checker, Verdict
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError

@@ -32,7 +32,7 @@ from tests.checker.phase_words import (
 )
 from tests.checker.test_exact_phases import MIDDLE, NEURONS, QUARTER, case, checker_of, in_zonotope, positions, row
 from tests.unit.verifier.engine.made_phases import asked
-from verifier.checker.bounds import Boxes
+from verifier.checker.boxes import Boxes
 from verifier.checker.check import Checker, Verdict, outward
 from verifier.checker.container import Certificate
 from verifier.checker.exact_tree import audit

@@ -16,7 +16,8 @@ from tests.checker.twins import both, differences, layered, perturbed
 from tests.oracle import Network as Tiny
 from tests.oracle import Row, Unit, minimum
 from verifier.checker import pairs as checked
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import ExactRelaxation, evaluate
 from verifier.checker.lines import lines_on

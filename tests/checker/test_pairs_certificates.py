@@ -19,7 +19,8 @@ from tests.checker.test_pairs import exact_rows, rows_of, some_pairing, tiny
 from tests.checker.test_rounding import exact
 from tests.checker.twins import both, differences, layered, perturbed
 from tests.oracle import Row, minimum
-from verifier.checker.bounds import Bounder, Boxes
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate
 from verifier.checker.exact import ExactRelaxation

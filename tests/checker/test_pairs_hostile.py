@@ -15,7 +15,8 @@ import pytest
 from tests.checker.test_rounding import Floats, Point, dot, exact
 from verifier.checker import pairs as checked
 from verifier.checker.ball import Ball, ExactBall
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.clip import clip
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import ExactRelaxation, evaluate

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import AffineBound, Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import AffineBound, Boxes, Rows
 from verifier.checker.clip import clip
 from verifier.checker.convolution import Convolution, Transposed
 from verifier.checker.exact import evaluate

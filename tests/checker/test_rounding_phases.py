@@ -40,7 +40,8 @@ from tests.checker.test_rounding import (
     with_signs,
 )
 from verifier.checker import zonotope as checker_zonotope
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.exact import evaluate
 from verifier.checker.forward import Forward, range_of, summed, with_symbols
 from verifier.checker.lines import U, lines_on

@@ -15,7 +15,7 @@ import pytest
 
 from tests.oracle import Row, counterexample, minimum
 from tests.strategies import Question, question
-from verifier.checker.bounds import Boxes
+from verifier.checker.boxes import Boxes
 from verifier.checker.check import Checker
 from verifier.checker.clip import clip
 from verifier.checker.container import Certificate, Source

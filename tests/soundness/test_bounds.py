@@ -28,7 +28,7 @@ from tests.oracle.files import TinyNet
 from tests.soundness.deciding import checker_of
 from tests.soundness.seeds import seeds
 from tests.strategies import Question, question
-from verifier.checker.bounds import Boxes
+from verifier.checker.boxes import Boxes
 from verifier.checker.check import Checker
 from verifier.engine.floats import float_rows
 

@@ -22,12 +22,12 @@ the bounds hold in every IEEE rounding mode):
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from verifier.checker.ball import Ball
+from verifier.checker.boxes import MAX_MAGNITUDE, AffineBound, Boxes, Relaxation, Rows
 from verifier.checker.errors import CheckError
 from verifier.checker.forward import (
     Forward,
@@ -38,7 +38,6 @@ from verifier.checker.forward import (
     stepped,
     summed,
     through,
-    with_symbols,
 )
 from verifier.checker.linear import magnitude, pull, push, weights
 from verifier.checker.lines import TINY, Lines, U, lines_of_sign, lines_on, of_rows
@@ -56,94 +55,20 @@ from verifier.checker.pairs import (
 )
 from verifier.checker.pairs import through as through_pair
 from verifier.checker.structure import descends_from_relu, feeds_relu, gamma_of, parents
+from verifier.checker.symbols import SYMBOL_CELLS, Symbols
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MAX_MAGNITUDE = 1e80
 MAX_NODES = 1000
 MAX_SIZE = 10**8
 ROWS_AT_ONCE = 1 << 22  # cells of one coefficient matrix; bounds memory, not results
 CELLS_AT_ONCE, VALUES_AT_ONCE = 1 << 26, 1 << 15  # cells of one forward form, values of a batch
 FORWARD_CELLS = 1 << 22  # inputs times values of the widest node, up to which forward forms carry generators
-SYMBOL_CELLS = 1 << 27  # coefficients of forms with symbols, see _Symbols; where they would be more, all end
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows ``x_coefs . x + y_coefs . y + constant`` in float64, with what rounding them to float64 changed.
-
-    Shapes (R, inputs), (R, outputs), (R,). The exact rational row differs from this one by a relative error of at
-    most U in each coefficient and in the constant.
-    """
-
-    x: Floats
-    y: Floats
-    constant: Floats
-
-
-@dataclass(frozen=True)
-class Boxes:
-    """``|x - mid| <= rad`` contains the box [lower, upper]; all shapes (B, inputs).
-
-    Where there is a ``ball``, what is asked about is only what it has of the boxes.
-    """
-
-    lower: Floats
-    upper: Floats
-    mid: Floats
-    rad: Floats
-    ball: Ball | None = None
-
-    @staticmethod
-    def of(lower: Floats, upper: Floats, ball: Ball | None = None) -> Boxes:
-        mid = lower + 0.5 * (upper - lower)
-        rad = np.maximum(upper - mid, mid - lower)
-        return Boxes(lower, upper, mid, rad * (1 + 4 * U) + np.where(rad > 0, 5e-324, 0.0), ball)
-
-    def __getitem__(self, where: NDArray[np.bool_]) -> Boxes:
-        return Boxes(self.lower[where], self.upper[where], self.mid[where], self.rad[where], self.ball)
-
-
-@dataclass(frozen=True)
-class AffineBound:
-    """``row(x) >= form . (x - mid) + constant - error`` for all real x of the box, and of the ball if there is one.
-
-    Shapes (B, R, inputs), (B, R), (B, R). ``lower`` bounds the right-hand side there from below: its least value over
-    the box or over the ball, whichever is larger. It is -inf where anything overflowed.
-    """
-
-    form: Floats
-    constant: Floats
-    error: Floats
-    lower: Floats
-
-    def __getitem__(self, where: NDArray[np.bool_]) -> AffineBound:
-        return AffineBound(self.form[where], self.constant[where], self.error[where], self.lower[where])
 
 
 # refine(relu, lower, upper, lines of earlier ReLUs, sizes of earlier nodes): intersects lower and upper in place
 Refine = Callable[[int, Floats, Floats, "dict[int, Lines]", "dict[int, Floats]"], None]
-
-
-@dataclass(frozen=True)
-class Relaxation:
-    """A batch of boxes with, by ReLU node, the lines and the ranges of its argument, and bounds on every |value|.
-
-    ``differences`` are the lines of pairs, by the second node of each.
-    """
-
-    boxes: Boxes
-    lines: dict[int, Lines]
-    ranges: dict[int, tuple[Floats, Floats]]
-    sizes: dict[int, Floats]
-    differences: dict[int, PairLines] = field(default_factory=dict)
-
-    @property
-    def within_caps(self) -> NDArray[np.bool_]:
-        """Boxes (B,) on which no value is too large for lemma L4."""
-        largest = np.max([size.max(axis=1, initial=0.0) for size in self.sizes.values()], axis=0)
-        return np.asarray(largest < MAX_MAGNITUDE)
 
 
 class Bounder:
@@ -222,7 +147,7 @@ class Bounder:
         with_generators = self._with_generators and not callable(refine)
         relaxed: dict[int, Lines] = {}
         forward: dict[int, Forward] = {}
-        zonotope = _Symbols(boxes, ended=not symbols or boxes.mid.shape[1] * max(self.network.sizes) > SYMBOL_CELLS)
+        zonotope = Symbols(boxes, ended=not symbols or boxes.mid.shape[1] * max(self.network.sizes) > SYMBOL_CELLS)
         sizes: dict[int, Floats] = {}
         ranges: dict[int, tuple[Floats, Floats]] = {}
         differences: dict[int, PairLines] = {}
@@ -469,36 +394,6 @@ class Bounder:
     def _add(coefs: dict[int, Floats], node: int, value: Floats) -> None:
         """Accumulate at a fan-in; what the additions round is charged where the parts came from and where they go."""
         coefs[node] = coefs[node] + value if node in coefs else value
-
-
-class _Symbols:
-    """Forward forms on one box, by node, with a symbol for every unstable ReLU.
-
-    There are none once they have ``ended``: where they are not wanted, or become too large.
-    """
-
-    def __init__(self, boxes: Boxes, ended: bool) -> None:
-        self.boxes, self.count, self.ended = boxes, boxes.mid.shape[1], ended
-        self.forms: dict[int, Forward] = {}
-
-    def begin(self, size: Floats) -> None:
-        """The input, whose symbols come first."""
-        if not self.ended:
-            mid = self.boxes.mid
-            self.forms[0] = Forward(np.eye(self.count)[None], mid, np.zeros_like(mid), size)
-
-    def fits(self, symbols: int, values: int) -> bool:
-        """Whether there is room for one more form, and what is needed to compute it; if not, for no other either."""
-        held = sum(form.generators.size for form in self.forms.values())
-        if self.ended or held + 3 * symbols * values > SYMBOL_CELLS:
-            self.ended, self.forms = True, {}
-        return not self.ended
-
-    def relu(self, k: int, parent: int, lines: Lines, u: Floats, gamma: float) -> None:
-        new = int(np.count_nonzero(lines.offset))
-        if self.fits(self.count + new, lines.offset.shape[1]):
-            self.forms[k] = with_symbols(self.forms[parent], lines, u, self.boxes.rad, self.count, gamma)
-            self.count += new
 
 
 def _total(parts: list[Floats]) -> Floats:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from verifier.checker import rational
 from verifier.checker.ball import Ball
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.network import Network

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import AffineBound, Boxes
+from verifier.checker.boxes import AffineBound, Boxes
 from verifier.checker.lines import TINY, U
 
 Floats = NDArray[np.float64]

@@ -24,7 +24,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import MAX_MAGNITUDE, Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import MAX_MAGNITUDE, Boxes, Rows
 from verifier.checker.lines import TINY, U
 from verifier.checker.phase_tree import Multiplied, Split
 from verifier.checker.zonotope import LARGEST, Ranges, Zonotope

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import Bounder, Boxes, Relaxation, Rows, drawn
+from verifier.checker.bounds import Bounder, drawn
+from verifier.checker.boxes import Boxes, Relaxation, Rows
 from verifier.checker.lines import Lines, U
 from verifier.checker.multipliers import Lifted
 from verifier.checker.phase_tree import Cuts, Frame, Multiplied, PhaseTree, Proof, Refined, Split

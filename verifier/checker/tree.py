@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from verifier.checker.ball import Ball
-from verifier.checker.bounds import Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.clip import clip
 from verifier.checker.errors import CheckError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from verifier.checker.bounds import Boxes, Rows
+from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.check import Checker, Verdict, outward
 from verifier.checker.container import Witness
 from verifier.checker.errors import CheckError

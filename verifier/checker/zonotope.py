@@ -18,7 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from verifier.checker.bounds import MAX_MAGNITUDE, Bounder, Boxes, Rows
+from verifier.checker.bounds import Bounder
+from verifier.checker.boxes import MAX_MAGNITUDE, Boxes, Rows
 from verifier.checker.errors import CheckError
 from verifier.checker.linear import pull
 from verifier.checker.lines import TINY, U, lines_on

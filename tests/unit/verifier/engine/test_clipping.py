@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from verifier.checker.bounds import AffineBound, Boxes
+from verifier.checker.boxes import AffineBound, Boxes
 from verifier.checker.clip import clip as checkers_clip
 from verifier.engine.clipping import clip
 
