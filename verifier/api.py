@@ -23,6 +23,7 @@ from verifier.places import places
 from verifier.processors import processors
 from verifier.question import read_question
 from verifier.report.report import SEVERITIES, Report
+from verifier.special import answer_rates, answer_special, joined
 
 if TYPE_CHECKING:
     from specs.language.monitors import MonitorPlan
@@ -81,8 +82,6 @@ def certify(
             )
             return replace(report, fail_on=known_severity(fail_on))
     if example_inputs is None and is_yaml(Path(spec)):
-        from verifier.special import answer_special
-
         options = {"workers": workers, "seed": seed, "device": device}
         special = answer_special(
             _path(model), Path(spec), started + timeout, parameters or {}, certify, options, _path(out)
@@ -109,7 +108,9 @@ def certify(
         progress=progress,
         start_checker=start_checker,
     )
+    rates = answer_rates(_path(model), Path(spec), started + timeout / 2, parameters or {}, _path(out))
     report = answer(question, settings, {"read": time.monotonic() - started})
+    report = report if rates is None else joined(report, rates)
     report = replace(report, fail_on=known_severity(fail_on))
     return report if question.monitor is None else _monitored(report, question.monitor, _path(out))
 
