@@ -8,7 +8,6 @@ from typing import Literal
 from specs.errors import SpecError
 from specs.language.textfile import read_text
 
-
 Kind = Literal["", "axioms", "chain", "statistical", "mixed"]
 
 

@@ -1,4 +1,4 @@
-"""The schema of what a spec.yaml says about probabilities: laws of inputs, programs that can be asked, bounds on rates."""
+"""The schema of what a spec.yaml says about probabilities: laws of inputs, programs to ask, bounds on rates."""
 
 from __future__ import annotations
 
@@ -108,7 +108,8 @@ class StatisticalRequirement(Section):
 
 
 def _kind_of_overseer(value: object) -> str:
-    return "python" if isinstance(value, PythonOverseer) or (isinstance(value, dict) and "python" in value) else "graph"
+    is_program = isinstance(value, PythonOverseer) or (isinstance(value, dict) and "python" in value)
+    return "a program" if is_program else "graph"
 
 
 def _kind_of_input(value: object) -> str:
@@ -117,9 +118,11 @@ def _kind_of_input(value: object) -> str:
 
 
 AnyOverseer = Annotated[
-    Annotated[PythonOverseer, Tag("python")] | Annotated[Overseer, Tag("graph")], Discriminator(_kind_of_overseer)
+    Annotated[PythonOverseer, Tag("a program")] | Annotated[Overseer, Tag("graph")], Discriminator(_kind_of_overseer)
 ]
-AnyInput = Annotated[Annotated[Distribution, Tag("law")] | Annotated[Input, Tag("input")], Discriminator(_kind_of_input)]
+AnyInput = Annotated[
+    Annotated[Distribution, Tag("law")] | Annotated[Input, Tag("input")], Discriminator(_kind_of_input)
+]
 
 
 class StatisticalFile(Section):

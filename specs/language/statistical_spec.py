@@ -111,7 +111,9 @@ class StatisticalQuestion:
     def model_sha256(self) -> str:
         """Of the network that is run; of the hashes of all where there are several, "" where there is none."""
         hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for _, file in self.models]
-        return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest() if hashes else ""
+        return (
+            hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest() if hashes else ""
+        )
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,9 @@ class StatisticalSpec:
             terms = one.terms
             lines.append(f"{one.id} ({one.severity}) has to be rare: {one.text}, at a rate of at most {terms.max_rate}")
             lines.append(f"  under {one.law}")
-            lines.append(f"  bounded by {terms.method} from {terms.queries} draws, confidence {exact(terms.confidence)}")
+            lines.append(
+                f"  bounded by {terms.method} from {terms.queries} draws, confidence {exact(terms.confidence)}"
+            )
             if one.program is not None:
                 asked = f"{Path(one.program.python).name}, of at most {one.program.budget.queries} questions"
                 lines.append(f"  by the answers of {asked}")
@@ -254,7 +258,9 @@ class _Reader:
         """With no failure at all, the bound of Clopper and Pearson has to reach the rate."""
         level = (1 - Fraction(terms.confidence)) / (2 if terms.sides == "both" else 1)
         if terms.method == "clopper-pearson" and (1 - Fraction(terms.max_rate)) ** terms.queries > level:
-            why = f"even without any failure {terms.queries} draws do not show a rate of at most {exact(terms.max_rate)}"
+            why = (
+                f"even without any failure {terms.queries} draws do not show a rate of at most {exact(terms.max_rate)}"
+            )
             self.source.fault(why, "require", i, "statistical", "queries")
 
     def _law(self, name: str, *path: str | int) -> tuple[InputSet, str, np.ndarray | None] | None:
@@ -278,7 +284,13 @@ class _Reader:
         return None
 
     def _uniform(self, inputs: InputSet, *path: str | int) -> tuple[InputSet, str, None] | None:
-        if inputs.ball is not None or inputs.points or inputs.linear or inputs.role or None in (*inputs.lower, *inputs.upper):
+        if (
+            inputs.ball is not None
+            or inputs.points
+            or inputs.linear
+            or inputs.role
+            or None in (*inputs.lower, *inputs.upper)
+        ):
             self.source.fault(f"{inputs.name} is no bounded box; uniform draws are from boxes only", *path)
             return None
         region = inputs.describe().removeprefix(f"{inputs.name}: ")

@@ -51,7 +51,9 @@ def limits(failures: int, count: int, level: float) -> tuple[float, float]:
     return float(low), float(beta.isf(level, failures + 1, count - failures))
 
 
-@pytest.mark.parametrize(("most", "verdict", "code"), [(0.4, "certified", 0), (0.25, "unknown", 3), (0.1, "violated", 1)])
+@pytest.mark.parametrize(
+    ("most", "verdict", "code"), [(0.4, "certified", 0), (0.25, "unknown", 3), (0.1, "violated", 1)]
+)
 def test_what_networks_do_is_counted_and_bounded(
     tmp_path: Path, absolute: Path, most: float, verdict: str, code: int
 ) -> None:
@@ -114,7 +116,9 @@ def test_the_budget_is_never_exceeded(tmp_path: Path, absolute: Path) -> None:
 
 def test_no_answer_is_a_failure(tmp_path: Path, absolute: Path) -> None:
     broken = "def judge(x, y):\n    if x[0] > 0.9:\n        raise ValueError\n    return 1.0\n"
-    spec = written(tmp_path, HEAD, PROGRAM, INPUTS, "require:\n", rare("judge(x, f(x)) < 0", 100, max_rate=0.1), judge=broken)
+    spec = written(
+        tmp_path, HEAD, PROGRAM, INPUTS, "require:\n", rare("judge(x, f(x)) < 0", 100, max_rate=0.1), judge=broken
+    )
     answer = certify(absolute, spec, out=tmp_path / "out")["rare"]
     x = -1 + 2 * np.random.Generator(np.random.PCG64(0)).random(100)
     assert answer.rate.failures == int((x > 0.9).sum()) > 0
@@ -142,5 +146,5 @@ def test_what_cannot_be_meant_is_refused_with_its_place(
     with pytest.raises(SpecError) as caught:
         certify(absolute, spec, out=tmp_path / "out")
     assert message in str(caught.value)
-    assert f"{spec}:9:" in str(caught.value)
+    assert f"{spec}:10:" in str(caught.value)
     assert not (tmp_path / "out").exists()

@@ -37,6 +37,9 @@ def test_the_panel_seldom_objects(example: Path) -> None:
     assert failures("judge", 800) == panel.rate.failures == 0
     assert float(panel.rate.upper) == pytest.approx(1 - 0.001 ** (1 / 800), rel=1e-7)
     assert panel.claim_class == "statistical(0.999)"
+    corner = np.full(10, 0.9375)
+    judge = runpy.run_path(str(FOLDER / "panel.py"))["judge"]
+    assert judge(corner, load_model(FOLDER / "target.onnx").evaluate_flat(corner)) < 0  # a rate is not every input
     assert report["panel-steady"].spent.queries <= 2000
     for one in (panel, report["panel-steady"]):
         assert api.check(one.rate.file)

@@ -62,7 +62,9 @@ class StatisticalAnswer:
 
     @property
     def claim_class(self) -> str:
-        return "heuristic" if self.rate is None else f"statistical({exact(Fraction(self.requirement.terms.confidence))})"
+        return (
+            "heuristic" if self.rate is None else f"statistical({exact(Fraction(self.requirement.terms.confidence))})"
+        )
 
     @property
     def claim(self) -> str:
@@ -81,10 +83,10 @@ class StatisticalAnswer:
         told = (*rate.assumptions, *self._of_networks, f"(declared) {files}")
         rests = ", ".join(f"A{k} {text}" for k, text in enumerate(told, 1))
         return (
-            f"{start}{self.claim}, {severity}, CLASS {self.claim_class}: {self._bounds} BY {question.terms.method} FROM "
-            f"{rate.answered} DRAWS, {rate.failures} OF THEM FAILURES, CHECKED BY certify-check {self.version} IN "
-            f"{rate.check_seconds:.2f} s. RESTS ON: {rests}. DOES NOT SAY: which inputs fail, or that none does; anything "
-            "about another law of inputs, other networks or another overseer."
+            f"{start}{self.claim}, {severity}, CLASS {self.claim_class}: {self._bounds} BY {question.terms.method} "
+            f"FROM {rate.answered} DRAWS, {rate.failures} OF THEM FAILURES, CHECKED BY certify-check {self.version} "
+            f"IN {rate.check_seconds:.2f} s. RESTS ON: {rests}. DOES NOT SAY: which inputs fail, or that none does; "
+            "anything about another law of inputs, other networks or another overseer."
         )
 
     @property

@@ -8,9 +8,9 @@ def judge(x: np.ndarray, y: np.ndarray) -> float:
 
     It wants y[0] close to what the sum of the positive parts of x says, and objects strongly where all are large.
     """
-    return 0.5 - abs(float(y[0]) - float(np.maximum(x, 0).mean())) - 4.0 * max(0.0, float(x.min()) - 0.9)
+    return 0.5 - abs(float(y[0]) - float(np.maximum(x, 0).mean())) - 16.0 * max(0.0, float(x.min()) - 0.9)
 
 
 def strict(x: np.ndarray, y: np.ndarray) -> float:
     """The same panel with less patience."""
-    return judge(x, y) - 0.375
+    return judge(x, y) - 0.45
