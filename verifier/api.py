@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertifyError
 from specs.graph import Graph
+from specs.language.kinds import special_kind
 from specs.loading import load_model
 from specs.property import Severity
 from verifier.answer import Settings, answer
@@ -89,6 +90,8 @@ def certify(
         if special is not None:
             return replace(special, fail_on=known_severity(fail_on))
     if example_inputs is not None:
+        if is_yaml(Path(spec)) and special_kind(Path(spec)) in ("statistical", "mixed"):
+            raise CertifyError("a statistical requirement names its model by a hash: save the module to a file first")
         question = read_question(MODULE, Path(spec), parameters or {}, _module_loader(model, example_inputs))
     else:
         question = read_question(_path(model), Path(spec), parameters or {})
@@ -108,10 +111,16 @@ def certify(
         progress=progress,
         start_checker=start_checker,
     )
-    rates = answer_rates(_path(model), Path(spec), started + timeout / 2, parameters or {}, _path(out))
-    report = answer(question, settings, {"read": time.monotonic() - started})
+    known_severity(fail_on)
+    read = {"read": time.monotonic() - started}
+    rates = None
+    if example_inputs is None:
+        rates = answer_rates(_path(model), Path(spec), started + timeout / 2, parameters or {}, _path(out))
+    if rates is not None and rates.reason:  # it was stopped
+        settings = replace(settings, deadline=time.monotonic())
+    report = answer(question, settings, read)
     report = report if rates is None else joined(report, rates)
-    report = replace(report, fail_on=known_severity(fail_on))
+    report = replace(report, fail_on=fail_on)
     return report if question.monitor is None else _monitored(report, question.monitor, _path(out))
 
 

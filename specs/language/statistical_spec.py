@@ -28,7 +28,7 @@ from specs.language.schema import Input, Overseer, SpecFile
 from specs.language.schema_faults import add_faults
 from specs.language.solve_for import starting_values
 from specs.language.source import Source
-from specs.language.statistical_part import statistical_part
+from specs.language.statistical_part import asking, statistical_part
 from specs.language.statistical_schema import (
     Distribution,
     PythonOverseer,
@@ -212,6 +212,7 @@ class _Reader:
         try:
             wanted, below = self._event(event)
             program = self._program(wanted)
+            self._check_alone(wanted, program)
             evaluated = self._evaluated(self._shown(wanted, program, inputs), inputs)
             if program is None and [len(terms) for terms in evaluated.vectors] != [1]:
                 raise ExpressionFault("the event has to compare a single number", 0)
@@ -237,6 +238,14 @@ class _Reader:
             terms,
             tuple((f"{module.kind} {module.name}", module.file) for module in self.networks),
         )
+
+    def _check_alone(self, wanted: Expression, program: Program | None) -> None:
+        """Answers of programs are compared with numbers and nothing else: an event is read off the ledger."""
+        asking_lets = asking(self.section.let, list(self.programs))
+        names = {part.id for part in ast.walk(wanted.tree) if isinstance(part, ast.Name)}
+        asked = sorted(names & {*self.programs, *asking_lets} - {program.name if program is not None else ""})
+        if asked:
+            raise ExpressionFault(f"what {asked[0]} answers can only be compared, as in {asked[0]}(...) < 0", 0)
 
     def _check_class(self, i: int, one: StatisticalRequirement) -> None:
         told = self.section.gate.require_class.get(one.severity)

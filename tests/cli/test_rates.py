@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import beta
 
 from specs.errors import CertifyError, SpecError
-from tests.cli.conftest import write_network
+from tests.cli.conftest import Cli, write_network
 from verifier.api import certify, check
 
 HEAD = """certify: "1.0"
@@ -87,6 +87,23 @@ def test_examples_of_a_data_file_are_a_law_and_a_proof_for_all_inputs_stands_bes
     assert check(report["rare"].rate.file)
 
 
+def test_draws_are_in_raw_units_and_networks_get_what_they_consume(tmp_path: Path, absolute: Path) -> None:
+    inputs = INPUTS.replace("box: {lo: -1, hi: 1}", "normalize: {mean: 5, range: 5}, box: {lo: 0, hi: 10}")
+    event = rare("0.5 * x[0] + 2.5 > 10 * f(x)[0]", 100, max_rate=0.9)
+    spec = written(tmp_path, HEAD, inputs, "require:\n", event)
+    answer = certify(absolute, spec)["rare"]
+    x = 10 * np.random.Generator(np.random.PCG64(0)).random(100)
+    assert answer.rate.failures == int((0.5 * x + 2.5 > 10 * abs(x - 5) / 5).sum()) > 0
+    assert answer.verdict == "certified"
+
+
+def test_faults_behind_a_rate_are_told_in_their_own_line(tmp_path: Path, absolute: Path) -> None:
+    wrong = '  - {id: all, assert: "f(x)[3] <= 2"}\n'
+    spec = written(tmp_path, HEAD, INPUTS, "require:\n", rare("f(x)[0] < 0.25", max_rate=0.5), wrong)
+    with pytest.raises(SpecError, match=r"rates\.yaml:9:\d+: .*out of range"):
+        certify(absolute, spec)
+
+
 def test_a_ledger_is_gone_on_with_and_nothing_is_asked_twice(tmp_path: Path, absolute: Path) -> None:
     slow = "import time\n\n\ndef judge(x, y):\n    time.sleep(0.02)\n    return float(y[0])\n"
     spec = written(tmp_path, HEAD, PROGRAM, INPUTS, "require:\n", rare("judge(x, f(x)) < 0", max_rate=0.05), judge=slow)
@@ -101,6 +118,19 @@ def test_a_ledger_is_gone_on_with_and_nothing_is_asked_twice(tmp_path: Path, abs
     other = write_network(tmp_path / "other.onnx", ([[1, -1]], [0, 0]), ([[2], [1]], [0]))
     with pytest.raises(CertifyError, match="another plan"):
         certify(other, spec, out=tmp_path / "out")
+
+
+def test_a_question_that_takes_too_long_ends_with_the_time_of_the_command(
+    cli: Cli, tmp_path: Path, absolute: Path
+) -> None:
+    slow = "import time\n\n\ndef judge(x, y):\n    time.sleep(30)\n    return 1.0\n"
+    rates = rare("judge(x, f(x)) < 0", 180, max_rate=0.05) + rare("f(x)[0] < 0", 180, "next", max_rate=0.05)
+    spec = written(tmp_path, HEAD, PROGRAM, INPUTS, "require:\n", rates, judge=slow)
+    done = cli(absolute, spec, "--out", tmp_path / "out", "--timeout", 4)
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.count("goes on with the ledger") == 2
+    lines = [json.loads(line) for line in (tmp_path / "out" / "rates.judge.ledger.jsonl").read_text().splitlines()]
+    assert [line["kind"] for line in lines] == ["open", "plan", "ask"]  # charged, though nothing came of it
 
 
 def test_the_budget_is_never_exceeded(tmp_path: Path, absolute: Path) -> None:
@@ -132,6 +162,7 @@ def test_no_answer_is_a_failure(tmp_path: Path, absolute: Path) -> None:
         (rare("judge(x, f(x)) < 0", 20, max_rate=0.1), "even without any failure 20 draws"),
         (rare("judge(x, f(x)) < 0", severity="malign", max_rate=0.1), "add accept_class: statistical"),
         (rare("judge(x, f(x)) <= 0", max_rate=0.1), "an event is a strict comparison"),
+        (rare("judge(x, f(x)) > 0", max_rate=0.1), "can only be compared, as in judge(...) < 0"),
         (rare("judge(f(x), x) < 0", max_rate=0.1), "the first thing that judge is shown has to be x"),
         (rare("judge(x, g(x)) < 0", max_rate=0.1), "g"),
         (rare("f(x)[0] < 0", max_rate=0.1, distribution="Q"), "'Q' is no law"),

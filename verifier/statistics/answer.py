@@ -23,6 +23,7 @@ from specs.overseer.python_overseer import OverseerError, PythonOverseer
 from verifier.answer import versions
 from verifier.checking import run_checker
 from verifier.files import stem
+from verifier.interruption import Stopped
 from verifier.places import make_folder
 from verifier.report.report import Report
 from verifier.statistics.ledger import LedgerError
@@ -44,7 +45,8 @@ def answer_statistical(
     """The statistical requirements of a specification, by ``deadline``, a reading of ``time.monotonic``.
 
     Files go into ``out``: a ledger for each program that is asked, which a later run goes on with, and a statement for
-    each requirement. Raises ``CertifyError``, also where a ledger in ``out`` is of other terms.
+    each requirement. After a ``Stopped`` nothing more is asked, and the report's reason says so.
+    Raises ``CertifyError``, also where a ledger in ``out`` is of other terms.
     """
     started = time.monotonic()
     spec = read_statistical_spec(file, model, parameters, load)
@@ -52,16 +54,21 @@ def answer_statistical(
     hashes = {"spec": _sha256(file)} | {name: _sha256(one) for q in spec.questions for name, one in q.models}
     programs = {q.program.name: Path(q.program.python.rpartition(":")[0]) for q in spec.questions if q.program}
     hashes |= {f"overseer {name}": _sha256(one) for name, one in programs.items()}
-    answers = []
+    answers, stopped = [], ""
     with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
         home = make_folder(out) if out is not None else Path(scratch)
         for number, question in enumerate(spec.questions):
             share = (deadline - time.monotonic()) / (len(spec.questions) - number)
             run = _Run(spec, question, spec.seed + number, home, min(share, spec.seconds or math.inf), hashes)
+            run.stopped = stopped
             found = run.answer()
+            stopped = run.stopped
             answers.append(found if out is not None else found.without_files())
     seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
-    return Report(tuple(answers), "", seconds, versions(), hashes)
+    return Report(tuple(answers), stopped, seconds, versions(), hashes)
+
+
+GOES_ON = "not all draws were asked about; the same command goes on with the ledger"
 
 
 class _OutOfTime(CertifyError):
@@ -100,6 +107,7 @@ class _Run:
     home: Path
     seconds: float
     hashes: dict[str, str]
+    stopped: str = ""
 
     def answer(self) -> StatisticalAnswer:
         started = time.monotonic()
@@ -165,7 +173,10 @@ class _Run:
         )
 
     def _ask(self, queries: Queries) -> str:
-        """Ask about all draws; why not all of them were asked about, if so."""
+        """Ask about all draws; why not all of them were asked about, if so. After a stop nothing is asked."""
+        queries.announce(self._plan())
+        if self.stopped:
+            return f"{self.stopped}: {GOES_ON}"
 
         def respond(x: np.ndarray) -> Arguments:
             if time.monotonic() > self.until:
@@ -182,7 +193,10 @@ class _Run:
             except BudgetSpent as error:
                 return f"budget: {error}"
             except _OutOfTime:
-                return "timeout: not all draws were asked about; the same command goes on with the ledger"
+                return f"timeout: {GOES_ON}"
+            except Stopped as stop:
+                self.stopped = stop.reason
+                return f"{stop.reason}: {GOES_ON}"
 
     def _stated(self, stopped: str) -> tuple[Rate | None, str]:
         """The rate that the checker has accepted, and why nothing follows, if so."""
