@@ -179,3 +179,10 @@ def test_what_cannot_be_meant_is_refused_with_its_place(
     assert message in str(caught.value)
     assert f"{spec}:10:" in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_program_has_no_place_in_what_is_asked_for_all_inputs(tmp_path: Path, absolute: Path) -> None:
+    asserted = '  - {id: all, assert: "judge(x, f(x)) >= 0"}\n'
+    spec = written(tmp_path, HEAD, PROGRAM, INPUTS.partition("  P:")[0], "require:\n", asserted)
+    with pytest.raises(SpecError, match=r"rates\.yaml:5:\d+: overseers\.judge\.python: a program can only be asked"):
+        certify(absolute, spec)

@@ -18,7 +18,8 @@ import numpy as np
 
 from specs.errors import CertifyError
 from specs.graph import Graph
-from specs.language.statistical_spec import StatisticalQuestion, StatisticalSpec, read_statistical_spec
+from specs.language.statistical_question import StatisticalQuestion, StatisticalSpec
+from specs.language.statistical_spec import read_statistical_spec
 from specs.overseer.python_overseer import OverseerError, PythonOverseer
 from verifier.answer import versions
 from verifier.checking import run_checker

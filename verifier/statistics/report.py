@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from specs.language.decimals import exact
-from specs.language.statistical_spec import StatisticalQuestion
+from specs.language.statistical_question import StatisticalQuestion
 from verifier.engine.outcome import Verdict
 from verifier.statistics.queries import Spent
 
