@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertifyError
 from specs.graph import Graph
+from specs.language.kinds import special_kind
 from specs.loading import load_model
 from specs.property import Severity
 from verifier.answer import Settings, answer
@@ -23,6 +24,7 @@ from verifier.places import places
 from verifier.processors import processors
 from verifier.question import read_question
 from verifier.report.report import SEVERITIES, Report
+from verifier.special import answer_rates, answer_special, joined
 
 if TYPE_CHECKING:
     from specs.language.monitors import MonitorPlan
@@ -81,8 +83,6 @@ def certify(
             )
             return replace(report, fail_on=known_severity(fail_on))
     if example_inputs is None and is_yaml(Path(spec)):
-        from verifier.special import answer_special
-
         options = {"workers": workers, "seed": seed, "device": device}
         special = answer_special(
             _path(model), Path(spec), started + timeout, parameters or {}, certify, options, _path(out)
@@ -90,6 +90,8 @@ def certify(
         if special is not None:
             return replace(special, fail_on=known_severity(fail_on))
     if example_inputs is not None:
+        if is_yaml(Path(spec)) and special_kind(Path(spec)) in ("statistical", "mixed"):
+            raise CertifyError("a statistical requirement names its model by a hash: save the module to a file first")
         question = read_question(MODULE, Path(spec), parameters or {}, _module_loader(model, example_inputs))
     else:
         question = read_question(_path(model), Path(spec), parameters or {})
@@ -109,8 +111,16 @@ def certify(
         progress=progress,
         start_checker=start_checker,
     )
-    report = answer(question, settings, {"read": time.monotonic() - started})
-    report = replace(report, fail_on=known_severity(fail_on))
+    known_severity(fail_on)
+    read = {"read": time.monotonic() - started}
+    rates = None
+    if example_inputs is None:
+        rates = answer_rates(_path(model), Path(spec), started + timeout / 2, parameters or {}, _path(out))
+    if rates is not None and rates.reason:  # it was stopped
+        settings = replace(settings, deadline=time.monotonic())
+    report = answer(question, settings, read)
+    report = report if rates is None else joined(report, rates)
+    report = replace(report, fail_on=fail_on)
     return report if question.monitor is None else _monitored(report, question.monitor, _path(out))
 
 

@@ -1,14 +1,16 @@
-"""Specifications that are not answered one requirement after the other: overseers known by axioms, and chains."""
+"""Specifications that are not answered by a search over inputs: overseers known by axioms, chains, and rates."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from specs.language.kinds import special_kind
 from specs.loading import load_model
+from verifier.files import is_yaml
 from verifier.report.report import Report
 
 
@@ -31,7 +33,29 @@ def answer_special(
         from verifier.chain.answer import answer_chain
 
         return answer_chain(model, spec, deadline, parameters, partial(certify, **options), out)
+    if kind == "statistical":
+        from verifier.statistics.answer import answer_statistical
+
+        return answer_statistical(model, spec, deadline, parameters, load_model, out)
     return None
+
+
+def answer_rates(
+    model: Path | None, spec: Path, deadline: float, parameters: Mapping[str, str], out: Path | None
+) -> Report | None:
+    """The report on the statistical requirements of a specification that also has others; else None."""
+    if not is_yaml(spec) or special_kind(spec) != "mixed":
+        return None
+    from verifier.statistics.answer import answer_statistical
+
+    return answer_statistical(model, spec, deadline, parameters, load_model, out)
+
+
+def joined(report: Report, rates: Report) -> Report:
+    """One report of both: what is asked for all inputs comes first."""
+    seconds = {key: report.seconds.get(key, 0) + rates.seconds.get(key, 0) for key in (*report.seconds, *rates.seconds)}
+    answers = (*report.requirements, *rates.requirements)
+    return replace(report, requirements=answers, seconds=seconds, hashes={**rates.hashes, **report.hashes})
 
 
 def describe_special(model: Path | None, spec: Path, parameters: Mapping[str, str]) -> str | None:
@@ -45,4 +69,14 @@ def describe_special(model: Path | None, spec: Path, parameters: Mapping[str, st
         from specs.language.chain_spec import read_chain_spec
 
         return read_chain_spec(spec, parameters).describe()
+    if kind in ("statistical", "mixed"):
+        from specs.language.statistical_spec import read_statistical_spec
+
+        told = read_statistical_spec(spec, model, parameters, load_model).describe()
+        if kind == "mixed":
+            from specs.language.load_spec import load_spec
+            from verifier.reach import reach
+
+            told += "\n" + load_spec(spec, model, parameters, reach=reach).describe()
+        return told
     return None

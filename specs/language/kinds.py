@@ -8,15 +8,20 @@ from typing import Literal
 from specs.errors import SpecError
 from specs.language.textfile import read_text
 
+Kind = Literal["", "axioms", "chain", "statistical", "mixed"]
 
-def special_kind(path: Path) -> Literal["", "axioms", "chain"]:
-    """``axioms`` where an overseer has any, ``chain`` where there is one. What cannot be read is left to others."""
+
+def special_kind(path: Path) -> Kind:
+    """``axioms`` where an overseer has any, ``chain`` where there is one, ``statistical`` where all requirements are.
+
+    ``mixed`` where some are. What cannot be read is left to others.
+    """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
         text = read_text(path)
-        if "axioms" not in text and "chain" not in text:  # reading YAML takes long
+        if not any(word in text for word in ("axioms", "chain", "statistical")):  # reading YAML takes long
             return ""
         node = YAML(typ="safe", pure=True).compose(text)
     except (SpecError, YAMLError, ValueError, RecursionError):
@@ -30,4 +35,7 @@ def special_kind(path: Path) -> Literal["", "axioms", "chain"]:
     for _, one in overseers.value if overseers is not None and overseers.id == "mapping" else ():
         if one.id == "mapping" and any(key.value == "axioms" for key, _ in one.value):
             return "axioms"
-    return ""
+    required = parts.get("require")
+    entries = required.value if required is not None and required.id == "sequence" else ()
+    sampled = [any(key.value == "statistical" for key, _ in one.value) for one in entries if one.id == "mapping"]
+    return "statistical" if sampled and all(sampled) else "mixed" if any(sampled) else ""

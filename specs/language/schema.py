@@ -71,6 +71,14 @@ def _not_yet(value: object) -> None:
     raise PydanticCustomError("not_yet_key", "is not supported yet")
 
 
+def _program(value: object) -> None:
+    raise PydanticCustomError(
+        "program",
+        "a program can only be asked, so nothing is proved about it for all inputs: bound a rate of its answers under "
+        "`statistical`, give its axioms, or have a small one traced as `symbolic`",
+    )
+
+
 def _image_of(value: object) -> None:
     raise PydanticCustomError(
         "image_of",
@@ -227,7 +235,7 @@ class Overseer(Section):
         default=(), description="What it is shown, in order: names of inputs, of `let`, or of taps."
     )
     outputs: dict[Name, Count] = Field(default={}, description="Names of its answers, as in {malign: 0, benign: 1}.")
-    python: NotYet = None
+    python: Annotated[None, BeforeValidator(_program), WithJsonSchema({"not": {}})] = None
     surrogate: NotYet = None
     symbolic: Symbolic | None = Field(default=None, description="A traced core that computes its answers.")
     table: NotYet = None

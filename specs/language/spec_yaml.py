@@ -30,6 +30,7 @@ from specs.language.schema_faults import add_faults
 from specs.language.solve_for import Solving, read_solved, starting_values, with_values
 from specs.language.source import Source
 from specs.language.spec import EngineOptions, Extrapolate, Spec
+from specs.language.statistical_part import ordinary_part
 from specs.language.textfile import read_text
 from specs.language.yaml_tree import Document, read_yaml
 from specs.sets import InputSet
@@ -56,7 +57,7 @@ def read_spec(
     given = {**parameters, "MODEL": str(model)} if model is not None else dict(parameters)
     text = read_text(path)
     starts = starting_values(text, given)
-    document = read_yaml(text, path, {**starts, **given}, starts)
+    document = ordinary_part(read_yaml(text, path, {**starts, **given}, starts))
     faults = Faults(path)
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)

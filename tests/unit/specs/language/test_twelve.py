@@ -17,6 +17,7 @@ from specs.language.chain_spec import read_chain_spec
 from specs.language.load_spec import load_spec
 from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
 from specs.language.spec import Spec
+from specs.language.statistical_spec import read_statistical_spec
 from tests.unit.specs.compose.modules import random_dense
 
 FOLDER = Path(__file__).parent / "twelve"
@@ -25,15 +26,12 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 MISSING = {
     "01": ["20:29: emit[2]: the artefact junit"],
     "02": ["22:33: engine.methods[3]: options of a method", "24:37: emit[3]: the artefact vnnlib"],
-    "03": ["14:15: inputs.x.box.lo: data-min: bounds taken from data", "25:5: require[1].statistical"],
+    "03": ["14:15: inputs.x.box.lo: data-min: bounds taken from data"],
     "04": ["17:1: distill"],
     "06": ["25:3: adversary.expand_catastrophe and round"],
     "07": ["15:1: sweep", "23:3: gate.regression"],
     "09": ["18:10: adversary.moves:", "23:1: policy"],
-    "10": [
-        "8:5: overseers.panel.python, budget, deterministic, cache and isolation",
-        "14:5: overseers.panel_hat.surrogate",
-    ],
+    "10": ["14:5: overseers.panel_hat.surrogate"],
     "12": ["7:46: models.gen.recall", "17:1: incremental and policy"],
 }
 
@@ -92,6 +90,35 @@ def test_an_overseer_known_by_axioms(tmp_path: Path) -> None:
     assert (question.threshold, question.strict, question.through) == (0, False, True)
 
 
+def test_a_program_that_can_only_be_asked(tmp_path: Path) -> None:
+    (tmp_path / "panel.py").write_text("def judge(x, y): ...\n")
+    with pytest.raises(SpecError) as caught:
+        read_statistical_spec(
+            FILES[9], Path("given.onnx"), {}, lambda file: random_dense(np.random.default_rng(8), 10, 3)
+        )
+    for told in ("11:5: overseers.panel.cache", "14:5: overseers.panel_hat.surrogate", "34:5: require[0].adversarial"):
+        assert f"{told} is not supported yet" in str(caught.value)
+    path = without(
+        FILES[9],
+        tmp_path,
+        (r"^    cache[^\n]*\n", ""),
+        (r"^  panel_hat.*?(?=^inputs)", ""),
+        (r"^  - id: surrogate-ok.*?(?=^  - id: panel-ok)", ""),
+        (r"^    adversarial[^\n]*\n", ""),
+    )
+    spec = read_statistical_spec(
+        path, Path("given.onnx"), {}, lambda file: random_dense(np.random.default_rng(8), 10, 3)
+    )
+    (question,) = spec.questions
+    assert (question.text, question.terms.queries, question.terms.max_rate) == (
+        "panel(x, y) < 0",
+        800,
+        Fraction(1, 100),
+    )
+    assert question.program is not None
+    assert question.program.budget.unit_cost * 2000 == 800
+
+
 def without(path: Path, tmp_path: Path, *changes: tuple[str, str]) -> Path:
     """The specification with what is not there yet taken out, or made into what is there."""
     text = path.read_text()
@@ -125,12 +152,14 @@ def test_a_learned_overseer_that_reads_internals(tmp_path: Path) -> None:
         FILES[2],
         tmp_path,
         (r"box: \{.*?\}", f"box: {{lo: 0, hi: 100}}\n    names: [{names}]"),
-        (r"  - id: few-benign.*?(?=^engine)", ""),
         (r", extrapolation, sarif", ""),
         (r", sha256: \"0+\"", ""),
     )
     rng = np.random.default_rng(3)
     networks = {"given": random_dense(rng, 12, 5, 4, 2), "overseer": random_dense(rng, 18, 5, 2)}
+    np.savez(tmp_path / "train.npz", inputs=rng.uniform(0, 100, (20, 12)))
+    (rare,) = read_statistical_spec(path, Path("given.onnx"), {}, lambda file: networks[file.stem]).questions
+    assert (rare.id, rare.rows.shape, rare.program) == ("few-benign", (20, 12), None)
     (requirement,) = read(path, **networks).requirements
     assert requirement.output_names == ("judge(x, y, tap(target, plan)(x)).malign",)
     (case,) = requirement.problem.cases

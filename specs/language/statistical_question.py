@@ -1,0 +1,115 @@
+"""What a statistical requirement asks: an event, who answers, and the law of what is drawn."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from specs.language.decimals import exact
+from specs.language.networks import Posed
+from specs.language.statistical_schema import QueryBudget, Statistical
+from specs.language.terms import Extreme, Term
+from specs.property import Severity
+from specs.sets import InputSet
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Vectors of terms over one input and what networks compute of it, for raw values of the input in float64.
+
+    Networks run in float64 on what they consume, rounded; what is linear around them is exact, and rounded once.
+    """
+
+    inputs: InputSet
+    posed: Posed | None
+    vectors: tuple[tuple[Term, ...], ...]
+
+    def __call__(self, raw: np.ndarray) -> list[list[float]]:
+        x = self.inputs.to_model(raw.tolist())
+        y: list[Fraction] = []
+        if self.posed is not None:
+            found = self.posed.graph.evaluate_flat([float(v) for v in x])
+            if not np.isfinite(found).all():
+                return [[float("nan")] * len(terms) for terms in self.vectors]
+            y = [Fraction(v) for v in found.tolist()]
+        return [[float(self._value(term, x, y)) for term in terms] for terms in self.vectors]
+
+    def _value(self, term: Term, x: Sequence[Fraction], y: Sequence[Fraction]) -> Fraction:
+        if isinstance(term, Extreme):
+            parts = [self._value(part, x, y) for part in term.parts]
+            return max(parts) if term.kind == "max" else min(parts)
+        slots = self.posed.slots or {} if self.posed is not None else {}
+        of_inputs = sum((c * x[i] for i, c in term.x.items()), Fraction(0))
+        return term.constant + of_inputs + sum((c * y[slots[i]] for i, c in term.y.items()), Fraction(0))
+
+
+@dataclass(frozen=True)
+class Program:
+    """FILE:FUNCTION, with the file's whole path, its name in the specification, and what it may be asked."""
+
+    name: str
+    python: str
+    budget: QueryBudget
+    deterministic: bool
+
+
+@dataclass(frozen=True)
+class StatisticalQuestion:
+    """Pr[event] <= max_rate, where the event is that an answer is below ``below``.
+
+    The answer is that of a ``program``, after the draw shown what is ``evaluated``; or, where there is none, the only
+    number that is evaluated. ``rows`` (count, size) are the examples that are drawn from, if it is not the box.
+    """
+
+    id: str
+    severity: Severity
+    text: str
+    line: int
+    below: Fraction
+    program: Program | None
+    evaluated: Evaluated
+    inputs: InputSet
+    law: str
+    rows: np.ndarray | None
+    terms: Statistical
+    models: tuple[tuple[str, Path], ...]
+
+    @property
+    def model_sha256(self) -> str:
+        """Of the network that is run; of the hashes of all where there are several, "" where there is none."""
+        hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for _, file in self.models]
+        return (
+            hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest() if hashes else ""
+        )
+
+
+@dataclass(frozen=True)
+class StatisticalSpec:
+    name: str
+    file: Path
+    description: str
+    questions: tuple[StatisticalQuestion, ...]
+    seconds: float | None
+    seed: int
+
+    def describe(self) -> str:
+        """The questions in words."""
+        lines = [f"{self.name}: {self.description}" if self.description else self.name]
+        for one in self.questions:
+            terms = one.terms
+            lines.append(f"{one.id} ({one.severity}) has to be rare: {one.text}, at a rate of at most {terms.max_rate}")
+            lines.append(f"  under {one.law}")
+            lines.append(
+                f"  bounded by {terms.method} from {terms.queries} draws, confidence {exact(terms.confidence)}"
+            )
+            if one.program is not None:
+                asked = f"{Path(one.program.python).name}, of at most {one.program.budget.queries} questions"
+                lines.append(f"  by the answers of {asked}")
+            if terms.sides == "upper":
+                lines.append("  it cannot be violated, only certified or unknown: say `sides: both` for that")
+        return "\n".join(lines)

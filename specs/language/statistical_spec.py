@@ -1,0 +1,305 @@
+"""The statistical requirements of a spec.yaml: read, checked, and made ready to be asked."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from specs.graph import Graph
+from specs.language.compile_expression import Value, compile_value
+from specs.language.compile_spec import scope_of
+from specs.language.composition import Composition
+from specs.language.coupling import couple
+from specs.language.dataset import read_examples
+from specs.language.decimals import exact
+from specs.language.expression import Expression, ExpressionFault, parse_expression
+from specs.language.faults import Faults
+from specs.language.input_set import build_input_set
+from specs.language.module_files import ModuleReader
+from specs.language.schema import Input, Overseer, SpecFile
+from specs.language.schema_faults import add_faults
+from specs.language.solve_for import starting_values
+from specs.language.source import Source
+from specs.language.statistical_part import asking, statistical_part
+from specs.language.statistical_question import Evaluated, Program, StatisticalQuestion, StatisticalSpec
+from specs.language.statistical_schema import (
+    Distribution,
+    PythonOverseer,
+    Statistical,
+    StatisticalFile,
+    StatisticalRequirement,
+)
+from specs.language.suggest import did_you_mean
+from specs.language.tensor import Tensor
+from specs.language.terms import Extreme, Linear, Term
+from specs.language.textfile import read_text
+from specs.language.yaml_tree import read_yaml
+from specs.sets import InputSet
+
+
+def read_statistical_spec(
+    path: Path, model: Path | None, parameters: Mapping[str, str], load: Callable[..., Graph]
+) -> StatisticalSpec:
+    """The statistical requirements; no program is executed. Raises ``SpecError`` or ``ModelError``."""
+    given = {**parameters, "MODEL": str(model)} if model is not None else dict(parameters)
+    text = read_text(path)
+    starts = starting_values(text, given)
+    document = statistical_part(read_yaml(text, path, {**starts, **given}, starts))
+    faults = Faults(path)
+    try:
+        section = StatisticalFile.model_validate(document.data)
+    except ValidationError as error:
+        add_faults(error, StatisticalFile, document, faults)
+        faults.raise_if_any()
+        raise
+    source = Source(text.split("\n"), document, faults)
+    reader = _Reader(source, section, path.parent, model, load)
+    questions = [reader.question(i, one) for i, one in enumerate(section.require)]
+    faults.raise_if_any()
+    seconds = section.engine.budget.seconds
+    return StatisticalSpec(
+        section.name,
+        path,
+        section.description,
+        tuple(one for one in questions if one is not None),
+        None if seconds is None else float(seconds),
+        section.engine.seed or 0,
+    )
+
+
+class _Reader:
+    def __init__(
+        self, source: Source, section: StatisticalFile, folder: Path, model: Path | None, load: Callable[..., Graph]
+    ) -> None:
+        self.source, self.section, self.folder = source, section, folder
+        document, faults = source.document, source.faults
+        self.inputs = {
+            name: build_input_set(name, one, document, faults, folder)
+            for name, one in section.inputs.items()
+            if isinstance(one, Input)
+        }
+        self.lets = {name: source.parse(text, "let", name) for name, text in section.let.items()}
+        self.programs = {name: one for name, one in section.overseers.items() if isinstance(one, PythonOverseer)}
+        faults.raise_if_any()
+        ordinary = SpecFile.model_construct(
+            models=section.models,
+            overseers={name: one for name, one in section.overseers.items() if isinstance(one, Overseer)},
+            inputs={name: one for name, one in section.inputs.items() if isinstance(one, Input)},
+            let=section.let,
+        )
+        self.modules = ModuleReader(source, folder, model, load)
+        has_networks = bool(ordinary.models or ordinary.overseers)
+        files = self.modules.files(ordinary) if has_networks else []
+        faults.raise_if_any()
+        self.networks = self.modules.all(files, ordinary) if has_networks else ()
+
+    def question(self, i: int, one: StatisticalRequirement) -> StatisticalQuestion | None:
+        """The question, None where something is wrong with it."""
+        terms, path = one.statistical, ("require", i, "statistical")
+        before = len(self.source.faults.found)
+        self._check_class(i, one)
+        found = self._law(terms.distribution, *path, "distribution")
+        event = self.source.parse(terms.event, *path, "event")
+        if found is None or event is None:
+            return None
+        inputs, law, rows = found
+        try:
+            wanted, below = self._event(event)
+            program = self._program(wanted)
+            self._check_alone(wanted, program)
+            evaluated = self._evaluated(self._shown(wanted, program, inputs), inputs)
+            if program is None and [len(terms) for terms in evaluated.vectors] != [1]:
+                raise ExpressionFault("the event has to compare a single number", 0)
+        except ExpressionFault as fault:
+            self.source.expression_fault(fault, *path, "event")
+            return None
+        if program is not None:
+            self._check_budget(i, terms, program)
+        self._check_size(i, terms)
+        if len(self.source.faults.found) > before:
+            return None
+        return StatisticalQuestion(
+            one.id,
+            one.severity,
+            event.text,
+            self.source.document.position((*path, "event"))[0],
+            below,
+            program,
+            evaluated,
+            inputs,
+            law,
+            rows,
+            terms,
+            tuple((f"{module.kind} {module.name}", module.file) for module in self.networks),
+        )
+
+    def _check_alone(self, wanted: Expression, program: Program | None) -> None:
+        """Answers of programs are compared with numbers and nothing else: an event is read off the ledger."""
+        asking_lets = asking(self.section.let, list(self.programs))
+        names = {part.id for part in ast.walk(wanted.tree) if isinstance(part, ast.Name)}
+        asked = sorted(names & {*self.programs, *asking_lets} - {program.name if program is not None else ""})
+        if asked:
+            raise ExpressionFault(f"what {asked[0]} answers can only be compared, as in {asked[0]}(...) < 0", 0)
+
+    def _check_class(self, i: int, one: StatisticalRequirement) -> None:
+        told = self.section.gate.require_class.get(one.severity)
+        if one.accept_class in ("exact", "sound"):
+            self.source.fault(f"{one.accept_class}: sampling gives no such claim", "require", i, "accept_class")
+        elif one.severity == "malign" and one.accept_class is None:
+            why = "a malign requirement that is only sampled has to say so: add accept_class: statistical"
+            self.source.fault(why, "require", i)
+        if told in ("exact", "sound"):
+            why = f"asks for {told} claims about {one.severity} requirements, and {one.id} is only sampled"
+            self.source.fault(why, "gate", "require_class", one.severity)
+
+    def _check_budget(self, i: int, terms: Statistical, program: Program) -> None:
+        if terms.queries > program.budget.queries:
+            why = f"more than the {program.budget.queries} that {program.name} may be asked"
+            self.source.fault(why, "require", i, "statistical", "queries")
+
+    def _check_size(self, i: int, terms: Statistical) -> None:
+        """With no failure at all, the bound of Clopper and Pearson has to reach the rate."""
+        level = (1 - Fraction(terms.confidence)) / (2 if terms.sides == "both" else 1)
+        if terms.method == "clopper-pearson" and (1 - Fraction(terms.max_rate)) ** terms.queries > level:
+            why = (
+                f"even without any failure {terms.queries} draws do not show a rate of at most {exact(terms.max_rate)}"
+            )
+            self.source.fault(why, "require", i, "statistical", "queries")
+
+    def _law(self, name: str, *path: str | int) -> tuple[InputSet, str, np.ndarray | None] | None:
+        """The input, the law in words, and the examples it draws from, if it does."""
+        laws = {key: one for key, one in self.section.inputs.items() if isinstance(one, Distribution)}
+        if name in laws:
+            law, rows = laws[name].distribution, laws[name].distribution.sampler.rows
+            inputs = self.inputs.get(law.of)
+            if inputs is None:
+                self.source.fault(f"{law.of!r} is no input", "inputs", name, "distribution", "of")
+                return None
+            if (law.sampler.uniform is None) == (not rows):
+                self.source.fault("give one of uniform and rows", "inputs", name, "distribution", "sampler")
+                return None
+            return self._rows(inputs, rows, *path) if rows else self._uniform(inputs, *path)
+        if name.lower().endswith(".npz") and len(self.inputs) == 1:
+            (inputs,) = self.inputs.values()
+            return None if inputs is None else self._rows(inputs, name, *path)
+        hint = did_you_mean(name, laws) if laws else ""
+        self.source.fault(f"{name!r} is no law under inputs, and no .npz file of the only input{hint}", *path)
+        return None
+
+    def _uniform(self, inputs: InputSet, *path: str | int) -> tuple[InputSet, str, None] | None:
+        if (
+            inputs.ball is not None
+            or inputs.points
+            or inputs.linear
+            or inputs.role
+            or None in (*inputs.lower, *inputs.upper)
+        ):
+            self.source.fault(f"{inputs.name} is no bounded box; uniform draws are from boxes only", *path)
+            return None
+        region = inputs.describe().removeprefix(f"{inputs.name}: ")
+        return inputs, f"the uniform law on {{{region}}}", None
+
+    def _rows(self, inputs: InputSet, name: str, *path: str | int) -> tuple[InputSet, str, np.ndarray] | None:
+        try:
+            examples = read_examples(self.folder / name)
+        except ValueError as error:
+            self.source.fault(str(error), *path)
+            return None
+        count, size = examples.inputs.shape
+        if size != inputs.size:
+            self.source.fault(f"{name} has examples of {size} elements, and {inputs.name} has {inputs.size}", *path)
+            return None
+        return inputs, f"the {count} examples of {name} sha256:{examples.sha256}, each as likely", examples.inputs
+
+    def _event(self, event: Expression) -> tuple[Expression, Fraction]:
+        """What is below the number, and the number."""
+        tree = event.tree
+        if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], (ast.Lt, ast.Gt)):
+            sides = [tree.left, tree.comparators[0]]
+            left, right = sides if isinstance(tree.ops[0], ast.Lt) else sides[::-1]
+            value = _number(event, right)
+            if value is not None:
+                return parse_expression(ast.unparse(self._resolved(left))), value
+            return parse_expression(f"({ast.unparse(left)}) - ({ast.unparse(right)})"), Fraction(0)
+        raise ExpressionFault("an event is a strict comparison, as in panel(x, y) < 0", 0)
+
+    def _resolved(self, node: ast.expr) -> ast.expr:
+        """What a name under ``let`` stands for, where that is a call of a program."""
+        let = self.lets.get(node.id) if isinstance(node, ast.Name) else None
+        if let is not None and isinstance(let.tree, ast.Call) and isinstance(let.tree.func, ast.Name):
+            return let.tree if let.tree.func.id in self.programs else node
+        return node
+
+    def _program(self, wanted: Expression) -> Program | None:
+        tree = wanted.tree
+        if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id not in self.programs:
+            return None
+        name = tree.func.id
+        one = self.programs[name]
+        file, colon, function = one.python.rpartition(":")
+        if not colon or not function.isidentifier() or not (self.folder / file).is_file():
+            why = f"{one.python!r} is no FILE.py:FUNCTION of a file that is there"
+            self.source.fault(why, "overseers", name, "python")
+        return Program(name, f"{self.folder / file}:{function}", one.budget, one.deterministic)
+
+    def _shown(self, wanted: Expression, program: Program | None, inputs: InputSet) -> list[Expression]:
+        """What is to be evaluated: what a program is shown behind the draw, or all of it."""
+        if program is None:
+            return [wanted]
+        call = wanted.tree
+        assert isinstance(call, ast.Call)
+        if not call.args or not isinstance(call.args[0], ast.Name) or call.args[0].id != inputs.name:
+            raise ExpressionFault(f"the first thing that {program.name} is shown has to be {inputs.name}", 0)
+        return [parse_expression(ast.unparse(part)) for part in call.args[1:]]
+
+    def _evaluated(self, expressions: Sequence[Expression], inputs: InputSet) -> Evaluated:
+        """The expressions over the networks they call, compiled as in any other requirement."""
+        needed = {name for one in expressions for name in self._read(one)}
+        lets = {name: part for name, part in self.lets.items() if part is not None and name in needed}
+        composition = Composition(self.networks, (inputs,), couple((inputs,), ()), ())
+        scope, faults = scope_of((inputs,), [composition.raw(0)], lets, composition, {})
+        for name, fault in faults:
+            self.source.expression_fault(fault, "let", name)
+        vectors = tuple(_flat(compile_value(one, scope)) for one in expressions)
+        slots = {slot for terms in vectors for term in terms for slot in _slots(term)}
+        return Evaluated(inputs, composition.posed([0], slots) if slots else None, vectors)
+
+    def _read(self, expression: Expression) -> set[str]:
+        """The names under ``let`` that an expression needs, by way of others included."""
+        found: set[str] = set()
+        new = [expression]
+        while new:
+            names = {part.id for part in ast.walk(new.pop().tree) if isinstance(part, ast.Name)}
+            for name in sorted(names & set(self.lets) - found):
+                found.add(name)
+                let = self.lets[name]
+                new += [let] if let is not None else []
+        return found
+
+
+def _number(expression: Expression, node: ast.expr) -> Fraction | None:
+    if isinstance(node, ast.Constant):
+        return expression.number(node)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _number(expression, node.operand)
+        return None if value is None else -value
+    return None
+
+
+def _flat(value: Value) -> tuple[Term, ...]:
+    if isinstance(value, (Linear, Extreme)):
+        return (value,)
+    if isinstance(value, Tensor) and all(isinstance(part, (Linear, Extreme)) for part in value.flat()):
+        return tuple(value.flat())
+    raise ExpressionFault("has to be a number or an array of numbers", 0)
+
+
+def _slots(term: Term) -> set[int]:
+    if isinstance(term, Extreme):
+        return {slot for part in term.parts for slot in _slots(part)}
+    return set(term.y)

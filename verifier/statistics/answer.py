@@ -1,0 +1,239 @@
+"""Answering statistical requirements: ask about draws under a hard budget, state the bound, have it checked."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from specs.errors import CertifyError
+from specs.graph import Graph
+from specs.language.statistical_question import StatisticalQuestion, StatisticalSpec
+from specs.language.statistical_spec import read_statistical_spec
+from specs.overseer.python_overseer import OverseerError, PythonOverseer
+from verifier.answer import versions
+from verifier.checking import run_checker
+from verifier.files import stem
+from verifier.interruption import Stopped
+from verifier.places import make_folder
+from verifier.report.report import Report
+from verifier.statistics.ledger import LedgerError
+from verifier.statistics.plan import Plan
+from verifier.statistics.queries import Arguments, Budget, BudgetSpent, Overseer, Queries
+from verifier.statistics.report import Rate, StatisticalAnswer
+from verifier.statistics.sampling import Box, Rows
+from verifier.statistics.statement import STATEMENT, SUFFIX, Statement, StatementError, rows_hash, write_statement
+
+
+def answer_statistical(
+    model: Path | None,
+    file: Path,
+    deadline: float,
+    parameters: Mapping[str, str],
+    load: Callable[..., Graph],
+    out: Path | None = None,
+) -> Report:
+    """The statistical requirements of a specification, by ``deadline``, a reading of ``time.monotonic``.
+
+    Files go into ``out``: a ledger for each program that is asked, which a later run goes on with, and a statement for
+    each requirement. After a ``Stopped`` nothing more is asked, and the report's reason says so.
+    Raises ``CertifyError``, also where a ledger in ``out`` is of other terms.
+    """
+    started = time.monotonic()
+    spec = read_statistical_spec(file, model, parameters, load)
+    read = time.monotonic() - started
+    hashes = {"spec": _sha256(file)} | {name: _sha256(one) for q in spec.questions for name, one in q.models}
+    programs = {q.program.name: Path(q.program.python.rpartition(":")[0]) for q in spec.questions if q.program}
+    hashes |= {f"overseer {name}": _sha256(one) for name, one in programs.items()}
+    answers, stopped = [], ""
+    with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
+        home = make_folder(out) if out is not None else Path(scratch)
+        for number, question in enumerate(spec.questions):
+            share = (deadline - time.monotonic()) / (len(spec.questions) - number)
+            run = _Run(spec, question, spec.seed + number, home, min(share, spec.seconds or math.inf), hashes)
+            run.stopped = stopped
+            found = run.answer()
+            stopped = run.stopped
+            answers.append(found if out is not None else found.without_files())
+    seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
+    return Report(tuple(answers), stopped, seconds, versions(), hashes)
+
+
+GOES_ON = "not all draws were asked about; the same command goes on with the ledger"
+
+
+class _OutOfTime(CertifyError):
+    """No further question in the time of this run; the ledger keeps what is known."""
+
+
+@dataclass
+class _Networks:
+    """Networks in the place of an overseer: their answer is what float64 computes."""
+
+    question: StatisticalQuestion
+
+    @property
+    def name(self) -> str:
+        return f"float64 of {' and '.join(file.name for _, file in self.question.models) or 'the event'}"
+
+    @property
+    def sha256(self) -> str:
+        told = f"{self.question.text}\n{self.question.model_sha256}"
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def ask(self, arguments: Arguments, seconds: float) -> float:
+        ((value,),) = self.question.evaluated(np.array(arguments[0]))
+        if not math.isfinite(value):
+            raise OverseerError(f"{self.name}: no finite number")
+        return value
+
+
+@dataclass
+class _Run:
+    """One requirement."""
+
+    spec: StatisticalSpec
+    question: StatisticalQuestion
+    seed: int
+    home: Path
+    seconds: float
+    hashes: dict[str, str]
+    stopped: str = ""
+
+    def answer(self) -> StatisticalAnswer:
+        started = time.monotonic()
+        self.until = started + self.seconds
+        try:
+            with contextlib.ExitStack() as stack:
+                queries = self._queries(stack)
+                before = queries.spent.queries
+                stopped = self._ask(queries)
+                asked, spent = queries.spent.queries - before, queries.spent
+        except (LedgerError, BudgetSpent) as error:
+            raise CertifyError(f"{error}; --out names another folder for a new ledger") from None
+        rate, reason = self._stated(stopped)
+        return StatisticalAnswer(
+            self.question,
+            rate,
+            reason,
+            asked,
+            spent,
+            self._ledger,
+            time.monotonic() - started,
+            self.hashes,
+            versions()["certify"],
+        )
+
+    @property
+    def _ledger(self) -> Path:
+        program = self.question.program
+        name = self.question.id if program is None else program.name
+        return self.home / f"{stem(self.spec.file)}.{name}.ledger.jsonl"
+
+    def _queries(self, stack: contextlib.ExitStack) -> Queries:
+        program, overseer = self.question.program, None
+        if program is None:
+            networks: Overseer = _Networks(self.question)
+            budget = Budget(self.question.terms.queries)
+            return stack.enter_context(Queries(self._ledger, networks, budget))
+        given = program.budget
+        budget = Budget(
+            given.queries,
+            None if given.seconds is None else float(given.seconds),
+            None if given.cost is None else Fraction(given.cost),
+            Fraction(given.unit_cost),
+            float(given.timeout),
+        )
+        overseer = stack.enter_context(PythonOverseer(program.python))
+        return stack.enter_context(Queries(self._ledger, overseer, budget, program.deterministic))
+
+    def _plan(self) -> Plan:
+        terms, inputs, rows = self.question.terms, self.question.inputs, self.question.rows
+        box = ([float(v) for v in end if v is not None] for end in (inputs.lower, inputs.upper))
+        sampler = Box(*map(tuple, box)) if rows is None else Rows(*rows.shape, rows_hash(rows))
+        return Plan(
+            self.question.id,
+            sampler,
+            self.seed,
+            terms.queries,
+            Fraction(terms.confidence),
+            self.question.below,
+            terms.method,
+            terms.sides,
+            model=self.question.model_sha256,
+        )
+
+    def _ask(self, queries: Queries) -> str:
+        """Ask about all draws; why not all of them were asked about, if so. After a stop nothing is asked."""
+        queries.announce(self._plan())
+        if self.stopped:
+            return f"{self.stopped}: {GOES_ON}"
+
+        def respond(x: np.ndarray) -> Arguments:
+            if time.monotonic() > self.until:
+                raise _OutOfTime
+            own: Sequence[float] = x.tolist()
+            return [own] if self.question.program is None else [own, *self.question.evaluated(x)]
+
+        while True:
+            try:
+                queries.run(self._plan(), respond, self.question.rows)
+                return ""
+            except OverseerError:
+                continue  # it counts as a failure; behind it the others are asked
+            except BudgetSpent as error:
+                return f"budget: {error}"
+            except _OutOfTime:
+                return f"timeout: {GOES_ON}"
+            except Stopped as stop:
+                self.stopped = stop.reason
+                return f"{stop.reason}: {GOES_ON}"
+
+    def _stated(self, stopped: str) -> tuple[Rate | None, str]:
+        """The rate that the checker has accepted, and why nothing follows, if so."""
+        several = f".{self.question.id}"
+        file = self.home / f"{stem(self.spec.file)}{several}{SUFFIX}"
+        try:
+            statement: Statement = write_statement(file, self._ledger, self.question.id, self.question.rows)
+        except StatementError as error:
+            return None, stopped or f"incomplete: {error}"
+        result = run_checker(file, None, None, False, {})
+        if not result.accepted:
+            return None, f"certificate: the checker refused it: {result.reason}"
+        with zipfile.ZipFile(file) as archive:
+            stated = json.loads(archive.read(STATEMENT))
+        lower, upper = Fraction(stated["lower"]), Fraction(stated["upper"])
+        failures, size = statement.failures, file.stat().st_size
+        rate = Rate(
+            lower, upper, statement.answered, failures, statement.assumptions, file, size, result.seconds,
+            stated["ledger"]["sha256"], _failing(self._ledger, self.question),
+        )  # fmt: skip
+        most = Fraction(self.question.terms.max_rate)
+        if upper <= most or lower > most:
+            return rate, ""
+        return rate, stopped or f"rate: what is proved of it is on both sides of {most}"
+
+
+def _failing(ledger: Path, question: StatisticalQuestion) -> tuple[tuple[float, ...], float] | None:
+    """The first draw that fails, and its answer."""
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    for line in lines:
+        if line["kind"] == "answer" and line["answer"] is not None:
+            asked, value = lines[line["to"]], float.fromhex(line["answer"])
+            if asked["purpose"] == question.id and Fraction(value) < question.below:
+                return tuple(map(float.fromhex, asked["arguments"][0])), value
+    return None
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
