@@ -22,7 +22,7 @@ name: cost
 models: {{target: {{path: {target}, taps: {{plan: relu2}}}}}}
 overseers: {{judge: {{network: {{path: {judge}}}, sees: [x, y, plan], outputs: {{benign: 0, malign: 1}}}}}}
 inputs: {{x: {{shape: [3], box: {{lo: 0, hi: 1}}}}}}
-let: {{g: "judge(x, target(x), tap(target, plan)(x))"}}
+let: {{y: target(x), g: "judge(x, y, tap(target, plan)(x))"}}
 require: [{{id: none, assert: "g.malign <= g.benign"}}]
 """
 
@@ -49,7 +49,7 @@ def main() -> None:
             started = time.monotonic()
             report = certify(None, folder / "s.yaml", timeout=120, out=folder / "out")
             seconds = time.monotonic() - started
-            proof = report.answers[0].outcome.proof
+            proof = report.requirements[0].certificate
             told = f"{proof.leaves} | {proof.bytes}" if proof else "|"
             print(
                 f"| {share} | {parameters(sizes)} | {2 * width} | {report.verdict} | {seconds:.1f} | {told} |",
