@@ -190,6 +190,10 @@ class SpecCompiler:
         for _, where, _ in conditions:
             where += natural.dnfs
         constraints += natural.dnfs
+        if any(
+            c > 0 and self.poser.is_estimate(s) for dnf in constraints for cube in dnf for a in cube for s, c in a.y
+        ):
+            self.source.fault("the size of a derivative can only be bounded from above, as in lipschitz(f) <= 2", *path)
         members = self._quantified(i, section, constraints)
         if len(self.source.faults.found) > before:
             return None

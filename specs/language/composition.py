@@ -22,7 +22,7 @@ from specs.language.injection import Injection, State
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
 from specs.language.symbolic import Symbolic
 from specs.language.tensor import Tensor
-from specs.language.terms import Linear
+from specs.language.terms import Linear, slots_read
 from specs.language.vectors import Element, Vectors
 from specs.sets import InputSet
 
@@ -139,13 +139,17 @@ class Composition:
         """Terms of the size of a network's derivative on an input, one for each output. Raises ``ExpressionFault``."""
         module, column = self.modules[name], node.col_offset
         size = module.graph.input_size
-        fitting = [k for k, one in enumerate(self.inputs) if one.size == size and input_name in ("", one.name)]
+        fitting = [
+            k for k, one in enumerate(self.inputs) if one.size == size and input_name in ("", one.name) and not one.role
+        ]
         if not fitting:
             what = input_name or "there is no input that"
             raise ExpressionFault(f"{what} has {size} elements, as {name} takes", column)
         given = self.inputs[fitting[0]]
         if given.is_normalized:
             raise ExpressionFault(f"{given.name} is normalised: a derivative has no units there", column)
+        if given.points:
+            raise ExpressionFault(f"{given.name} are single points: derivatives tell nothing between them", column)
         argument = Argument(tuple(self.raw(fitting[0])), given.name, column)
         try:
             (at,) = self._inputs(module, [argument], column)
@@ -157,6 +161,9 @@ class Composition:
         called = _Called(self._registered([found.values], node, None), shape, None)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def is_estimate(self, slot: int) -> bool:
+        return self._slots[slot][0] in self._kinks
 
     def kinks(self, posed: Posed) -> Callable[[Numbers], bool] | None:
         assert posed.slots is not None
@@ -249,6 +256,8 @@ class Composition:
         vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
         for shape, group in zip(shapes, groups):
             terms = [term for argument in group for term in argument.terms]
+            if any(self.is_estimate(slot) for term in terms for slot in slots_read(term)):
+                raise ExpressionFault("the size of a derivative is an upper bound; no network can be given it", column)
             if len(terms) != prod(shape):
                 sizes = " and ".join(f"{argument.text} has {len(argument.terms)}" for argument in group)
                 raise ExpressionFault(

@@ -127,6 +127,10 @@ class Poser(Protocol):
 
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor: ...
 
+    def is_estimate(self, slot: int) -> bool:
+        """Whether what networks compute there may be more than what is meant by it."""
+        ...
+
     def kinks(self, posed: Posed) -> Callable[[Numbers], bool] | None:
         """Whether a point is so near to a kink that what is computed of a derivative there is but an upper bound; None
         where no derivative is read."""
@@ -179,6 +183,9 @@ class OneNetwork:
 
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         raise AssertionError("derivatives are composed")
+
+    def is_estimate(self, slot: int) -> bool:
+        return False
 
     def kinks(self, posed: Posed) -> None:
         return None
