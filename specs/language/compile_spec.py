@@ -11,6 +11,7 @@ from pathlib import Path
 
 from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
+from specs.language.assumptions import sensitivities
 from specs.language.compile_expression import Argument, Networks, Scope, Value, compile_formula, compile_value
 from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
@@ -229,6 +230,7 @@ class SpecCompiler:
             inputs=posed.inputs,
             output_names=posed.names,
             covered_by=natural.covered_by([*own, *hulls]),
+            sensitivity=sensitivities(problem.cases, self.poser.answers(posed)),
             kinks=self.poser.kinks(posed),
             judge=None if section.slack else judge,
         )

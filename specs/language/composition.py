@@ -39,6 +39,20 @@ class _Called:
         return Tensor(Tensor.of(values, self.shape).values, self.module.outputs if self.module is not None else {})
 
 
+@dataclass(frozen=True)
+class _Read:
+    """Something read of a module: the ``vector`` of slots, the nodes it is made of, and those that it was given.
+
+    ``whole`` tells whether these are its answers, not a layer or a derivative.
+    """
+
+    module: str
+    vector: str
+    results: frozenset[str]
+    given: tuple[str, ...]
+    whole: bool
+
+
 class Composition:
     """The graph of all calls so far. Its variables are the elements of inputs that no condition makes equal.
 
@@ -64,6 +78,7 @@ class Composition:
         self._calls: dict[ast.Call, _Called] = {}
         self._states: dict[tuple[int, str, str], None] = {}  # injection, what the layer held before it and after
         self._kinks: dict[str, tuple[str, ...]] = {}  # of derivatives
+        self._reads: list[_Read] = []
         for k, given in enumerate(inputs):
             own = [place for place in dict.fromkeys(coupling.places[k]) if place >= len(self._variables)]
             if own:
@@ -94,6 +109,7 @@ class Composition:
         results = self._composer.inline(graph, given, wanted, name, written)
         shape = graph.by_name[wanted[0]].shape if tap else module.output_shape
         called = _Called(self._registered(results, node, None if tap else module), shape, None if tap else module)
+        self._note(name, results, given, not tap)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
 
@@ -159,8 +175,33 @@ class Composition:
         self._kinks[found.values] = found.kinks
         shape = self._composer.shape(found.values)
         called = _Called(self._registered([found.values], node, None), shape, None)
+        self._note(name, [found.values], [at], False)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def _note(self, name: str, results: Sequence[str], given: Sequence[str], whole: bool) -> None:
+        nodes = frozenset(map(self._composer.unshaped, results))
+        self._reads.append(_Read(name, self._composer.joined(results), nodes, tuple(given), whole))
+
+    def answers(self, posed: Posed) -> dict[str, frozenset[int] | None]:
+        assert posed.slots is not None
+        vectors = {self._slots[slot][0] for slot in posed.slots}
+        found: dict[str, frozenset[int] | None] = {}
+        for name in (module.name for module in self.modules.values() if module.kind == "overseer"):
+            parts = [one for one in self._reads if one.module == name]
+            nodes = frozenset(node for one in parts for node in one.results)
+            whole = {one.vector for one in parts if one.whole}
+            own = whole & vectors
+            given = [node for one in parts if one.vector in own for node in one.given]
+            if any(one.vector in whole for one in self._reads if one.module != name or not one.whole):
+                found[name] = None  # as answers of two networks that are one, which cancel before they are read
+            elif not nodes & self._composer.behind(sorted(vectors)):
+                continue
+            elif nodes & self._composer.behind(sorted({*(vectors - own), *given})):
+                found[name] = None
+            else:
+                found[name] = frozenset(i for slot, i in posed.slots.items() if self._slots[slot][0] in own)
+        return found
 
     def is_estimate(self, slot: int) -> bool:
         return self._slots[slot][0] in self._kinks
