@@ -142,7 +142,8 @@ class Solving:
         sets = requirement.inputs.sets if isinstance(requirement.inputs, JointSet) else (requirement.inputs,)
         names = {one.name for one in sets if one is not None}
         uses = self.source.document.uses.get(solved.name, ())
-        signs = [_sign_of(path, names) for path in uses]
+        longer = self.source.document.longer  # such as 1/$t, which shrinks
+        signs = [None if path in longer else _sign_of(path, names) for path in uses]
         own, rest = self._coefficients(solved.name, i)
         if own is None or rest is None or None in signs:
             return solved
