@@ -73,13 +73,13 @@ def _margin(requirement: Requirement, outcome: Outcome) -> Fraction | None:
 
 
 def survival_in_words(requirement: Requirement, outcome: Outcome) -> str:
-    """By how much each overseer may be wrong, "" where there is none."""
+    """By how much each overseer alone may be wrong, "" where there is none."""
     found = []
     for overseer in requirement.stated.sensitivity:
         limit = survives(requirement, outcome, overseer)
         if limit:
             found.append(f"STILL TRUE WHERE EACH ANSWER OF {overseer} IS WRONG BY LESS THAN {down(float(limit))}")
-    return "; ".join(found)
+    return "; OR, WITH ALL OTHERS RIGHT, ".join(found)
 
 
 def withdrawn(requirement: Requirement, outcome: Outcome, assumptions: Sequence[Assumption]) -> Outcome:

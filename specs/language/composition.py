@@ -154,6 +154,8 @@ class Composition:
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         """Terms of the size of a network's derivative on an input, one for each output. Raises ``ExpressionFault``."""
         module, column = self.modules[name], node.col_offset
+        if any(one.model == name for one in self.injections):
+            raise ExpressionFault(f"something is written into {name}: of what is this the derivative?", column)
         size = module.graph.input_size
         fitting = [
             k for k, one in enumerate(self.inputs) if one.size == size and input_name in ("", one.name) and not one.role
