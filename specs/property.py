@@ -28,8 +28,9 @@ class Requirement:
     the flat outputs of the problem's network, empty where they have none. ``covered_by`` is the id of the requirement
     that, if it is proved, makes a proof of this one cover every failure that some input causes by itself. ``solved`` is
     the parameter for a value of which the problem is compiled, if there is one. ``sensitivity`` is by how much rows
-    change where each answer of an overseer changes by 1. Where derivatives are read, ``kinks(x)`` is whether a point is
-    so near to where there is none that the problem has but an upper bound of it.
+    change where each answer of an overseer changes by 1, None where an error of it does more than that. Where
+    derivatives are read, ``kinks(x)`` is whether a point is so near to where there is none that the problem has but an
+    upper bound of it.
     """
 
     id: str
@@ -45,7 +46,7 @@ class Requirement:
     output_names: tuple[str, ...] = ()
     covered_by: str = ""
     solved: Solved | None = None
-    sensitivity: Mapping[str, Fraction] = field(default_factory=dict)
+    sensitivity: Mapping[str, Fraction | None] = field(default_factory=dict)
     kinks: Callable[[Sequence[Fraction]], bool] | None = field(default=None, compare=False, repr=False)
     judge: Judge | None = field(default=None, compare=False, repr=False)
 

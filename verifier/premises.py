@@ -58,34 +58,56 @@ def survives(requirement: Requirement, outcome: Outcome, overseer: str) -> Fract
     Every row that holds by a margin still holds where each answer of the overseer changes by less than the margin over
     what the row makes of it.
     """
-    factor = requirement.stated.sensitivity.get(overseer)
-    if outcome.verdict != "certified" or factor is None or not isfinite(outcome.proved):
+    factor, margin = requirement.stated.sensitivity.get(overseer), _margin(requirement, outcome)
+    return margin / factor if factor and margin is not None else None
+
+
+def _margin(requirement: Requirement, outcome: Outcome) -> Fraction | None:
+    """By how much the best row holds everywhere; None where that is not known.
+
+    What a requirement is restricted to is not made any stricter by its slack.
+    """
+    if outcome.verdict != "certified" or not isfinite(outcome.proved):
         return None
-    return (Fraction(max(outcome.proved, 0.0)) + requirement.stated.slack) / factor
+    return Fraction(max(outcome.proved, 0.0)) + (Fraction(0) if requirement.stated.where else requirement.stated.slack)
 
 
 def survival_in_words(requirement: Requirement, outcome: Outcome) -> str:
-    """By how much each overseer may be wrong, "" where there is none."""
+    """By how much each overseer alone may be wrong, "" where there is none."""
     found = []
     for overseer in requirement.stated.sensitivity:
         limit = survives(requirement, outcome, overseer)
         if limit:
             found.append(f"STILL TRUE WHERE EACH ANSWER OF {overseer} IS WRONG BY LESS THAN {down(float(limit))}")
-    return "; ".join(found)
+    return "; OR, WITH ALL OTHERS RIGHT, ".join(found)
 
 
 def withdrawn(requirement: Requirement, outcome: Outcome, assumptions: Sequence[Assumption]) -> Outcome:
-    """A certified outcome, or unknown where an assumption allows for a larger error of an overseer than it survives."""
-    if outcome.verdict != "certified":
+    """A certified outcome, or unknown where errors of overseers that assumptions allow for are more than it survives.
+
+    All of them at once: the margin has to be more than what they do to a row together.
+    """
+    sensitivity = requirement.stated.sensitivity
+    allowed = [one for one in assumptions if one.overseer in sensitivity and one.concerns(requirement.id) and one.error]
+    if outcome.verdict != "certified" or not allowed:
         return outcome
-    for one in assumptions:
-        if one.overseer and one.concerns(requirement.id) and requirement.stated.sensitivity.get(one.overseer):
-            limit = survives(requirement, outcome, one.overseer)
-            if limit is None or limit <= one.error:
-                told = down(float(limit)) if limit else "none"
-                reason = (
-                    f"assumption: {one.id} allows for an error of {one.overseer} of {exact(one.error)}; with it, "
-                    f"what is proved of the overseer as it is does not carry over (errors below {told} would)"
-                )
-                return replace(outcome, verdict="unknown", reason=reason)
+    errors = {one.overseer: max(o.error for o in allowed if o.overseer == one.overseer) for one in allowed}
+    effects = {judge: _effect(sensitivity[judge], error) for judge, error in errors.items()}
+    margin, total = _margin(requirement, outcome), Fraction(0)
+    for one in allowed:
+        effect, limit = effects.pop(one.overseer, Fraction(0)), survives(requirement, outcome, one.overseer)
+        total = total + effect if effect is not None else total
+        if effect is None or (effect and (margin is None or margin <= total)):
+            told = down(float(limit)) if limit else "none"
+            others = " together with those of others" if limit is not None and limit > errors[one.overseer] else ""
+            reason = (
+                f"assumption: {one.id} allows for an error of {one.overseer} of {exact(errors[one.overseer])}{others}; "
+                f"with it, what is proved of the overseer as it is does not carry over (errors below {told} would)"
+            )
+            return replace(outcome, verdict="unknown", reason=reason)
     return outcome
+
+
+def _effect(factor: Fraction | None, error: Fraction) -> Fraction | None:
+    """What an error does to a row at most; None where nothing is known."""
+    return None if factor is None else factor * error

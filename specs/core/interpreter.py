@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 from specs.core.constants import Constant, computed, held, literal
 from specs.core.forms import Affine, Tape
-from specs.core.program import Program
+from specs.core.program import BUILTINS, Program
 from specs.core.values import Below, Both, Condition, Data, Opposite
 from specs.language.suggest import did_you_mean
 
@@ -111,12 +111,14 @@ class Interpreter:
                     self._bind(first.target, self._value(given, env, own), env, first)
                 case ast.AugAssign(target=ast.Name() as target):
                     before = self._name(ast.copy_location(ast.Name(target.id, ast.Load()), first), env, own)
+                    if isinstance(before, tuple):
+                        raise self.program.fault("a list would be changed under all of its names: say a = a + b", first)
                     after = self._arithmetic(first.op, before, self._value(first.value, env, own), first)
                     env[target.id] = after
                 case ast.Expr(value=ast.Constant()) | ast.Pass():
                     pass
                 case ast.For(orelse=[]):
-                    items = self._sequence(self._value(first.iter, env, own), first.iter)
+                    items = self._sequence(self._passed(first.iter, env, own), first.iter)
                     rounds: list[Work] = [(_Bind(first.target, item, first), *first.body) for item in items]
                     work = (*chain.from_iterable(rounds), *work)
                 case ast.If():
@@ -213,9 +215,19 @@ class Interpreter:
                 return self._element(node, env, own)
             case ast.ListComp():
                 return self._comprehension(node, env, own)
-            case ast.Call(func=ast.Name()):
+            case ast.Call(func=ast.Name(id=name)):
+                if name in _ONCE and name not in self._outside:
+                    told = f"{name} gives its elements once, and has no value to keep: write list({name}(...))"
+                    raise self.program.fault(told, node)
                 return self._call(node, env, own)
         raise self.program.refusal(node)
+
+    def _passed(self, node: ast.expr, env: Environment, own: frozenset[str]) -> Data:
+        """The value of an expression whose elements are taken one after the other, and once."""
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _ONCE:
+            self._step(node)
+            return self._call(node, env, own)
+        return self._value(node, env, own)
 
     def _name(self, node: ast.Name, env: Environment, own: frozenset[str]) -> Data:
         if node.id in env:
@@ -292,6 +304,8 @@ class Interpreter:
             if isinstance(value, Condition):
                 found.append(Opposite(value) if opposite else value)
             elif self._truth(value, part) == opposite:
+                if found and value != opposite:
+                    raise self.program.fault("this is no truth value, and other parts are conditions on data", part)
                 found += [False] if found else []
                 break
         if not found:
@@ -337,7 +351,7 @@ class Interpreter:
                 found.append(self._value(node.elt, inside, own))
                 return
             part = node.generators[k]
-            for item in self._sequence(self._value(part.iter, inside, own), part.iter):
+            for item in self._sequence(self._passed(part.iter, inside, own), part.iter):
                 one = dict(inside)
                 self._bind(part.target, item, one, node)
                 if all(self._truth(self._value(test, one, own), test) for test in part.ifs):
@@ -357,13 +371,14 @@ class Interpreter:
         for part in node.args:
             if isinstance(part, ast.Starred):
                 raise self.program.refusal(part)
-        values = [self._value(part, env, own) for part in node.args]
+        value = self._passed if name in _PASSING and name not in self._outside else self._value
+        values = [value(part, env, own) for part in node.args]
         if name in self._outside:
             return self._outside[name](node, *values)
         if name in self.program.functions:
             return self._called(self.program.functions[name], values, node)
-        if name not in _BUILTINS:
-            known = (*_BUILTINS, *self.program.functions, *self._outside)
+        if name not in BUILTINS:
+            known = (*BUILTINS, *self.program.functions, *self._outside)
             raise self.program.fault(f"{name!r} is no function of the core language{did_you_mean(name, known)}", node)
         return self._built_in(name, values, node)
 
@@ -372,9 +387,12 @@ class Interpreter:
             parts = self._sequence(values[0], node) if len(values) == 1 else values
             return self._extreme(name, [self._number(part, node) for part in parts], node)
         if name == "range":
-            numbers = range(*(self._whole(value, node) for value in values)) if 1 <= len(values) <= 3 else range(0)
-            if not 1 <= len(values) <= 3 or len(numbers) > MAX_LENGTH:
-                raise self.program.fault(f"range takes 1 to 3 whole numbers, and has at most {MAX_LENGTH:,}", node)
+            ends = [self._whole(value, node) for value in values]
+            numbers = range(*ends) if 1 <= len(ends) <= 3 and ends[2:] != [0] else range(0)
+            if not 1 <= len(ends) <= 3 or ends[2:] == [0] or len(numbers) > MAX_LENGTH:
+                raise self.program.fault(
+                    f"range takes 1 to 3 whole numbers, a step other than 0, and has at most {MAX_LENGTH:,}", node
+                )
             return tuple(numbers)
         if name == "zip":
             return tuple(zip(*(self._sequence(value, node) for value in values)))
@@ -491,21 +509,8 @@ def _assigned(definition: ast.FunctionDef) -> frozenset[str]:
     )
 
 
-_BUILTINS = (
-    "max",
-    "min",
-    "abs",
-    "sum",
-    "len",
-    "range",
-    "float",
-    "int",
-    "enumerate",
-    "zip",
-    "reversed",
-    "tuple",
-    "list",
-)
+_ONCE = ("enumerate", "zip", "reversed")
+_PASSING = ("max", "min", "sum", "tuple", "list", "enumerate", "zip")
 _OPERATIONS = {ast.FloorDiv: "floor division", ast.Mod: "the remainder", ast.Pow: "a power"}
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,

@@ -13,6 +13,21 @@ from specs.errors import SpecError
 from specs.language.textfile import read_text
 
 MAX_LENGTH = 100_000
+BUILTINS = (
+    "max",
+    "min",
+    "abs",
+    "sum",
+    "len",
+    "range",
+    "float",
+    "int",
+    "enumerate",
+    "zip",
+    "reversed",
+    "tuple",
+    "list",
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +85,9 @@ def parse_program(text: str, file: Path) -> Program:
                 raise program.refusal(node)
         if not isinstance(node, (ast.Expr, ast.ImportFrom)) and {*constants, *functions} == names:
             raise program.fault("gives a name for the second time", node)
+        for name in {*constants, *functions} - names:
+            if name in BUILTINS:  # what it means before, and to defaults, would be another thing than after
+                raise program.fault(f"{name!r} is a function of Python, and cannot be another thing here", node)
     return program
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
 from specs.assumption import Assumption
-from specs.language.networks import Module
 from specs.language.schema import SpecFile
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
-from specs.property import Requirement
+from specs.problem import Case
 
 
 def read_assumptions(section: SpecFile, source: Source) -> tuple[Assumption, ...]:
@@ -39,24 +37,15 @@ def read_assumptions(section: SpecFile, source: Source) -> tuple[Assumption, ...
     return tuple(found)
 
 
-def with_sensitivities(requirements: Sequence[Requirement], modules: Sequence[Module]) -> tuple[Requirement, ...]:
-    """The requirements, each with what an error of an overseer does to it."""
-    judges = [module.name for module in modules if module.kind == "overseer"]
-    return tuple(replace(one, sensitivity=_sensitivities(one, judges)) for one in requirements)
-
-
-def _sensitivities(requirement: Requirement, judges: Sequence[str]) -> dict[str, Fraction]:
+def sensitivities(cases: Sequence[Case], answers: Mapping[str, Collection[int] | None]) -> dict[str, Fraction | None]:
     """By overseer: by how much a row changes at most where each of its answers changes by 1.
 
-    An overseer is left out where no row reads it, and where something else than a row does: a network called on its
-    answers, or one of its layers.
+    ``answers`` are its outputs; None says that something else than a row reads them, so that nothing is known.
     """
-    names = requirement.output_names
-    found = {}
-    for judge in judges:
-        own = {i for i, name in enumerate(names) if name.startswith(f"{judge}(")}
-        inside = any(f"{judge}(" in name.removeprefix(f"{judge}(") or f"tap({judge}," in name for name in names)
-        if own and not inside:
-            rows = [row for case in requirement.problem.cases for row in case.any_of]
-            found[judge] = max((sum((abs(c) for i, c in row.y if i in own), Fraction(0)) for row in rows), default=0)
-    return {judge: Fraction(value) for judge, value in found.items() if value}
+    rows = [row for case in cases for row in case.any_of]
+    return {
+        judge: None
+        if own is None
+        else max((sum((abs(c) for i, c in row.y if i in own), Fraction(0)) for row in rows), default=Fraction(0))
+        for judge, own in answers.items()
+    }

@@ -97,6 +97,8 @@ def read_axiom_spec(
     assert inputs is not None
     if inputs.is_normalized or inputs.ball is not None or inputs.linear or None in (*inputs.lower, *inputs.upper):
         source.fault("axioms are about a bounded box in the units of the network", "inputs", variable)
+    for key in sorted(given_input.model_fields_set & {"inject", "natural", "points"}):
+        source.fault("axioms are about a box of inputs of the network; remove this", "inputs", variable, key)
     target, file, graph = _target(source, section, model, path.parent, load, inputs)
     faults.raise_if_any()
     through = graph is not None

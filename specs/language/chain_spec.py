@@ -31,6 +31,7 @@ from specs.language.chain_schema import ChainFile, ChainRequirement, Step
 from specs.language.compile_expression import FUNCTIONS
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
+from specs.language.schema import Input
 from specs.language.schema_faults import add_faults
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
@@ -196,6 +197,7 @@ def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[st
     last, given = steps[-1], section.inputs[variable]
     if [int(v) for v in given.shape] != list(last.shape):
         source.fault(f"the last step is about questions of shape {list(last.shape)}", "inputs", variable, "shape")
+    _check_input(given, last, source, variable)
     claimed = core_section.symbolic.lipschitz
     for step in steps:
         if claimed is not None and step.answers and step.lipschitz > claimed.value and step.forms:
@@ -216,6 +218,21 @@ def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[st
         None if seconds is None else float(seconds),
         dict(parameters),
     )
+
+
+def _check_input(given: Input, last: ChainStep, source: Source, variable: str) -> None:
+    """What is claimed is about the questions of the last step: the input may not be another set, nor a larger one."""
+    for key in sorted(given.model_fields_set - {"shape", "box"}):
+        source.fault("a chain is about the questions of its last step: only shape and box", "inputs", variable, key)
+    if given.box is None:
+        return
+    try:
+        ends = [_ends(end, len(last.lower)) for end in (given.box.lo, given.box.hi)]
+    except ExpressionFault as fault:
+        source.fault(fault.message, "inputs", variable, "box")
+        return
+    if any(low < l or up > u for low, up, l, u in zip(*ends, last.lower, last.upper)):
+        source.fault(f"{last.id} is for fewer questions than these", "inputs", variable, "box")
 
 
 class _Tracer:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
+from specs.language.assumptions import sensitivities
 from specs.language.compile_expression import Argument, Networks, Scope, Value, compile_formula, compile_value
 from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
@@ -190,6 +191,10 @@ class SpecCompiler:
         for _, where, _ in conditions:
             where += natural.dnfs
         constraints += natural.dnfs
+        if any(
+            c > 0 and self.poser.is_estimate(s) for dnf in constraints for cube in dnf for a in cube for s, c in a.y
+        ):
+            self.source.fault("the size of a derivative can only be bounded from above, as in lipschitz(f) <= 2", *path)
         members = self._quantified(i, section, constraints)
         if len(self.source.faults.found) > before:
             return None
@@ -225,6 +230,7 @@ class SpecCompiler:
             inputs=posed.inputs,
             output_names=posed.names,
             covered_by=natural.covered_by([*own, *hulls]),
+            sensitivity=sensitivities(problem.cases, self.poser.answers(posed)),
             kinks=self.poser.kinks(posed),
             judge=None if section.slack else judge,
         )

@@ -22,7 +22,7 @@ from specs.language.injection import Injection, State
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
 from specs.language.symbolic import Symbolic
 from specs.language.tensor import Tensor
-from specs.language.terms import Linear
+from specs.language.terms import Linear, slots_read
 from specs.language.vectors import Element, Vectors
 from specs.sets import InputSet
 
@@ -37,6 +37,20 @@ class _Called:
 
     def tensor(self, values: Sequence[object]) -> Tensor:
         return Tensor(Tensor.of(values, self.shape).values, self.module.outputs if self.module is not None else {})
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Something read of a module: the ``vector`` of slots, the nodes it is made of, and those that it was given.
+
+    ``whole`` tells whether these are its answers, not a layer or a derivative.
+    """
+
+    module: str
+    vector: str
+    results: frozenset[str]
+    given: tuple[str, ...]
+    whole: bool
 
 
 class Composition:
@@ -64,6 +78,7 @@ class Composition:
         self._calls: dict[ast.Call, _Called] = {}
         self._states: dict[tuple[int, str, str], None] = {}  # injection, what the layer held before it and after
         self._kinks: dict[str, tuple[str, ...]] = {}  # of derivatives
+        self._reads: list[_Read] = []
         for k, given in enumerate(inputs):
             own = [place for place in dict.fromkeys(coupling.places[k]) if place >= len(self._variables)]
             if own:
@@ -94,6 +109,7 @@ class Composition:
         results = self._composer.inline(graph, given, wanted, name, written)
         shape = graph.by_name[wanted[0]].shape if tap else module.output_shape
         called = _Called(self._registered(results, node, None if tap else module), shape, None if tap else module)
+        self._note(name, results, given, not tap)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
 
@@ -138,14 +154,20 @@ class Composition:
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         """Terms of the size of a network's derivative on an input, one for each output. Raises ``ExpressionFault``."""
         module, column = self.modules[name], node.col_offset
+        if any(one.model == name for one in self.injections):
+            raise ExpressionFault(f"something is written into {name}: of what is this the derivative?", column)
         size = module.graph.input_size
-        fitting = [k for k, one in enumerate(self.inputs) if one.size == size and input_name in ("", one.name)]
+        fitting = [
+            k for k, one in enumerate(self.inputs) if one.size == size and input_name in ("", one.name) and not one.role
+        ]
         if not fitting:
             what = input_name or "there is no input that"
             raise ExpressionFault(f"{what} has {size} elements, as {name} takes", column)
         given = self.inputs[fitting[0]]
         if given.is_normalized:
             raise ExpressionFault(f"{given.name} is normalised: a derivative has no units there", column)
+        if given.points:
+            raise ExpressionFault(f"{given.name} are single points: derivatives tell nothing between them", column)
         argument = Argument(tuple(self.raw(fitting[0])), given.name, column)
         try:
             (at,) = self._inputs(module, [argument], column)
@@ -155,8 +177,36 @@ class Composition:
         self._kinks[found.values] = found.kinks
         shape = self._composer.shape(found.values)
         called = _Called(self._registered([found.values], node, None), shape, None)
+        self._note(name, [found.values], [at], False)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def _note(self, name: str, results: Sequence[str], given: Sequence[str], whole: bool) -> None:
+        nodes = frozenset(map(self._composer.unshaped, results))
+        self._reads.append(_Read(name, self._composer.joined(results), nodes, tuple(given), whole))
+
+    def answers(self, posed: Posed) -> dict[str, frozenset[int] | None]:
+        assert posed.slots is not None
+        vectors = {self._slots[slot][0] for slot in posed.slots}
+        found: dict[str, frozenset[int] | None] = {}
+        for name in (module.name for module in self.modules.values() if module.kind == "overseer"):
+            parts = [one for one in self._reads if one.module == name]
+            nodes = frozenset(node for one in parts for node in one.results)
+            whole = {one.vector for one in parts if one.whole}
+            own = whole & vectors
+            given = [node for one in parts if one.vector in own for node in one.given]
+            if any(one.vector in whole for one in self._reads if one.module != name or not one.whole):
+                found[name] = None  # as answers of two networks that are one, which cancel before they are read
+            elif not nodes & self._composer.behind(sorted(vectors)):
+                continue
+            elif nodes & self._composer.behind(sorted({*(vectors - own), *given})):
+                found[name] = None
+            else:
+                found[name] = frozenset(i for slot, i in posed.slots.items() if self._slots[slot][0] in own)
+        return found
+
+    def is_estimate(self, slot: int) -> bool:
+        return self._slots[slot][0] in self._kinks
 
     def kinks(self, posed: Posed) -> Callable[[Numbers], bool] | None:
         assert posed.slots is not None
@@ -249,6 +299,8 @@ class Composition:
         vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
         for shape, group in zip(shapes, groups):
             terms = [term for argument in group for term in argument.terms]
+            if any(self.is_estimate(slot) for term in terms for slot in slots_read(term)):
+                raise ExpressionFault("the size of a derivative is an upper bound; no network can be given it", column)
             if len(terms) != prod(shape):
                 sizes = " and ".join(f"{argument.text} has {len(argument.terms)}" for argument in group)
                 raise ExpressionFault(

@@ -26,7 +26,8 @@ OfDomain = Callable[[Sequence[int], Dnf], tuple[Posed, tuple[Case, ...]]]
 class Written:
     """The natural sets that one requirement is about, each with the layer's states there.
 
-    ``alone`` tells whether nothing else is written into any layer.
+    ``alone`` tells whether nothing else is written into any layer, and no condition couples what is written with
+    other inputs or stands under them.
     """
 
     parts: tuple[tuple[NaturalSet, tuple[State, ...]], ...] = ()
@@ -165,7 +166,10 @@ class Naturals:
         if not isinstance(self.poser, Composition):
             return Written()
         parts = [(one, tuple(self.poser.states(number, slots))) for number, one in self.sets.items()]
-        return Written(tuple((one, states) for one, states in parts if states), len(self.poser.injections) == 1)
+        alone = len(self.poser.injections) == 1 and all(
+            len(self.poser.coupling.groups[one.input]) == 1 for one in self.poser.injections
+        )
+        return Written(tuple((one, states) for one, states in parts if states), alone)
 
     def requirements(self, of_domain: OfDomain) -> list[Requirement]:
         """That each reachable set is one: what the layer holds never leaves it."""

@@ -127,6 +127,15 @@ class Poser(Protocol):
 
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor: ...
 
+    def answers(self, posed: Posed) -> Mapping[str, frozenset[int] | None]:
+        """By overseer that the posed network depends on: which outputs are its answers; None where something else than
+        these depends on them, or on its layers, or where they are those of another network as well."""
+        ...
+
+    def is_estimate(self, slot: int) -> bool:
+        """Whether what networks compute there may be more than what is meant by it."""
+        ...
+
     def kinks(self, posed: Posed) -> Callable[[Numbers], bool] | None:
         """Whether a point is so near to a kink that what is computed of a derivative there is but an upper bound; None
         where no derivative is read."""
@@ -179,6 +188,12 @@ class OneNetwork:
 
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         raise AssertionError("derivatives are composed")
+
+    def answers(self, posed: Posed) -> Mapping[str, frozenset[int] | None]:
+        return {}
+
+    def is_estimate(self, slot: int) -> bool:
+        return False
 
     def kinks(self, posed: Posed) -> None:
         return None

@@ -142,7 +142,8 @@ class Solving:
         sets = requirement.inputs.sets if isinstance(requirement.inputs, JointSet) else (requirement.inputs,)
         names = {one.name for one in sets if one is not None}
         uses = self.source.document.uses.get(solved.name, ())
-        signs = [_sign_of(path, names) for path in uses]
+        longer = self.source.document.longer  # such as 1/$t, which shrinks
+        signs = [None if path in longer else _sign_of(path, names) for path in uses]
         own, rest = self._coefficients(solved.name, i)
         if own is None or rest is None or None in signs:
             return solved
@@ -181,7 +182,9 @@ class Solving:
         return (None, None) if networks.entered else (own, rest)
 
     def _check_owner(self, id: str, one: Solved, requirements: Sequence[Requirement], index: Mapping[str, int]) -> None:
-        """A parameter belongs to one requirement: no other may depend on it."""
+        """A parameter belongs to one requirement: no other may depend on it, nor one that was added for a layer's
+        bounds: these would be those of another set of inputs.
+        """
         moved = {str(path[1]) for path in self.source.document.uses.get(one.name, ()) if path[0] == "inputs"}
         lets = self.expressions.known_lets
         for given, located in zip(self.poser.inputs, self.expressions.linear):
@@ -190,15 +193,20 @@ class Solving:
         for other in requirements:
             if other.id == id:
                 continue
-            i = index[other.id]
-            parts = [self.expressions.asserts[i], *(part for part, _ in self.expressions.where[i])]
+            i = index.get(other.id, index[id])
+            parts = (
+                []
+                if other.id not in index
+                else [self.expressions.asserts[i], *(part for part, _ in self.expressions.where[i])]
+            )
             if one.name in _names([part for part in parts if part is not None], lets):
                 self.source.fault(f"{one.name} is solved for by {id}, and may be used there only", "require", i)
             sets = other.inputs.sets if isinstance(other.inputs, JointSet) else (other.inputs,)
             shared = moved & {inputs.name for inputs in sets if inputs is not None}
             for name in sorted(shared):
+                subject = "" if other.id in index else f"{other.id} "
                 self.source.fault(
-                    f"is about {name} as well, which changes with {one.name}; put it into a file of its own",
+                    f"{subject}is about {name} as well, which changes with {one.name}; put it into a file of its own",
                     *("require", i),
                 )
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from specs.errors import SpecError
 from specs.graph import Graph
-from specs.language.assumptions import read_assumptions, with_sensitivities
+from specs.language.assumptions import read_assumptions
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
 from specs.language.expression import LIPSCHITZ
@@ -94,7 +94,6 @@ def read_spec(
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
-    requirements = with_sensitivities(requirements, reader.read)
     assumptions = read_assumptions(section, source)
     known = [(one.id, name) for one in section.require for name in one.solve_for]
     gates = read_gates(section.gate.min, section.gate.max, known, source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -104,3 +104,12 @@ def _sum(a: Mapping[int, Fraction], b: Mapping[int, Fraction]) -> Mapping[int, F
         if not result[index]:
             del result[index]
     return result
+
+
+def slots_read(term: Term) -> Iterator[int]:
+    """What networks compute that the term reads."""
+    if isinstance(term, Extreme):
+        for part in term.parts:
+            yield from slots_read(part)
+    else:
+        yield from term.y

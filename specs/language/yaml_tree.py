@@ -31,13 +31,14 @@ class Document:
     """``data`` of dicts, lists, text, whole numbers, exact ``Fraction`` decimals, booleans and ``None``.
 
     ``positions`` gives line and column (from 1) of each value by its path; ``key_positions`` those of mapping keys.
-    ``uses`` are the paths of values that are, or contain, a parameter.
+    ``uses`` are the paths of values that are, or contain, a parameter; ``longer`` those that only contain one.
     """
 
     data: Any
     positions: Mapping[YamlPath, tuple[int, int]]
     key_positions: Mapping[YamlPath, tuple[int, int]]
     uses: Mapping[str, tuple[YamlPath, ...]] = field(default_factory=dict)
+    longer: frozenset[YamlPath] = frozenset()
 
     def position(self, path: YamlPath) -> tuple[int, int]:
         """Position of the value at ``path``, or of the nearest thing around it."""
@@ -87,7 +88,7 @@ def read_yaml(text: str, file: Path, parameters: Mapping[str, str], optional: Co
         reader.faults.add(f"nothing uses the parameter(s) {', '.join(f'${name}' for name in unused)}{known}")
     reader.faults.raise_if_any()
     uses = {name: tuple(paths) for name, paths in reader.used.items()}
-    return Document(data, reader.positions, reader.key_positions, uses)
+    return Document(data, reader.positions, reader.key_positions, uses, frozenset(reader.longer))
 
 
 @dataclass
@@ -97,6 +98,7 @@ class _Reader:
     positions: dict[YamlPath, tuple[int, int]] = field(default_factory=dict)
     key_positions: dict[YamlPath, tuple[int, int]] = field(default_factory=dict)
     used: dict[str, list[YamlPath]] = field(default_factory=dict)
+    longer: set[YamlPath] = field(default_factory=set)
     seen: set[int] = field(default_factory=set)
 
     def read(self, node: Node, path: YamlPath) -> Any:
@@ -147,6 +149,7 @@ class _Reader:
             return _typed(self._parameter(whole, where, path))
         if "$" not in text:
             return self._number(text, where) if plain else text
+        self.longer.add(path)
         return _PARAMETER.sub(lambda match: _within(self._parameter(match, where, path)), text)
 
     def _number(self, text: str, where: tuple[int, int]) -> Any:

@@ -151,6 +151,55 @@ def test_claims_survive_an_error_of_an_overseer_up_to_their_slack(
     assert wrong["verdict"] == ("certified" if error < 0.5 else "violated"), "so wrong an overseer says so itself"
 
 
+ERRORS = """  - {id: A-a, text: a is nearly right, error: {overseer: a, at_most: 0.3}}
+  - {id: A-b, text: b is nearly right, error: {overseer: b, at_most: 0.3}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("requirement", "errors", "verdict"),
+    [
+        ('assert: "a(x)[0] + b(x)[0] >= -0.5"', 1, "certified"),
+        ('assert: "a(x)[0] + b(x)[0] >= -0.5"', 2, "unknown"),  # 0.3 twice is more than the margin of 1/2
+        ('assert: "a(x)[0] + b(x)[0] >= -0.7"', 2, "certified"),
+        ('assert: "twice(a(x))[0] >= -1"', 1, "unknown"),  # what a network makes of an error is not known
+        ('assert: "twice(said)[0] >= -1"', 1, "unknown"),  # nor where the answer has another name
+        ('assert: "twice(said)[0] + a(x)[0] >= -1"', 1, "unknown"),
+        ('assert: "tap(a, relu1)(x)[0] >= -1"', 1, "unknown"),
+        ('assert: "twin(x)[0] - a(x)[0] + b(x)[0] >= -1"', 1, "unknown"),  # one network, once trusted and once not
+        ('assert: "twice(x)[0] >= -1"', 1, "certified"),
+        # slack is one of the assertion, and not of what it is restricted to
+        ('assert: "x[0] >= 0.5", where: "a(x)[0] + x[0] >= 1.125", slack: 0.0625', 1, "unknown"),
+        ('assert: "a(x)[0] >= -0.125", slack: 0.0625', 1, "unknown"),
+        ('assert: "a(x)[0] >= -0.5", slack: 0.125', 1, "certified"),
+    ],
+)
+def test_errors_of_overseers_are_not_survived_by_less(
+    cli: Cli, tmp_path: Path, requirement: str, errors: int, verdict: str
+) -> None:
+    """All claims are true of the overseers as they are; a is |x|, b is |x| too, twice(x) is 2 relu(x)."""
+    write_network(tmp_path / "a.onnx", ([[1, -1]], [0, 0]), ([[1], [1]], [0]))
+    write_network(tmp_path / "b.onnx", ([[2, -2]], [0, 0]), ([[0.5], [0.5]], [0]))
+    write_network(tmp_path / "twice.onnx", ([[1]], [0]), ([[2]], [0]))
+    text = ERRORS if errors == 2 else ERRORS.partition("\n")[0] + "\n"
+    spec = write_spec(
+        tmp_path,
+        f"""models: {{twice: {{path: twice.onnx}}, twin: {{path: a.onnx}}}}
+overseers: {{a: {{network: {{path: a.onnx}}}}, b: {{network: {{path: b.onnx}}}}}}
+inputs: {{x: {{shape: [1], box: {{lo: -1, hi: 1}}}}}}
+let: {{said: "a(x)"}}
+require:
+  - {{id: r, {requirement}}}
+assume:
+{text}""",
+    )
+    cli(spec, "--json", "r.json")
+    (answer,) = json.loads((tmp_path / "r.json").read_text())["requirements"]
+    assert answer["verdict"] == verdict, answer["reason"]
+    if verdict == "unknown":
+        assert answer["reason"].startswith("assumption: A-"), answer["reason"]
+
+
 def test_an_assumption_that_a_requirement_establishes(cli: Cli, oversight: tuple[Path, Path], tmp_path: Path) -> None:
     model, spec = oversight
     text = spec.read_text().replace('.malign >= 0"', '.malign >= -1"')

@@ -144,6 +144,40 @@ def test_what_covers_every_natural_failure(tmp_path: Path, mode: str, more: str,
     assert (safe.covered_by == "d-reachable") == covered
 
 
+@pytest.mark.parametrize(
+    ("condition", "covered"),
+    [
+        ("x[0] >= 0", True),
+        ("d[0] >= 0.5", False),  # a condition that stands under x is one on what is written
+        ("d[0] >= x[0]", False),  # then the layer by itself is met for some inputs only
+    ],
+)
+def test_conditions_that_stand_under_another_input_cover_less(tmp_path: Path, condition: str, covered: bool) -> None:
+    model = write(tmp_path / "m.onnx", dense(*random_layers(np.random.default_rng(3), 2, 3, 2, 2, 1)))
+    spec = write_spec(tmp_path, ONE, 2, "box", "add", ", box: {lo: -1, hi: 1}")
+    text = spec.read_text()
+    assert "hi: 1}}\n  d:" in text
+    spec.write_text(text.replace("hi: 1}}\n  d:", f'hi: 1}}, linear: ["{condition}"]}}\n  d:', 1))
+    safe = load_spec(spec, model, reach=reach).requirements[0]
+    assert (safe.covered_by == "d-reachable") == covered
+
+
+def test_bounds_on_a_layer_do_not_stay_where_the_inputs_move(tmp_path: Path) -> None:
+    """They would be those of one value of the parameter; a parameter of the claim alone leaves them as they are."""
+    model = write(tmp_path / "m.onnx", dense(*random_layers(np.random.default_rng(3), 2, 3, 2, 2, 1)))
+    spec = write_spec(tmp_path, ONE, 2, "box", "add", ", box: {lo: -1, hi: 1}")
+    text = spec.read_text()
+    moved = text.replace("x: {shape: [2], box: {lo: -1, hi: 1}}", 'x: {shape: [2], box: {lo: -1, hi: "$t"}}')
+    spec.write_text(moved.replace('1.0"}', '1.0", solve_for: {t: {maximize: true, range: [0, 1]}}}'))
+    with pytest.raises(SpecError, match="d-reachable is about x as well, which changes with t"):
+        load_spec(spec, model, reach=reach)
+    spec.write_text(text.replace('1.0"}', 't", solve_for: {t: {minimize: true, range: [0, 1]}}}'))
+    safe = load_spec(spec, model, reach=reach).requirements[0]
+    assert safe.solved is not None
+    assert safe.solved.is_monotone
+    assert safe.covered_by == "d-reachable"
+
+
 def test_a_restricted_requirement_covers_less(tmp_path: Path) -> None:
     model = write(tmp_path / "m.onnx", dense(*random_layers(np.random.default_rng(3), 2, 3, 2, 2, 1)))
     spec = write_spec(tmp_path, ONE, 2, "box")

@@ -183,7 +183,9 @@ def test_two_ways_of_saying_the_same_are_one(tmp_path: Path) -> None:
     ["(1 and 5) * x", "(0 or 3) * x", "(2 or 1 / 0) + x", "x if (1 and x > 0) else 0", "0 if (x <= 0 or 0) else x",
      "(not 0) * x", "7 // 2 * x + 7 % 4 - 2 ** -1", "[x, 2 * x][-1] + len([1, 2][1:])",
      "max(1, 2.0) * x + min(3, x, 1)",
-     "sum([k * x for k in range(4) if k != 2])", "x if True else y", "float(3) * x + int(2.0)"],
+     "sum([k * x for k in range(4) if k != 2])", "sum([a * b for a, b in zip([1, 2], reversed([x, 3]))])",
+     "sum([k * v for k, v in enumerate(list(reversed([x, 2, 3])))])", "x if (x > 0 and False or True) else 0",
+     "x if True else y", "float(3) * x + int(2.0)"],
 )  # fmt: skip
 def test_constants_are_pythons_own(expression: str, tmp_path: Path) -> None:
     text = f"def f(x):\n    return {expression}\n"
@@ -241,6 +243,17 @@ REFUSED = [
     ("def f(x):\n    return x\n\n\ndef f(x):\n    return 2 * x\n", 5, "a name for the second time"),
     (f"def f(x):\n    return {'+'.join(['x'] * 1500)}\n", 1, "nested too deeply"),
     ("class A:\n    pass\n\n\ndef f(x):\n    return x\n", 1, "a class"),
+    # what Python computes is another thing than what the text seems to say, or depends on when it is run
+    ("max = min\n\n\ndef f(x):\n    return max(x, 0)\n", 1, "'max' is a function of Python"),
+    ("A = max(1, 2)\n\n\ndef max(a, b):\n    return a + b\n\n\ndef f(x):\n    return A * x\n", 4,
+     "'max' is a function of Python"),
+    ("def f(x):\n    a = [x]\n    b = a\n    b += [1]\n    return sum(a)\n", 4, "changed under all of its names"),
+    ("def f(x):\n    r = reversed([x, 1])\n    return sum(r) + sum(r)\n", 2, "gives its elements once"),
+    ("def f(x):\n    return x if zip([], []) else 0\n", 2, "gives its elements once"),
+    ("def f(x):\n    return len(zip([x], [x])) * x\n", 2, "gives its elements once"),
+    ("def f(x):\n    return (x > 0 or 5) * x\n", 2, "this is no truth value"),
+    ("def f(x):\n    return 3 * x if (x > 0 or 5) == 5 else x\n", 2, "this is no truth value"),
+    ("def f(x):\n    for k in range(0, 3, 0):\n        x = 2 * x\n    return x\n", 2, "range takes"),
 ]  # fmt: skip
 
 

@@ -302,3 +302,14 @@ NATURAL = "shape: [5], inject: {model: target, at: h2, mode: replace}, natural: 
 def test_messages_of_natural_sets(read: Read, delta: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         read(spec("target(x)[0] <= 3", delta))
+
+
+def test_a_derivative_is_one_of_what_nothing_is_written_into_by_what_is_called_on(read: Read) -> None:
+    """A model that is written into has no derivative; what is written is no input to take one by, whatever fits."""
+    with pytest.raises(SpecError, match="something is written into target: of what is this the derivative"):
+        read(spec("lipschitz(target, norm=inf) <= 1 and target(x)[0] <= 1", ADD))
+    wide = "shape: [5], inject: {model: target, at: h2}, box: {lo: -1, hi: 1}"
+    with pytest.raises(SpecError, match="there is no input that has 5 elements, as judge takes"):
+        read(spec("lipschitz(judge, norm=inf) <= 1 and target(x)[0] <= 1", wide))
+    with pytest.raises(SpecError, match="x are single points"):
+        read(spec("lipschitz(clean, norm=inf) <= 1 and target(x)[0] <= 1", ADD, x="points: [[0, 0, 0], [1, 1, 1]]"))

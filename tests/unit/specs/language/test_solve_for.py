@@ -115,6 +115,13 @@ def test_sets_that_move(read: Read, sets: str) -> None:
     assert solved.effect == "unknown"
 
 
+@pytest.mark.parametrize("sets", ['box: {lo: 0, hi: "1/$t"}', 'ball: {norm: inf, eps: "1/${t}", center: 0}'])
+def test_a_number_that_contains_the_parameter_may_shrink_with_it(read: Read, sets: str) -> None:
+    solved = read("f(x)[0] <= 1", "minimize", sets).requirements[0].solved
+    assert solved is not None
+    assert solved.effect == "unknown"
+
+
 def unsafe(requirement: Requirement, x: list[Fraction], y: list[Fraction]) -> bool:
     return is_counterexample(requirement.problem, x, y)
 

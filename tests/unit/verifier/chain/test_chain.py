@@ -209,6 +209,28 @@ def test_a_composed_core_need_not_be_the_same_in_both_languages(sums: Make) -> N
         api.certify(None, sums(2, amplify2="H(M1(q[0:2] + q[2:4]), 0)"), timeout=10)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("box: {lo: 0, hi: 2}", "M2 is for fewer questions than these"),
+        ("box: {lo: [0, 0, 0, -0.5], hi: 1}", "M2 is for fewer questions than these"),
+        ("box: {lo: [0, 0], hi: 1}", "2 bounds for 4 numbers"),
+        (
+            "box: {lo: 0, hi: 1}, normalize: {mean: 0, range: 2}",
+            "normalize: a chain is about the questions of its last",
+        ),
+        ("ball: {norm: 2, eps: 9, center: 0}", "ball: a chain is about the questions of its last step"),
+    ],
+)
+def test_the_input_is_no_other_set_than_what_is_claimed_about(sums: Make, given: str, message: str) -> None:
+    path = sums(2)
+    text = path.read_text()
+    assert "{q: {shape: [4], box: {lo: 0, hi: 1}}}" in text
+    path.write_text(text.replace("{q: {shape: [4], box: {lo: 0, hi: 1}}}", f"{{q: {{shape: [4], {given}}}}}"))
+    with pytest.raises(SpecError, match=message):
+        api.certify(None, path, timeout=10)
+
+
 def test_sub_questions_may_not_depend_on_answers(sums: Make) -> None:
     with pytest.raises(SpecError, match="may not depend on answers"):
         api.certify(None, sums(2, amplify2="H(M1([M1(q[0:2]), q[2]]), 0)"), timeout=10)
