@@ -7,20 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import (
-    Budget,
-    Count,
-    Gate,
-    Id,
-    Input,
-    Model,
-    Name,
-    NotEmpty,
-    NotYet,
-    Positive,
-    Section,
-    Version,
-)
+from specs.language.schema import Budget, Gate, Model
+from specs.language.schema_inputs import Input
+from specs.language.schema_values import Count, Id, Name, NotEmpty, NotYet, Positive, Section, Version
 from specs.property import Severity
 
 Stop = Literal["certified", "attack", "budget"]

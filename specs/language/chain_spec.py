@@ -31,8 +31,8 @@ from specs.language.chain_schema import ChainFile, ChainRequirement, Step
 from specs.language.compile_expression import FUNCTIONS
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
-from specs.language.schema import Input
 from specs.language.schema_faults import add_faults
+from specs.language.schema_inputs import Input
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
 from specs.language.textfile import read_text

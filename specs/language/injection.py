@@ -14,7 +14,7 @@ from typing import Literal
 
 from specs.compose import internal_tensor
 from specs.language.networks import Module
-from specs.language.schema import Input
+from specs.language.schema_inputs import Input
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
 from specs.sets import InputSet

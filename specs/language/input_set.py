@@ -13,7 +13,7 @@ from specs import problem
 from specs.language.dataset import read_row, read_rows
 from specs.language.decimals import exact, show
 from specs.language.faults import Faults
-from specs.language.schema import Ball, BoxSet, DatasetRow, DatasetRows, Input
+from specs.language.schema_inputs import Ball, BoxSet, DatasetRow, DatasetRows, Input
 from specs.language.yaml_tree import Document, YamlPath
 from specs.sets import InputSet
 

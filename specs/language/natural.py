@@ -23,7 +23,7 @@ from specs.language.dataset import read_examples
 from specs.language.dnf import Atom, Dnf
 from specs.language.injection import Injection, State
 from specs.language.networks import Module
-from specs.language.schema import Natural
+from specs.language.schema_inputs import Natural
 from specs.language.source import Source
 from specs.problem import Box, Terms
 from specs.sets import InputSet

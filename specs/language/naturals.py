@@ -14,7 +14,7 @@ from specs.language.dnf import Dnf
 from specs.language.injection import State
 from specs.language.natural import NaturalSet, Reach, covers_all, data_hull, reachable_hull
 from specs.language.networks import Module, Posed, Poser
-from specs.language.schema import Input
+from specs.language.schema_inputs import Input
 from specs.language.source import Source
 from specs.problem import Case, Problem
 from specs.property import Judge, Requirement

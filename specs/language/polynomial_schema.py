@@ -8,13 +8,12 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import (
-    Budget,
+from specs.language.schema import Budget, Emitted, SolveFor
+from specs.language.schema_inputs import Input
+from specs.language.schema_values import (
     Conditions,
     Count,
-    Emitted,
     Id,
-    Input,
     Name,
     NotEmpty,
     NotYet,
@@ -22,7 +21,6 @@ from specs.language.schema import (
     Positive,
     Range,
     Section,
-    SolveFor,
     Version,
 )
 from specs.language.suggest import did_you_mean

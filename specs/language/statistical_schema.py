@@ -8,20 +8,17 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import (
+from specs.language.schema import Engine, Gate, Model, Overseer
+from specs.language.schema_inputs import Input
+from specs.language.schema_values import (
     AtLeastOne,
     Count,
-    Engine,
-    Gate,
     Id,
-    Input,
-    Model,
     Name,
     NotEmpty,
     NotNegative,
     NotYet,
     Number,
-    Overseer,
     Positive,
     Section,
     Version,

@@ -21,8 +21,9 @@ from specs.language.expression import Expression, ExpressionFault, parse_express
 from specs.language.faults import Faults
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleReader
-from specs.language.schema import Input, Overseer, SpecFile
+from specs.language.schema import Overseer, SpecFile
 from specs.language.schema_faults import add_faults
+from specs.language.schema_inputs import Input
 from specs.language.solve_for import starting_values
 from specs.language.source import Source
 from specs.language.statistical_part import asking, statistical_part
