@@ -39,12 +39,12 @@ def test_the_network_makes_the_relaxed_attack_real(cli: Cli, hard: tuple[Path, P
     assert made["value"] == pytest.approx(relaxed["bound"], rel=1e-9)
     x = np.array(relaxed["input"], dtype=np.float32)[None]
     outputs = []
-    for file in (model, made["file"]):
-        session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for file in (model, model.parent / made["file"]):
+        session = runtime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
         outputs.append(float(session.run(None, {session.get_inputs()[0].name: x})[0].reshape(-1)[0]))
     assert abs(outputs[0]) < 1e-4
     assert 0.001 - outputs[1] == pytest.approx(made["value"], rel=1e-4)
     assert made["replayed"] == pytest.approx(made["value"], rel=1e-4)
     assert 0 < made["deviating"] <= made["unstable"]
-    table = Path(made["table"]).read_text().splitlines()
+    table = (model.parent / made["table"]).read_text().splitlines()
     assert len(table) == 1 + made["deviating"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -11,12 +12,14 @@ from relaxations.bounds.boxes import Rows
 from relaxations.executions import invented
 from relaxations.lifting import Lifting
 from relaxations.lp.safe_dual import no_multipliers, safe_dual
+from specs.problem import Box
 from verifier.engine.linear import Region
 from verifier.engine.outcome import Exploit, RelaxedAction, RelaxedAttack
 from verifier.engine.relaxed import LISTED
 from verifier.relaxed.container import LARGEST_ORDER, LARGEST_TOLERANCE
 from verifier.relaxed.contents import File, Moments, RelaxedFile
 from verifier.relaxed.moments import check_moments
+from verifier.relaxed.validate import Subject
 
 LEAST_TOLERANCE = 1e-6
 SPARE = 2.0  # times the worst violation is what the file allows
@@ -72,9 +75,10 @@ def _violation(region: Region, action: RelaxedAction) -> float:
     )
     assert isinstance(action.content, Moments)
     network = region.network
+    box = Box(*(tuple(map(Fraction, side.tolist())) for side in (action.lower, action.upper)))
     no_rows = Rows(np.zeros((1, network.input_size)), np.zeros((1, len(network.output.bias))), np.zeros(1))
     with np.errstate(all="ignore"):
-        checks, _, _ = check_moments(told, action.content, network, no_rows)
+        checks, _, _ = check_moments(told, action.content, Subject(network, no_rows, box))
     worst = max(check.worst for check in checks)
     return worst if worst == worst else np.inf
 

@@ -13,6 +13,7 @@ import pytest
 from relaxations.network import Layer
 from tests.soundness.deciding import checker_of, decide_files, float_verdict
 from tests.strategies import Question, question
+from verifier.engine import beginning
 from verifier.engine import decide as decide_module
 from verifier.engine import evidence as evidence_module
 from verifier.engine.explore import Explorer
@@ -65,7 +66,7 @@ def decided(
     """What comes out of an optimistic search without attacks; and the mending, as it was called."""
     model, query = asked.write(folder)
     with (
-        mock.patch.object(decide_module, "Explorer", OptimisticExplorer),
+        mock.patch.object(beginning, "Explorer", OptimisticExplorer),
         mock.patch.object(decide_module, "Bounding", bounding),
         mock.patch.object(evidence_module, "_mend", wraps=evidence_module._mend) as mending,
     ):
