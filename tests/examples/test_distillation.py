@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from specs.loading import load_model
-from tests.cli.conftest import Cli, cli  # noqa: F401
+from tests.cli.conftest import Cli
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples" / "distillation"
 CENTRE, HEIGHT = np.array([0.52, -0.2, 0.92]), 0.5
@@ -22,7 +22,7 @@ def gaps(name: str, points: np.ndarray) -> np.ndarray:
     return np.array([np.abs(fast.evaluate_flat(x) - slow.evaluate_flat(x)).max() for x in points])
 
 
-def answered(cli: Cli, folder: Path, name: str, code: int) -> list[dict[str, Any]]:  # noqa: F811
+def answered(cli: Cli, folder: Path, name: str, code: int) -> list[dict[str, Any]]:
     done = cli(FOLDER / "fast.onnx", FOLDER / f"{name}.yaml", "--json", "r.json", "--timeout", "100", timeout=200)
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads((folder / "r.json").read_text())["requirements"]
@@ -35,7 +35,7 @@ def test_the_spike_is_there_and_no_sample_shows_it() -> None:
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 100_000
 
 
-def test_the_gap_is_bracketed(cli: Cli, tmp_path: Path) -> None:  # noqa: F811
+def test_the_gap_is_bracketed(cli: Cli, tmp_path: Path) -> None:
     gap, one_sided = answered(cli, tmp_path, "distilled", 0)
     attained, proved = (Fraction(gap["parameter"][end]) for end in ("refuted", "proved"))
     assert proved - attained <= Fraction(1, 200)
@@ -45,7 +45,7 @@ def test_the_gap_is_bracketed(cli: Cli, tmp_path: Path) -> None:  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_hidden_spike_is_never_certified_below_its_height(cli: Cli, tmp_path: Path) -> None:  # noqa: F811
+def test_a_hidden_spike_is_never_certified_below_its_height(cli: Cli, tmp_path: Path) -> None:
     gap, one_sided = answered(cli, tmp_path, "spiked", 1)
     attained, proved = (Fraction(gap["parameter"][end]) for end in ("refuted", "proved"))
     assert attained < gaps("spiked", CENTRE[None])[0] <= proved

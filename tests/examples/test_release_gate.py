@@ -12,7 +12,7 @@ import pytest
 
 from specs.graph import ops
 from specs.loading import load_model
-from tests.cli.conftest import Cli, cli  # noqa: F401
+from tests.cli.conftest import Cli
 
 FOLDER = Path(__file__).parents[2] / "docs" / "examples" / "release-gate"
 
@@ -37,14 +37,14 @@ def steepness(name: str, x: np.ndarray) -> float:
     return float(np.abs(np.einsum("ij,nj,jk->nik", w1, active, w2)).sum(axis=1).max())
 
 
-def answered(cli: Cli, folder: Path, name: str, code: int) -> dict[str, dict[str, Any]]:  # noqa: F811
+def answered(cli: Cli, folder: Path, name: str, code: int) -> dict[str, dict[str, Any]]:
     done = cli(FOLDER / f"{name}.onnx", FOLDER / "release.yaml", "--json", "r.json", "--timeout", "150", timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     return {one["id"]: one for one in json.loads((folder / "r.json").read_text())["requirements"]}
 
 
 @pytest.mark.slow
-def test_the_candidate_keeps_what_has_to_be_kept(cli: Cli, tmp_path: Path) -> None:  # noqa: F811
+def test_the_candidate_keeps_what_has_to_be_kept(cli: Cli, tmp_path: Path) -> None:
     found = answered(cli, tmp_path, "candidate", 0)
     assert {one["verdict"] for one in found.values()} == {"certified"}
     x = np.random.default_rng(0).uniform(0, 1, (20000, 4))
@@ -59,7 +59,7 @@ def test_the_candidate_keeps_what_has_to_be_kept(cli: Cli, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_the_careless_one_does_not(cli: Cli, tmp_path: Path) -> None:  # noqa: F811
+def test_the_careless_one_does_not(cli: Cli, tmp_path: Path) -> None:
     found = answered(cli, tmp_path, "careless", 1)
     assert found["same-decisions"]["verdict"] == "violated"
     raw = found["same-decisions"]["attack"]["input_raw"]

@@ -136,8 +136,9 @@ def test_lines_contain_every_difference() -> None:
     assert (made.lower_slope * difference + made.lower_offset <= e + slack).all()
     assert (e <= made.upper_slope * difference + made.upper_offset + slack).all()
     (a_l, a_u), (b_l, b_u) = tightened(tuple(a), tuple(b), d, np)
-    assert (a_l <= x + slack).all() and (x <= a_u + slack).all()  # noqa: PT018
-    assert (b_l <= y + slack).all() and (y <= b_u + slack).all()  # noqa: PT018
+    for low, value, up in ((a_l, x, a_u), (b_l, y, b_u)):
+        assert (low <= value + slack).all()
+        assert (value <= up + slack).all()
 
 
 def clipped(low: float, high: float) -> ReluNetwork:

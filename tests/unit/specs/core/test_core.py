@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Programs:
 
     def term(self, depth: int) -> str:
         pick = self.rng.randrange(9 if depth else 2)
-        a = lambda: self.term(depth - 1)  # noqa: E731
+        a = partial(self.term, depth - 1)
         return [
             lambda: self.rng.choice(self.names),
             lambda: self.rng.choice([self.number(), f"TABLE[{self.rng.randrange(3)}]"]),
