@@ -10,9 +10,7 @@ is embedded and proved too.
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,11 +21,11 @@ from verifier.checker.check import Verdict
 from verifier.checker.container import has_member
 from verifier.checker.errors import CheckError
 from verifier.checker.json_object import json_object
+from verifier.checker.statement import LEDGER, known_format, read_members
 from verifier.checker.statistics_ledger import LedgerContent, natural, rational, read_ledger, text
 from verifier.checker.vnnlib import QueryCase
 
-STATEMENT, LEDGER, OUTPUTS = "axioms.json", "ledger.jsonl", "outputs.nncert"
-LARGEST_MEMBER = 1 << 29
+STATEMENT, OUTPUTS = "axioms.json", "outputs.nncert"
 MOST_CELLS = 1 << 20
 MOST_COORDINATES, MOST_ANSWERS = 10_000, 10_000
 KEYS = {
@@ -64,12 +62,11 @@ def is_about_axioms(source: bytes | Path) -> bool:
 
 def read_axioms(data: bytes) -> AxiomEvidence:
     """Parse a file; raises CheckError for what is not exactly of the format, and for a ledger that was changed."""
-    members = _members(data)
+    members = read_members(data, STATEMENT, OUTPUTS)
     manifest = json_object(members[STATEMENT], STATEMENT)
     if set(manifest) != KEYS or not isinstance(manifest["ledger"], dict) or not isinstance(manifest["axioms"], dict):
         raise CheckError(f"{STATEMENT} does not have exactly the keys {sorted(KEYS)}")
-    if manifest["format"] != "nnaxioms" or type(manifest["version"]) is not int or manifest["version"] != 1:
-        raise CheckError("this checker knows statements of format 'nnaxioms', version 1")
+    known_format(manifest, "nnaxioms")
     if set(manifest["axioms"]) != AXIOMS or type(manifest["strict"]) is not bool:
         raise CheckError(f"axioms have exactly the keys {sorted(AXIOMS)}")
     if (manifest["outputs"] is not None) != (OUTPUTS in members):
@@ -77,19 +74,6 @@ def read_axioms(data: bytes) -> AxiomEvidence:
     head, count = text(manifest["ledger"].get("sha256")), natural(manifest["ledger"].get("lines"))
     ledger = read_ledger(members[LEDGER], head, count)
     return AxiomEvidence(manifest, ledger, head, members.get(OUTPUTS, b""), text(manifest["claim"]))
-
-
-def _members(data: bytes) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-            if not {STATEMENT, LEDGER} <= set(names) <= {STATEMENT, LEDGER, OUTPUTS} or len(set(names)) != len(names):
-                raise CheckError(f"not a statement: members are {sorted(names)[:6]}")
-            if any(i.file_size > LARGEST_MEMBER or i.compress_type != zipfile.ZIP_STORED for i in archive.infolist()):
-                raise CheckError(f"a member is compressed or larger than {LARGEST_MEMBER >> 20} MiB")
-            return {name: archive.read(name) for name in names}
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, OverflowError, RuntimeError, ValueError) as e:
-        raise CheckError(f"not a statement: {e}") from None
 
 
 def verdict_on_axioms(evidence: AxiomEvidence, prove: Proven) -> Verdict:

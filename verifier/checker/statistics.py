@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import math
-import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice, zip_longest
@@ -16,6 +14,7 @@ from typing import Any
 from verifier.checker.check import Verdict
 from verifier.checker.container import has_member
 from verifier.checker.errors import CheckError
+from verifier.checker.statement import LEDGER, known_format, read_members
 from verifier.checker.statistics_bounds import (
     DOWN,
     UP,
@@ -44,8 +43,7 @@ from verifier.checker.statistics_ledger import (
     text,
 )
 
-STATEMENT, LEDGER, ROWS = "statement.json", "ledger.jsonl", "rows.bin"
-LARGEST_MEMBER = 1 << 29
+STATEMENT, ROWS = "statement.json", "rows.bin"
 KEYS = {"format", "version", "plan", "lower", "upper", "ledger", "claim"}
 PLAN = {
     *("seed", "queries", "method", "sides", "nature", "model", "confidence", "below", "kappa", "divergence", "order"),
@@ -79,12 +77,11 @@ def is_about_statistics(source: bytes | Path) -> bool:
 
 def read_statement(data: bytes) -> StatisticalEvidence:
     """Parse a file; raises CheckError for what is not exactly of the format, and for a ledger that was changed."""
-    members = _members(data)
+    members = read_members(data, STATEMENT, ROWS)
     manifest = json_object(members[STATEMENT], STATEMENT)
     if set(manifest) != KEYS or not isinstance(manifest["ledger"], dict):
         raise CheckError(f"{STATEMENT} does not have exactly the keys {sorted(KEYS)}")
-    if manifest["format"] != "nnstat" or type(manifest["version"]) is not int or manifest["version"] != 1:
-        raise CheckError("this checker knows statements of format 'nnstat', version 1")
+    known_format(manifest, "nnstat")
     head, count = text(manifest["ledger"].get("sha256")), natural(manifest["ledger"].get("lines"))
     return StatisticalEvidence(
         name=text(manifest["plan"]),
@@ -95,19 +92,6 @@ def read_statement(data: bytes) -> StatisticalEvidence:
         rows=members.get(ROWS, b""),
         claim=text(manifest["claim"]),
     )
-
-
-def _members(data: bytes) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-            if not {STATEMENT, LEDGER} <= set(names) <= {STATEMENT, LEDGER, ROWS} or len(set(names)) != len(names):
-                raise CheckError(f"not a statement: members are {sorted(names)[:6]}")
-            if any(i.file_size > LARGEST_MEMBER or i.compress_type != zipfile.ZIP_STORED for i in archive.infolist()):
-                raise CheckError(f"a member is compressed or larger than {LARGEST_MEMBER >> 20} MiB")
-            return {name: archive.read(name) for name in names}
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, OverflowError, RuntimeError, ValueError) as e:
-        raise CheckError(f"not a statement: {e}") from None
 
 
 def verdict_on_statement(evidence: StatisticalEvidence) -> Verdict:
