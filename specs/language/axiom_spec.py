@@ -9,15 +9,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
-from pydantic import ValidationError
-
 from specs.graph import Graph
 from specs.language.axiom_schema import AxiomFile, AxiomOverseer
 from specs.language.axioms import AxiomSet, with_axiom
 from specs.language.expression import Expression, ExpressionFault
 from specs.language.faults import Faults
 from specs.language.input_set import build_input_set
-from specs.language.schema_faults import add_faults
+from specs.language.schema_faults import validated
 from specs.language.source import Source
 from specs.language.textfile import read_text
 from specs.language.yaml_tree import read_yaml
@@ -82,12 +80,7 @@ def read_axiom_spec(
     text = read_text(path)
     document = read_yaml(text, path, given)
     faults = Faults(path)
-    try:
-        section = AxiomFile.model_validate(document.data)
-    except ValidationError as error:
-        add_faults(error, AxiomFile, document, faults)
-        faults.raise_if_any()
-        raise
+    section = validated(AxiomFile, document, faults)
     source = Source(text.split("\n"), document, faults)
     overseer, judge = source.only("overseers", section.overseers)
     variable, given_input = source.only("inputs", section.inputs)

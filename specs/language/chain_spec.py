@@ -19,8 +19,6 @@ from fractions import Fraction
 from math import prod
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from specs.core import Core, read_core
 from specs.core.forms import Affine, Tape
 from specs.core.interpreter import Interpreter
@@ -31,7 +29,7 @@ from specs.language.chain_schema import ChainFile, ChainRequirement, Step
 from specs.language.compile_expression import FUNCTIONS
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
-from specs.language.schema_faults import add_faults
+from specs.language.schema_faults import validated
 from specs.language.schema_inputs import Input
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
@@ -161,12 +159,7 @@ def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[st
     text = read_text(path)
     document = read_yaml(text, path, parameters)
     faults = Faults(path)
-    try:
-        section = ChainFile.model_validate(document.data)
-    except ValidationError as error:
-        add_faults(error, ChainFile, document, faults)
-        faults.raise_if_any()
-        raise
+    section = validated(ChainFile, document, faults)
     source = Source(text.split("\n"), document, faults)
     overseer, core_section = source.only("overseers", section.overseers)
     variable, _ = source.only("inputs", section.inputs)

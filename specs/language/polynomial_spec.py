@@ -8,8 +8,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
-from pydantic import ValidationError
-
 from specs.errors import SpecError
 from specs.language.compile_polynomial import PolynomialValue, compile_condition, compile_polynomial
 from specs.language.decimals import show
@@ -25,11 +23,11 @@ from specs.language.polynomial_schema import (
     PolynomialRequirement,
     PolynomialSolveFor,
 )
-from specs.language.schema_faults import add_faults
+from specs.language.schema_faults import validated
 from specs.language.source import Source
 from specs.language.tensor import Tensor
 from specs.language.textfile import read_text
-from specs.language.yaml_tree import Document, read_yaml
+from specs.language.yaml_tree import read_yaml
 from specs.polynomial import Polynomial
 from specs.polynomial_problem import PolynomialProblem
 from specs.property import Severity
@@ -143,20 +141,9 @@ def read_polynomial_spec(path: Path, parameters: Mapping[str, str]) -> Polynomia
     text = read_text(path)
     document = read_yaml(text, path, parameters)
     faults = Faults(path)
-    section = _validated(document, faults)
+    section = validated(PolynomialFile, document, faults)
     given = tuple(sorted((name, value) for name, value in parameters.items() if name != "MODEL"))
     return _Reader(path, Source(text.split("\n"), document, faults), section, given).spec()
-
-
-def _validated(document: Document, faults: Faults) -> PolynomialFile:
-    found: ValidationError
-    try:
-        return PolynomialFile.model_validate(document.data)
-    except ValidationError as error:
-        found = error
-    add_faults(found, PolynomialFile, document, faults)
-    faults.raise_if_any()
-    raise found
 
 
 class _Reader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,8 +11,20 @@ from specs.language.faults import Faults
 from specs.language.suggest import did_you_mean
 from specs.language.yaml_tree import Document, YamlPath
 
+Kind = TypeVar("Kind", bound=BaseModel)
 
-def add_faults(error: ValidationError, root: type[BaseModel], document: Document, faults: Faults) -> None:
+
+def validated(kind: type[Kind], document: Document, faults: Faults) -> Kind:
+    """The document as a section of this kind. Raises ``SpecError`` with all faults, those found before among them."""
+    try:
+        return kind.model_validate(document.data)
+    except ValidationError as error:
+        _add_faults(error, kind, document, faults)
+    faults.raise_if_any()
+    raise AssertionError("what is not valid has a fault")
+
+
+def _add_faults(error: ValidationError, root: type[BaseModel], document: Document, faults: Faults) -> None:
     """Add every fault of ``error`` to ``faults``, located in ``document``; unknown keys get a suggestion.
 
     Keys of one section that are not supported yet are one fault. Beside one, keys that seem to be missing are left

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from pydantic import ValidationError
-
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.assumptions import read_assumptions
@@ -26,13 +24,13 @@ from specs.language.natural import Reach
 from specs.language.naturals import Naturals
 from specs.language.networks import OneNetwork, Poser
 from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
-from specs.language.schema_faults import add_faults
+from specs.language.schema_faults import validated
 from specs.language.solve_for import Solving, read_solved, starting_values, with_values
 from specs.language.source import Source
 from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.statistical_part import ordinary_part
 from specs.language.textfile import read_text
-from specs.language.yaml_tree import Document, read_yaml
+from specs.language.yaml_tree import read_yaml
 from specs.sets import InputSet
 
 
@@ -61,7 +59,7 @@ def read_spec(
     faults = Faults(path)
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
-    section = adjust(_validated(document, faults))
+    section = adjust(validated(SpecFile, document, faults))
     source = Source(text.split("\n"), document, faults)
     source.check_names(
         *(("models", name) for name in section.models),
@@ -151,17 +149,6 @@ def _check_moves(source: Source, section: SpecFile, inputs: Sequence[InputSet]) 
         source.fault("latent: no input is written into a layer; give one `inject`", "adversary", "moves")
     if "input" in moves and all(one.role or one.is_point for one in inputs):
         source.fault("input: there is no input with any freedom", "adversary", "moves")
-
-
-def _validated(document: Document, faults: Faults) -> SpecFile:
-    found: ValidationError
-    try:
-        return SpecFile.model_validate(document.data)
-    except ValidationError as error:
-        found = error
-    add_faults(found, SpecFile, document, faults)
-    faults.raise_if_any()
-    raise found
 
 
 def _parse(source: Source, section: SpecFile) -> Expressions:
