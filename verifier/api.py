@@ -82,15 +82,16 @@ def certify(
                 Path(spec), started + timeout, parameters or {}, methods, seed, _path(certificate), _path(out)
             )
             return replace(report, fail_on=known_severity(fail_on))
-    if example_inputs is None and is_yaml(Path(spec)):
+    kind = special_kind(Path(spec)) if is_yaml(Path(spec)) else ""
+    if kind and example_inputs is None:
         options = {"workers": workers, "seed": seed, "device": device}
         special = answer_special(
-            _path(model), Path(spec), started + timeout, parameters or {}, certify, options, _path(out)
+            kind, _path(model), Path(spec), started + timeout, parameters or {}, certify, options, _path(out)
         )
         if special is not None:
             return replace(special, fail_on=known_severity(fail_on))
     if example_inputs is not None:
-        if is_yaml(Path(spec)) and special_kind(Path(spec)) in ("statistical", "mixed"):
+        if kind in ("statistical", "mixed"):
             raise CertifyError("a statistical requirement names its model by a hash: save the module to a file first")
         question = read_question(MODULE, Path(spec), parameters or {}, _module_loader(model, example_inputs))
     else:
@@ -114,7 +115,7 @@ def certify(
     known_severity(fail_on)
     read = {"read": time.monotonic() - started}
     rates = None
-    if example_inputs is None:
+    if kind == "mixed":
         rates = answer_rates(_path(model), Path(spec), started + timeout / 2, parameters or {}, _path(out))
     if rates is not None and rates.reason:  # it was stopped
         settings = replace(settings, deadline=time.monotonic())

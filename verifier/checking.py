@@ -111,7 +111,7 @@ def run_checker(
             answer[what] |= {"taken": "translated", "path": str(own)}
     if answer["accepted"] and values:
         answer["reason"] += ", with " + ", ".join(f"{name} = {value}" for name, value in values.items())
-    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
+    return _result(answer)
 
 
 def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -130,6 +130,18 @@ def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str])
         record = json.loads(archive.read("manifest.json")).get("producer", {})
     found = {name: record.get(VALUE_OF + name) for name in names if name not in parameters}
     return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _result(answer: Mapping[str, Any]) -> CheckResult:
+    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
+
+
+def _judged(certificate: Path, model: Path | None, exact: bool) -> dict[str, Any]:
+    """The checker's answer about a file that carries its question along."""
+    answer = _asked(checker_command(certificate, model, None, exact=exact))
+    if "error" in answer:
+        raise CertificateError(f"{certificate}: {answer['error']}")
+    return answer
 
 
 def _asked(command: list[str]) -> dict[str, Any]:
@@ -166,9 +178,7 @@ def _run_axioms(certificate: Path, model: Path | None, spec: Path | None, parame
 
     With a specification the statement also has to be about a requirement of it, and by its overseer.
     """
-    answer = _asked(checker_command(certificate, model, None, exact=False))
-    if "error" in answer:
-        raise CertificateError(f"{certificate}: {answer['error']}")
+    answer = _judged(certificate, model, exact=False)
     if spec is not None:
         from specs.language.axiom_spec import read_axiom_spec
         from specs.loading import load_model
@@ -178,17 +188,15 @@ def _run_axioms(certificate: Path, model: Path | None, spec: Path | None, parame
         check_question(certificate, read)
         if model is None and read.target_file is not None:
             return _run_axioms(certificate, read.target_file, spec, parameters)
-    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
+    return _result(answer)
 
 
 def _run_statistical(certificate: Path, model: Path | None, spec: Path | None) -> CheckResult:
     """The checker's answer about a statement of probability."""
     if model is not None or spec is not None:
         raise CertificateError(f"{certificate}: a statement of probability carries its ledger; leave other files out")
-    answer = _asked(checker_command(certificate, None, None, exact=True))
-    if "error" in answer:
-        raise CertificateError(f"{certificate}: {answer['error']}")
-    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
+    answer = _judged(certificate, None, exact=True)
+    return _result(answer)
 
 
 def _run_polynomial(
@@ -200,9 +208,7 @@ def _run_polynomial(
     """
     if model is not None:
         raise CertificateError(f"{certificate}: a file about polynomials is about no model; leave {model} out")
-    answer = _asked(checker_command(certificate, None, None, exact=True))
-    if "error" in answer:
-        raise CertificateError(f"{certificate}: {answer['error']}")
+    answer = _judged(certificate, None, exact=True)
     if "question" not in answer:
         raise CertificateError(f"{certificate}: the file has changed while it was checked")
     if spec is not None:
@@ -217,7 +223,7 @@ def _run_polynomial(
         answer["reason"] += f": requirement {requirement}{told}"
         if translation.gates:
             answer["reason"] += " (its gates are not checked)"
-    return CheckResult(**{field.name: answer[field.name] for field in fields(CheckResult)})
+    return _result(answer)
 
 
 def _canonical(

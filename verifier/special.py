@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from specs.language.kinds import special_kind
+from specs.language.kinds import Kind, special_kind
 from specs.loading import load_model
-from verifier.files import is_yaml
 from verifier.report.report import Report
 
 
 def answer_special(
+    kind: Kind,
     model: Path | None,
     spec: Path,
     deadline: float,
@@ -23,8 +23,7 @@ def answer_special(
     options: Mapping[str, Any],
     out: Path | None,
 ) -> Report | None:
-    """The report, or None for every other specification; ``certify`` with ``options`` answers about networks."""
-    kind = special_kind(spec)
+    """The report, or None for every other kind; ``certify`` with ``options`` answers about networks."""
     if kind == "axioms":
         from verifier.axioms.answer import answer_axioms
 
@@ -33,19 +32,13 @@ def answer_special(
         from verifier.chain.answer import answer_chain
 
         return answer_chain(model, spec, deadline, parameters, partial(certify, **options), out)
-    if kind == "statistical":
-        from verifier.statistics.answer import answer_statistical
-
-        return answer_statistical(model, spec, deadline, parameters, load_model, out)
-    return None
+    return answer_rates(model, spec, deadline, parameters, out) if kind == "statistical" else None
 
 
 def answer_rates(
     model: Path | None, spec: Path, deadline: float, parameters: Mapping[str, str], out: Path | None
-) -> Report | None:
-    """The report on the statistical requirements of a specification that also has others; else None."""
-    if not is_yaml(spec) or special_kind(spec) != "mixed":
-        return None
+) -> Report:
+    """The report on the statistical requirements of a specification."""
     from verifier.statistics.answer import answer_statistical
 
     return answer_statistical(model, spec, deadline, parameters, load_model, out)

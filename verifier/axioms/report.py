@@ -123,16 +123,7 @@ class AxiomAnswer:
             "rests_on": list(self.rests_on),
             "queries": {"asked": self.asked, "answers": self.answers, "budget": self.spec.queries},
             "ledger": {"path": str(self.ledger), "sha256": self.ledger_sha256},
-            "certificate": None
-            if proof is None
-            else {
-                "path": str(proof.path) if proof.path.name else None,
-                "checked": True,
-                "bytes": proof.bytes,
-                "check_seconds": proof.check_seconds,
-                "leaves": proof.leaves,
-                "binding": proof.binding,
-            },
+            "certificate": proof and proof.to_json(),
             "attack": self._attack("violated"),
             "relaxed_attack": self._attack("unknown"),
             "stats": self.stats,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,17 @@ class Proof:
     check_seconds: float
     binding: str
     exact: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for reports; without a path where it is not kept."""
+        return {
+            "path": str(self.path) if self.path.name else None,
+            "checked": True,
+            "bytes": self.bytes,
+            "check_seconds": self.check_seconds,
+            "leaves": self.leaves,
+            "binding": self.binding,
+        }
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,6 @@ class Bracket:
     attained: float
     at: Mapping[float, str]
 
-    @property
-    def at_largest(self) -> bool:
-        return self.proved >= max(self.at, default=math.inf)
-
 
 @dataclass(frozen=True)
 class Power:

@@ -149,7 +149,7 @@ class PolynomialAnswer:
             "bracket": [None if end is None else float(end) for end in (self.proved, self.refuted)],
             "parameter": self._parameter(),
             "parameters": dict(self.requirement.parameters),
-            "certificate": None if proof is None else _certificate(proof),
+            "certificate": proof and proof.to_json(),
             "attack": self._attack(),
             "relaxed_attack": self._pseudo(),
             "stats": self.stats,
@@ -214,14 +214,3 @@ def _told(flat: Flatness | None) -> str:
         return "without the lowest ones: no test of flatness"
     ranks = f"ranks {flat.inner_rank} and {flat.rank} at orders {flat.inner} and {flat.order}"
     return f"{'flat' if flat.flat else 'not flat'} ({ranks}, tolerance {flat.tolerance:g})"
-
-
-def _certificate(proof: Proof) -> dict[str, Any]:
-    return {
-        "path": str(proof.path) if proof.path.name else None,
-        "checked": True,
-        "bytes": proof.bytes,
-        "check_seconds": proof.check_seconds,
-        "leaves": proof.leaves,
-        "binding": proof.binding,
-    }

@@ -100,7 +100,7 @@ class Answer:
             "claim": requirement.claim,
             "sentence": self.sentence,
             "bracket": list(self.bracket),
-            "certificate": _certificate(self.certificate),
+            "certificate": self.certificate and self.certificate.to_json(),
             "attack": _attack(self.attack, requirement.inputs),
             "relaxed_attack": _relaxed(self.relaxed_attack, self.outcome.attained, requirement.inputs),
             "stats": self.outcome.stats,
@@ -195,19 +195,6 @@ class Report:
 
     def json_text(self) -> str:
         return json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
-
-
-def _certificate(proof: Proof | None) -> dict[str, Any] | None:
-    if proof is None:
-        return None
-    return {
-        "path": str(proof.path) if proof.path.name else None,
-        "checked": True,
-        "bytes": proof.bytes,
-        "check_seconds": proof.check_seconds,
-        "leaves": proof.leaves,
-        "binding": proof.binding,
-    }
 
 
 def _attack(attack: Attack | None, inputs: InputSet | JointSet | None) -> dict[str, Any] | None:
