@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import ast
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from specs.core.constants import Constant, computed, held
 from specs.core.forms import Affine, Tape
 from specs.core.program import Program
 from specs.core.values import Below, Both, Condition, Data, Opposite
+from specs.language.expression import COMPARISONS
 
 MAX_LENGTH = 10_000
 
@@ -212,7 +212,7 @@ class Operations:
         """A chain of comparisons of numbers."""
         links: list[Condition | bool] = []
         for op, a, b in zip(node.ops, values, values[1:]):
-            function = _COMPARE.get(type(op))
+            function = COMPARISONS.get(type(op))
             if function is None:
                 raise self.program.refusal(op)
             gap = _affine(a).plus(_affine(b), -1)
@@ -236,11 +236,3 @@ def _line(node: ast.AST) -> int:
 
 
 _OPERATIONS = {ast.FloorDiv: "floor division", ast.Mod: "the remainder", ast.Pow: "a power"}
-_COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-}

@@ -12,7 +12,7 @@ from pathlib import Path
 from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
 from specs.language.assumptions import sensitivities
-from specs.language.compile_expression import Argument, Networks, Scope, Value, compile_formula, compile_value
+from specs.language.compile_expression import compile_formula, compile_value
 from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
 from specs.language.expression import Expression, ExpressionFault
@@ -22,6 +22,7 @@ from specs.language.meaning import Meaning
 from specs.language.naturals import Naturals
 from specs.language.networks import Posed, Poser, raw_terms
 from specs.language.schema import Requirement as RequirementSection
+from specs.language.scope import Argument, Networks, Scope, Value
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor

@@ -15,11 +15,11 @@ import numpy as np
 from specs.compose import WIDTH, Composer, derivative_size
 from specs.graph import ops
 from specs.joint import JointSet
-from specs.language.compile_expression import Argument
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
 from specs.language.injection import Injection, State
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
+from specs.language.scope import Argument
 from specs.language.symbolic import Symbolic
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear, slots_read

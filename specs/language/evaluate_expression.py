@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, cast
 
-from specs.language.expression import LIPSCHITZ, Expression
+from specs.language.expression import COMPARISONS, LIPSCHITZ, Expression
 from specs.language.tensor import Tensor, pairwise
 
 
@@ -49,14 +49,6 @@ def is_true(value: Any) -> bool:
     return all(value.flat()) if isinstance(value, Tensor) else bool(value)
 
 
-_COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-}
 _ARITHMETIC: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -130,7 +122,7 @@ class _Evaluator:
             return (len(left.indices) == 1 and left == right) == isinstance(op, ast.Eq)
         if isinstance(left, _Best):
             return (left.indices == {int(_single(right))}) == isinstance(op, ast.Eq)
-        return pairwise(left, right, _COMPARE[type(op)], 0)
+        return pairwise(left, right, COMPARISONS[type(op)], 0)
 
     def _call(self, name: str, nodes: list[ast.expr]) -> Any:
         if name == "label":

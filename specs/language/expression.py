@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import operator
 import re
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from specs.language.decimals import parse_decimal
 
@@ -16,6 +19,16 @@ TAP = "tap"
 """The word for internal tensors: ``tap(target, layer)(x)``."""
 LIPSCHITZ = "lipschitz"
 """The word for the size of a derivative: ``lipschitz(target, norm=inf)``."""
+
+COMPARISONS: Mapping[type[ast.cmpop], Callable[[Any, Any], bool]] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+"""What Python's comparisons are of numbers."""
 
 _ALLOWED = (
     ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.USub, ast.UAdd, ast.BinOp, ast.Add, ast.Sub, ast.Mult,

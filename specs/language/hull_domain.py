@@ -13,12 +13,13 @@ import numpy as np
 
 from specs.hulls import Hull, HullShape, evaluate_all, hull_of
 from specs.hulls.restrict import restricted
-from specs.language.compile_expression import Argument, Scope, compile_value
+from specs.language.compile_expression import compile_value
 from specs.language.dataset import Examples, read_examples
 from specs.language.dnf import Atom, Dnf
 from specs.language.expression import TAP, ExpressionFault, parse_expression
 from specs.language.networks import Posed, Poser
 from specs.language.schema import ActivationHull
+from specs.language.scope import Argument, Scope
 from specs.language.source import Source
 from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor

@@ -12,9 +12,9 @@ from typing import Protocol
 
 from specs.graph import Graph
 from specs.joint import JointSet
-from specs.language.compile_expression import Argument
 from specs.language.dnf import Dnf
 from specs.language.expression import ExpressionFault
+from specs.language.scope import Argument
 from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear

@@ -15,7 +15,7 @@ from typing import Any
 
 from specs.errors import SpecError
 from specs.joint import JointSet
-from specs.language.compile_expression import Argument, Scope, compile_formula
+from specs.language.compile_expression import compile_formula
 from specs.language.compile_spec import Expressions, scope_of
 from specs.language.decimals import exact, format_decimal
 from specs.language.dnf import Atom
@@ -23,6 +23,7 @@ from specs.language.expression import Expression, ExpressionFault, parse_express
 from specs.language.formula import Either, Formula, negate
 from specs.language.networks import Poser
 from specs.language.schema import SolveFor, SpecFile
+from specs.language.scope import Argument, Scope
 from specs.language.source import Source
 from specs.language.tensor import Tensor
 from specs.language.terms import Extreme, Linear, Term

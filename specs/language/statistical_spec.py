@@ -8,10 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from specs.graph import Graph
-from specs.language.compile_expression import Value, compile_value
+from specs.language.compile_expression import compile_value
 from specs.language.compile_spec import scope_of
 from specs.language.composition import Composition
 from specs.language.coupling import couple
@@ -22,8 +21,9 @@ from specs.language.faults import Faults
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleReader
 from specs.language.schema import Overseer, SpecFile
-from specs.language.schema_faults import add_faults
+from specs.language.schema_faults import validated
 from specs.language.schema_inputs import Input
+from specs.language.scope import Value
 from specs.language.solve_for import starting_values
 from specs.language.source import Source
 from specs.language.statistical_part import asking, statistical_part
@@ -52,12 +52,7 @@ def read_statistical_spec(
     starts = starting_values(text, given)
     document = statistical_part(read_yaml(text, path, {**starts, **given}, starts))
     faults = Faults(path)
-    try:
-        section = StatisticalFile.model_validate(document.data)
-    except ValidationError as error:
-        add_faults(error, StatisticalFile, document, faults)
-        faults.raise_if_any()
-        raise
+    section = validated(StatisticalFile, document, faults)
     source = Source(text.split("\n"), document, faults)
     reader = _Reader(source, section, path.parent, model, load)
     questions = [reader.question(i, one) for i, one in enumerate(section.require)]

@@ -10,10 +10,10 @@ from pathlib import Path
 from specs.core import Core, read_core
 from specs.errors import SpecError
 from specs.graph import Graph
-from specs.language.compile_expression import Argument
 from specs.language.decimals import exact
 from specs.language.expression import ExpressionFault
 from specs.language.networks import Module
+from specs.language.scope import Argument
 
 
 @dataclass(frozen=True)

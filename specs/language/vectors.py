@@ -12,10 +12,10 @@ import numpy as np
 
 from specs.compose import Composer
 from specs.graph import Op, ops
-from specs.language.compile_expression import Argument
 from specs.language.coupling import Coupling
 from specs.language.exact import exactly, narrow
 from specs.language.expression import ExpressionFault
+from specs.language.scope import Argument
 from specs.language.terms import Extreme, Linear, Term
 
 Value = TypeVar("Value", bound=Hashable)

@@ -18,6 +18,7 @@ from specs.language.load_spec import load_spec
 from specs.language.spec import Spec
 from specs.property import Requirement, is_counterexample
 from tests.unit.specs.compose.modules import dense, random_dense
+from tests.unit.specs.language.networks import reader
 
 RNG = np.random.default_rng(7)
 NETWORKS = {
@@ -62,12 +63,7 @@ SEED = "  z: {shape: [2], box: {lo: -1, hi: 1}}"
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    def reader(text: str) -> Spec:
-        path = tmp_path / "s.yaml"
-        path.write_text(text, encoding="utf-8")
-        return load_spec(path, load=lambda file, **options: NETWORKS[file.name])
-
-    return reader
+    return reader(tmp_path, NETWORKS)
 
 
 def value(requirement: Requirement, x: np.ndarray) -> Fraction:

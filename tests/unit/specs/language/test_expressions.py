@@ -8,11 +8,12 @@ from fractions import Fraction
 
 import pytest
 
-from specs.language.compile_expression import Scope, compile_formula
+from specs.language.compile_expression import compile_formula
 from specs.language.dnf import Dnf
 from specs.language.evaluate_expression import Numbers, evaluate_expression, is_true
 from specs.language.expression import ExpressionFault, parse_expression
 from specs.language.formula import negate, to_dnf
+from specs.language.scope import Scope
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear
 from specs.problem import Terms

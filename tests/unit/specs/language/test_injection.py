@@ -12,10 +12,10 @@ import pytest
 
 from specs.errors import SpecError
 from specs.joint import JointSet
-from specs.language.load_spec import load_spec
 from specs.language.spec import Spec
 from specs.property import Requirement, is_counterexample
 from tests.unit.specs.compose.modules import random_dense
+from tests.unit.specs.language.networks import reader
 
 RNG = np.random.default_rng(11)
 TARGET = random_dense(RNG, 3, 4, 5, 2)
@@ -52,12 +52,7 @@ BALL = "shape: [5], inject: {model: target, at: h2}, ball: {norm: 2, eps: 1/2, c
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    def reader(text: str) -> Spec:
-        path = tmp_path / "s.yaml"
-        path.write_text(text, encoding="utf-8")
-        return load_spec(path, load=lambda file, **options: NETWORKS[file.name])
-
-    return reader
+    return reader(tmp_path, NETWORKS)
 
 
 def hidden(x: np.ndarray, early: float | np.ndarray = 0.0) -> np.ndarray:
