@@ -104,7 +104,10 @@ def decide(
 
     ``start_checker(model, query, workers)`` may hand over a checker of these files that is already running.
     """
-    with tempfile.TemporaryDirectory(prefix="certify-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="certify-") as folder,
+        np.errstate(all="ignore"),  # numbers that are not finite prove nothing, and OpenBLAS reports some that are none
+    ):
         return _Decision(question, options, certificate, producer, report, start_checker, Path(folder)).run()
 
 
