@@ -219,6 +219,9 @@ def _check_input(given: Input, last: ChainStep, source: Source, variable: str) -
         source.fault("a chain is about the questions of its last step: only shape and box", "inputs", variable, key)
     if given.box is None:
         return
+    if given.box.data:
+        source.fault("questions of a chain are bounded by numbers, not by data", "inputs", variable, "box", "data")
+        return
     try:
         ends = [_ends(end, len(last.lower)) for end in (given.box.lo, given.box.hi)]
     except ExpressionFault as fault:

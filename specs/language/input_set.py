@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from specs import problem
-from specs.language.dataset import read_row, read_rows
+from specs.language.dataset import read_examples, read_row, read_rows
 from specs.language.decimals import exact, show
 from specs.language.faults import Faults
-from specs.language.schema_inputs import Ball, BoxSet, DatasetRow, DatasetRows, Input
+from specs.language.schema_inputs import DATA_MAX, DATA_MIN, Ball, DatasetRow, DatasetRows, Input, InputBox
 from specs.language.yaml_tree import Document, YamlPath
 from specs.sets import InputSet
 
@@ -172,14 +172,38 @@ class _Builder:
             scale = [Fraction(1)] * self.size
         return tuple(self._spread(given.mean, "normalize", "mean")), tuple(scale)
 
-    def _box(self, box: BoxSet) -> Bounds:
-        lower, upper = self._spread(box.lo, "box", "lo"), self._spread(box.hi, "box", "hi")
+    def _box(self, box: InputBox) -> Bounds:
+        before = len(self.faults.found)
+        least, greatest = self._ends_of_data(box)
+        lower = least if box.lo == DATA_MIN else self._spread(box.lo, "box", "lo")
+        upper = greatest if box.hi == DATA_MAX else self._spread(box.hi, "box", "hi")
+        if len(self.faults.found) > before:
+            return lower, upper
         empty = [i for i in range(self.size) if lower[i] > upper[i]]
         if empty:
             i = empty[0]
             others = f" (and {len(empty) - 1} more)" if len(empty) > 1 else ""
             self._fault(f"is empty: lo {show(lower[i])} > hi {show(upper[i])} in element {i}{others}", "box")
         return lower, upper
+
+    def _ends_of_data(self, box: InputBox) -> Bounds:
+        """The least and the greatest value of each element in the data that the box names, if it does."""
+        nothing = [Fraction(0)] * self.size, [Fraction(0)] * self.size
+        wanted = "lo" if box.lo == DATA_MIN else "hi" if box.hi == DATA_MAX else ""
+        if wanted and not box.data:
+            self._fault("name the file of the data under `data` of the box", "box", wanted)
+        elif box.data and not wanted:
+            self._fault(f"no end is taken from it; say {DATA_MIN} for lo, {DATA_MAX} for hi", "box", "data")
+        elif wanted:
+            try:
+                data = read_examples(self.folder / box.data).inputs
+                if data.shape[1] == self.size:
+                    least, greatest = (end.tolist() for end in (data.min(axis=0), data.max(axis=0)))
+                    return list(map(Fraction, least)), list(map(Fraction, greatest))
+                self._fault(f"the examples have {data.shape[1]} values, the input has {self.size}", "box", "data")
+            except ValueError as error:
+                self._fault(str(error), "box", "data")
+        return nothing
 
     def _center(self, ball: Ball) -> tuple[list[Fraction], int | None]:
         if not isinstance(ball.center, DatasetRow):
@@ -215,8 +239,9 @@ class _Builder:
             words.append(f"one of {points} points{source}" if points > 1 else f"one point{source}")
         box, ball = self.given.box, self.given.ball
         if box is not None:
-            same = not isinstance(box.lo, tuple) and not isinstance(box.hi, tuple)
-            words.append(f"each in [{exact(box.lo)}, {exact(box.hi)}]" if same else "each in its own interval")
+            same = isinstance(box.lo, Fraction) and isinstance(box.hi, Fraction)
+            source = f" (ends from {box.data})" if box.data else ""
+            words.append(f"each in [{exact(box.lo)}, {exact(box.hi)}]" if same else f"each in its own interval{source}")
         if ball is not None:
             row = ball.center if isinstance(ball.center, DatasetRow) else None
             center = f"example {row.index} of {row.dataset}" if row else "the given point"

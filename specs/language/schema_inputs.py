@@ -23,6 +23,9 @@ from specs.language.schema_values import (
     numbers,
 )
 
+DATA_MIN, DATA_MAX = "data-min", "data-max"
+"""Ends of a box that are those of data."""
+
 
 def _several(value: object) -> object:
     return value if isinstance(value, list) else [value]
@@ -49,7 +52,31 @@ class BoxSet(Section):
 
     lo: NumberOrList = Field(description="Lower bound: one number, or one per element.")
     hi: NumberOrList = Field(description="Upper bound: one number, or one per element.")
-    data: NotYet = None
+
+
+def _least(value: object) -> Any:
+    return value if value == DATA_MIN else numbers(value)
+
+
+def _greatest(value: object) -> Any:
+    return value if value == DATA_MAX else numbers(value)
+
+
+_END = WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}, {"type": "array", "items": {}}]})
+Least = Annotated[Any, PlainValidator(_least), _END]
+Greatest = Annotated[Any, PlainValidator(_greatest), _END]
+
+
+class InputBox(Section):
+    """Every element between two bounds, both included."""
+
+    lo: Least = Field(
+        description="Lower bound: one number, one per element, or data-min, the least value that each has in `data`."
+    )
+    hi: Greatest = Field(
+        description="Upper bound: one number, one per element, or data-max, the greatest value that each has in `data`."
+    )
+    data: str = Field(default="", description="An .npz or .npy file of inputs in raw units, relative to this one.")
 
 
 class DatasetRow(Section):
@@ -135,7 +162,7 @@ class Input(Section):
     names: tuple[Name, ...] = Field(default=(), description="Names of the elements, for x.NAME.")
     units: Texts = Field(default=(), description="Units of the elements, for reports: one, or one per element.")
     normalize: Normalize | None = Field(default=None, description="How raw values become what the model consumes.")
-    box: BoxSet | None = Field(default=None, description="Bounds.")
+    box: InputBox | None = Field(default=None, description="Bounds.")
     ball: Ball | None = Field(default=None, description="A ball.")
     linear: Conditions = Field(
         default=(),

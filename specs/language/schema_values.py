@@ -39,8 +39,6 @@ def _not_negative(value: object) -> Fraction:
 
 
 def numbers(value: object) -> Any:
-    if value in ("data-min", "data-max"):
-        raise PydanticCustomError("not_yet", "{what}: bounds taken from data are not supported yet", {"what": value})
     return tuple(numbers(part) for part in value) if isinstance(value, list) else _number(value)
 
 

@@ -239,6 +239,31 @@ def test_an_example_of_a_data_set_and_its_label(read: Read, tmp_path: Path) -> N
     assert loaded.does_not_say[1] == "that the label 2 of the example is right"
 
 
+def test_a_box_with_the_ends_of_data(read: Read, tmp_path: Path) -> None:
+    third = Fraction(float(np.float32(0.1)))
+    write_data(tmp_path, inputs=np.array([[0, 0.1], [0.5, 0.1], [-3, 7]], dtype=np.float32))
+    (requirement,) = read(spec("y[0] > 0", "box: {lo: data-min, hi: [1, 9], data: d.npz}")).requirements
+    assert requirement.problem.cases[0].box.lower == (-3, third)
+    assert requirement.problem.cases[0].box.upper == (1, 9)
+    loaded = read(spec("y[0] > 0", "box: {lo: data-min, hi: data-max, data: d.npz}\n    normalize: {range: 2}"))
+    box = loaded.requirements[0].problem.cases[0].box
+    assert (box.lower, box.upper) == ((Fraction(-3, 2), third / 2), (Fraction(1, 4), Fraction(7, 2)))
+    assert "ends from d.npz" in loaded.inputs[0].words
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": np.zeros((2, 3))}, "inputs.x.box.data: the examples have 3 values, the input has 2"),
+        ({"images": np.full((2, 2), np.nan)}, "inputs.x.box.data: "),
+    ],
+)
+def test_data_that_give_no_box(read: Read, tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    write_data(tmp_path, **arrays)
+    with pytest.raises(SpecError, match=re.escape(message)):
+        read(spec("y[0] > 0", "box: {lo: data-min, hi: data-max, data: d.npz}"))
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -279,7 +304,10 @@ def test_data_sets_that_do_not_fit(read: Read, tmp_path: Path, arrays: dict[str,
             38,
             "models.target.taps.a: the model has no layer 'z'; it has placeholder1",
         ),
-        (("lo: -1", "lo: data-min"), 8, 15, "inputs.x.box.lo: data-min: bounds taken from data are not supported yet"),
+        (("lo: -1", "lo: data-min"), 8, 15, "inputs.x.box.lo: name the file of the data under `data` of the box"),
+        (("hi: 1}", "hi: data-min}"), 8, 23, "expected a number such as 0.1 or 8/255, found 'data-min'"),
+        (("hi: 1}", "hi: 1, data: d.npz}"), 8, 32, "inputs.x.box.data: no end is taken from it; say data-min for lo"),
+        (("hi: 1}", "hi: data-max, data: d.npz}"), 8, 39, "d.npz cannot be read"),
         (("lo: -1", "lo: .nan"), 8, 15, "expected a number"),
         (("lo: -1", "lo: .inf"), 8, 15, "expected a number"),
         (("lo: -1", "lo: 1e99999"), 8, 15, "exponent"),
