@@ -109,12 +109,13 @@ def absolute_of(condition: Dnf, then: Linear, otherwise: Linear) -> Powers:
 
 
 def sum_of(parts: Sequence[object]) -> Powers:
-    """The sum of powers of different inputs; raises ``Fault`` where it is no such sum."""
+    """The sum of powers of different inputs, at least one; raises ``Fault`` where it is no such sum."""
     found: dict[int, tuple[Fraction, Fraction, Fraction]] = {}
     norms = set()
+    noun = next(part.noun for part in parts if isinstance(part, Powers))
     for part in parts:
         if not isinstance(part, Powers):
-            raise Fault(f"squares or absolute values and other terms in one sum; {ONLY_BALLS}")
+            raise Fault(f"{noun}s and other terms in one sum; {ONLY_BALLS}")
         twice = [index for index in part.by_input if index in found]
         if twice:
             raise Fault(f"X_{twice[0]} has two {part.noun}s in the ball")
