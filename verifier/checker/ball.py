@@ -128,7 +128,7 @@ class Ball:
         inputs). ``gamma`` is L1's for that many inputs.
         """
         if self.norm == 1:
-            step = max(1, CELLS_AT_ONCE // (generators.shape[1] * generators.shape[2]))
+            step = max(1, CELLS_AT_ONCE // max(1, generators.shape[1] * generators.shape[2]))
             parts = [
                 self._over_one(generators[some] if len(generators) > 1 else generators, mid[some], rad[some], gamma)
                 for some in (slice(at, at + step) for at in range(0, max(1, len(mid)), step))
