@@ -73,7 +73,8 @@ class BallFormula(NamedTuple):
         missing = [f"X_{i}" for i in range(n_inputs) if i not in given]
         if missing:
             listed = ", ".join(missing[:5])
-            raise Fault(f"a ball needs a {self.powers.noun} of every input; {len(missing)} lack one: {listed}")
+            article = "a square" if self.powers.norm == 2 else "an absolute value"
+            raise Fault(f"a ball needs {article} of every input; {len(missing)} lack one: {listed}")
         if self.bound < 0:
             raise Fault(f"the ball has no point: {self.powers.noun}s do not add up to less than 0")
         parts, norm = [given[i] for i in range(n_inputs)], self.powers.norm
