@@ -66,6 +66,11 @@ class Ball(NamedTuple):
         """The ball of what inputs differ by from the middles of boxes (B, n)."""
         return type(self)(self.center - (lower + upper) / 2, self.radii)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether a linear program can state it: the norm is 1, and every input has a radius."""
+        return self.norm == 1 and bool(((self.radii > 0) & np.isfinite(self.radii)).all())
+
     def tobytes(self) -> bytes:
         """Equal for equal balls."""
         return bytes([self.norm]) + bytes(self.center.tobytes() + self.radii.tobytes())

@@ -25,20 +25,20 @@ def least(form: Array, mid: Array, rad: Array, center: Array, radii: Array, xp: 
     """The least value (N,) of ``form . (x - mid)`` over ball and box, and the point (N, n) that takes it.
 
     Forms are (N, n), ``mid`` and ``rad`` (n,) or (N, n), ``center`` and ``radii`` likewise; radii are finite. Where
-    ball and box do not meet the value is that of the box's nearest point.
+    ball and box do not meet the value is at least what it is over the ball alone, and the point the box's nearest.
     """
     away = center - mid + 0 * form
     nearest = xp.clip(away, -rad, rad)
     unit = xp.where(radii > 0, radii, 1)
-    left = xp.maximum(1 - (xp.abs(away - nearest) / unit).sum(axis=1, keepdims=True), 0)
+    left = 1 - (xp.abs(away - nearest) / unit).sum(axis=1, keepdims=True)
     gain = xp.abs(form) * radii
     room = xp.where(radii > 0, (rad + xp.sign(form) * nearest) / unit, 0)
     order = xp.argsort(-gain, axis=1)
     rooms = xp.take_along_axis(room, order, axis=1)
     before = xp.cumsum(rooms, axis=1) - rooms
-    spent = xp.take_along_axis(xp.clip(left - before, 0, rooms), xp.argsort(order, axis=1), axis=1)
+    spent = xp.take_along_axis(xp.clip(xp.maximum(left, 0) - before, 0, rooms), xp.argsort(order, axis=1), axis=1)
     moved = nearest - xp.sign(form) * radii * spent
-    return (form * moved).sum(axis=1), mid + moved
+    return (form * moved).sum(axis=1) - xp.minimum(left[:, 0], 0) * gain.max(axis=1), mid + moved
 
 
 def projected(

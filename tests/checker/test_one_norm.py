@@ -161,6 +161,15 @@ def test_a_box_that_the_ball_does_not_reach_is_proved(judge: Judge) -> None:
         assert judge(Checker(layers(2), (case,)), LEAF).accepted is holds
 
 
+def test_a_phase_tree_of_a_box_that_the_ball_misses_knows_the_ball(judge: Judge) -> None:
+    """3 x - 4 y is -13 at a corner of the box; no point of it lies in the ball, where it would be -20 at least."""
+    ball = cross(5, 0, 0)
+    checker = asked((3, -4), Fraction(-12), ball, ((9, 9), (10, 10)))
+    case = replace(checker.cases[0], empty=False)
+    for item in (proof(0, [1], []), zonotope(0, [1], [], 0)):
+        assert judge(Checker(layers(2), (case,)), certificate(1, chunk([0], item, [END]))).accepted
+
+
 def test_a_witness_has_to_lie_in_the_ball() -> None:
     ball = cross(5, 0, 0)
     checker = asked((0, 0), Fraction(1), ball, around(ball))

@@ -74,9 +74,9 @@ class ExactBall:
             if a:
                 offers.append((abs(a) / w, w * (r + e if a > 0 else r - e)))
         for gain, most in sorted(offers, reverse=True):
+            value, left = value - gain * min(most, left), left - most
             if left <= 0:
                 break
-            value, left = value - gain * min(most, left), left - most
         return value
 
 
@@ -143,13 +143,16 @@ class Ball:
         return _pushed(away, generators), reach, reach
 
     def _over_one(self, generators: Floats, mid: Floats, rad: Floats, gamma: float) -> tuple[Floats, Floats, Floats]:
-        """The same by lemma B3; q is ``mid + nearest``, which is not computed, so that nothing is rounded there."""
+        """The same by lemma B3; q is ``mid + nearest``, which is not computed, so that nothing is rounded there.
+
+        Where ``left`` is negative box and ball do not meet, and whatever is said of their points is true.
+        """
         away = self.center - mid
         nearest = np.clip(away, -rad, rad)
         outside, spread = (
             (part / self.radii).sum(axis=1) for part in (np.maximum(np.abs(away) - rad, 0), np.abs(away))
         )
-        left = np.maximum(1.0 - outside + 4 * gamma * (1.0 + outside) + 32 * U * spread, 0.0)
+        left = 1.0 - outside + 4 * gamma * (1.0 + outside) + 32 * U * spread
         gain = _up(np.abs(generators) * self.radii[:, None])
         lost = 4 * gamma * _pushed(np.abs(nearest), np.abs(generators))
         way = np.sign(generators) * nearest[:, :, None]
