@@ -3,6 +3,8 @@
 With ``x_i = m_i + rho_i e_i`` and ``t_i = (x_i - c_i) / r_i`` the ball says ``|t|^2 <= 1``. Inputs that are fixed have
 a t of their own: the others obey ``|t|^2 <= 1 - sum of the fixed ones' squares``, again a ball, with radii that are
 shorter by the root of this share. In (1, e) the form ``|t|^2 - 1`` has a corner, a first row and a diagonal.
+
+A ball of the norm 1 lies in the Euclidean one of the same radii, and that is what is meant here.
 """
 
 from __future__ import annotations

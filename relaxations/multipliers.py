@@ -7,9 +7,9 @@ for ``l <= z <= u``. On the graph of the ReLU, and for ``l < 0 < u``,
     product   a b = 0           back   b (L - b) >= 0
 
 and, with a centre and a radius for every input and every ``a``, each of them is ``centre + radius e`` with e in
-[-1, 1]. In a query's ball ``1 - sum ((x_i - c_i) / r_i)^2 >= 0`` holds, too. Subtracting any multiples of these from a
-row, not negative but for ``product``, can only lower it where they hold; what is left is a quadratic form in (1, e),
-whose least value over [-1, 1]^N bounds the row from below.
+[-1, 1]. In a query's ball, of either norm, ``1 - sum ((x_i - c_i) / r_i)^2 >= 0``. Subtracting any multiples of these
+from a row, not negative but for ``product``, can only lower it where they hold; what is left is a quadratic form in
+(1, e), whose least value over [-1, 1]^N bounds the row from below.
 
 Without ``product`` and ``back`` the form is linear and its least value is a sum of absolute values: this is the safe
 dual bound of a linear program (Neumaier and Shcherbina 2004). With them, ``squares`` kappa >= 0 are added on the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from specs.language.dnf import Atom, Dnf
@@ -39,10 +39,10 @@ class PartOfBall:
         if free:
             raise PartialBall(
                 f"the ball of {self.name} leaves out {len(free)} other numbers of this requirement that are not fixed; "
-                "a Euclidean ball has to hold all that are free, each once. Make the other inputs points, or give "
+                "a ball has to hold all that are free, each once. Make the other inputs points, or give "
                 f"{self.name} a ball of the norm inf"
             )
-        return Ball(tuple(center), tuple(weights), self.ball.bound)
+        return replace(self.ball, center=tuple(center), weights=tuple(weights))
 
 
 _MANY = 1 << 20
@@ -130,10 +130,10 @@ class JointSet:
                 held = tuple(places[i] for i in order)
                 if len(set(held)) < len(held):
                     raise PartialBall(
-                        f"the ball of {one.name} has elements that are equal; a Euclidean ball has to hold each once"
+                        f"the ball of {one.name} has elements that are equal; a ball has to hold each once"
                     )
                 center, weights = (tuple(part[i] for i in order) for part in (ball.center, ball.weights))
-                sorted_ball = Ball(center, weights, ball.bound)
+                sorted_ball = replace(ball, center=center, weights=weights)
                 whole = len(held) == self.n_inputs
                 balls[sorted_ball if whole else PartOfBall(sorted_ball, held, self.n_inputs, one.name)] = one
         if len(balls) > 1:

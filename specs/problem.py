@@ -28,31 +28,35 @@ class Box:
 
 @dataclass(frozen=True)
 class Ball:
-    """Flat inputs x with ``sum weights[i] (x[i] - center[i])^2 <= bound``; exact, every weight > 0, ``bound >= 0``.
+    """Flat inputs x with ``sum weights[i] |x[i] - center[i]|^norm <= bound``; every weight > 0, ``bound >= 0``.
 
-    A Euclidean ball in raw units is an ellipsoid in the model's, hence the weights; they keep square roots out.
+    All numbers are exact, the norm is 1 or 2. A Euclidean ball in raw units is an ellipsoid in the model's, hence the
+    weights; they keep square roots out.
     """
 
     center: tuple[Fraction, ...]
     weights: tuple[Fraction, ...]
     bound: Fraction
+    norm: int = 2
 
     def __post_init__(self) -> None:
+        if self.norm not in (1, 2):
+            raise ValueError(f"ball of the norm {self.norm}; 1 and 2 are known")
         if len(self.center) != len(self.weights):
             raise ValueError(f"ball has {len(self.weights)} weights and {len(self.center)} coordinates of its centre")
         if any(weight <= 0 for weight in self.weights) or self.bound < 0:
             raise ValueError("ball needs weights above 0 and a bound of at least 0")
 
-    def squares(self, x: Sequence[Fraction]) -> Fraction:
-        """What is at most ``bound`` in the ball: the weighted squares of the point's differences, added up."""
+    def spent(self, x: Sequence[Fraction]) -> Fraction:
+        """What is at most ``bound`` in the ball: the weighted powers of the point's differences, added up."""
         if len(x) != len(self.center):
             raise ValueError(f"a point of {len(x)} numbers for a ball of {len(self.center)}")
-        parts = (weight * (value - c) ** 2 for weight, value, c in zip(self.weights, x, self.center))
+        parts = (weight * abs(value - c) ** self.norm for weight, value, c in zip(self.weights, x, self.center))
         return sum(parts, Fraction(0))
 
     def holds(self, x: Sequence[Fraction]) -> bool:
         """Whether the point lies in the ball, its surface included."""
-        return self.squares(x) <= self.bound
+        return self.spent(x) <= self.bound
 
     def nearest(self, box: Box) -> tuple[Fraction, ...]:
         """The point of the box that is nearest to the centre, in every coordinate."""

@@ -92,8 +92,9 @@ class InputSet:
         """The ball in terms of what the model consumes: an ellipsoid where elements are scaled differently."""
         if self.ball is None:
             return None
-        weights = tuple(weight * scale**2 for weight, scale in zip(self.ball.weights, self.scale))
-        return Ball(self.to_model(self.ball.center), weights, self.ball.bound)
+        norm = self.ball.norm
+        weights = tuple(weight * scale**norm for weight, scale in zip(self.ball.weights, self.scale))
+        return Ball(self.to_model(self.ball.center), weights, self.ball.bound, norm)
 
     def contains(self, values: Sequence[Fraction]) -> bool:
         """Whether what the model consumes lies in the box, and in the ball if there is one."""
@@ -115,7 +116,8 @@ class InputSet:
                 parts.append(f"{self.element(i)} in [{exact(low)}, {exact(up)}]{unit}")
         if self.ball is not None:
             center = ", ".join(map(exact, self.ball.center))
-            parts.append(f"at a squared Euclidean distance of at most {exact(self.ball.bound)} from ({center})")
+            distance = "squared Euclidean distance" if self.ball.norm == 2 else "distance in the 1-norm"
+            parts.append(f"at a {distance} of at most {exact(self.ball.bound)} from ({center})")
         conditions = [", ".join(parts), *(f"({condition})" for condition in self.linear)]
         return " and ".join([f"{self.told}: {conditions[0]}" if self.role else conditions[0], *conditions[1:]])
 

@@ -1,4 +1,6 @@
-"""Euclidean balls as sets of inputs: linear forms bounded where a box and a ball meet, and points moved there.
+"""Balls as sets of inputs: linear forms bounded where a box and a ball meet, and points moved there.
+
+What is said here is of Euclidean balls; `one_norm` has the others.
 
 Over box and ball a form is at least what it is at its least over either: the checker, and so the search, takes the
 better of the two. More is true: for any split ``a = a' + a''`` the form is at least
@@ -21,6 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from relaxations.bounds import one_norm
 from specs import problem
 from specs.problem import Case
 
@@ -34,10 +37,12 @@ class Ball(NamedTuple):
     """Inputs ``center + radii * t`` with ``|t|_2 <= 1``; shapes (n,), or (B, n) for a ball of each point.
 
     An infinite radius puts no limit on an input. The numbers are those of the search: the checker has exact ones.
+    `OneNormBall` has ``|t|_1 <= 1`` in its place.
     """
 
     center: Array
     radii: Array
+    norm = 2
 
     @staticmethod
     def of(case: Case) -> Ball | None:
@@ -47,23 +52,32 @@ class Ball(NamedTuple):
     @staticmethod
     def rounded(ball: problem.Ball) -> Ball:
         """An exact ball in float64."""
-        shares = [float(ball.bound / weight) for weight in ball.weights]
-        return Ball(np.array([float(c) for c in ball.center]), np.sqrt(np.array(shares)))
+        center, shares = np.array([float(c) for c in ball.center]), [float(ball.bound / w) for w in ball.weights]
+        return OneNormBall(center, np.array(shares)) if ball.norm == 1 else Ball(center, np.sqrt(np.array(shares)))
 
     def astype(self, dtype: Any) -> Ball:
-        return Ball(self.center.astype(dtype), self.radii.astype(dtype))
+        return type(self)(self.center.astype(dtype), self.radii.astype(dtype))
+
+    def of_points(self, which: np.ndarray) -> Ball:
+        """Those of some points, of balls of their own each."""
+        return type(self)(self.center[which], self.radii[which])
 
     def around(self, lower: np.ndarray, upper: np.ndarray) -> Ball:
         """The ball of what inputs differ by from the middles of boxes (B, n)."""
-        return Ball(self.center - (lower + upper) / 2, self.radii)
+        return type(self)(self.center - (lower + upper) / 2, self.radii)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether a linear program can state it: the norm is 1, and every input has a radius."""
+        return self.norm == 1 and bool(((self.radii > 0) & np.isfinite(self.radii)).all())
 
     def tobytes(self) -> bytes:
         """Equal for equal balls."""
-        return bytes(self.center.tobytes() + self.radii.tobytes())
+        return bytes([self.norm]) + bytes(self.center.tobytes() + self.radii.tobytes())
 
     def lengths(self, x: np.ndarray) -> np.ndarray:
-        """``|t|_2`` (B,) of points (B, n): at most 1 in the ball. An input of radius 0 counts for nothing at it."""
-        return np.asarray(np.linalg.norm(self._scaled(x - self.center), axis=-1))
+        """``|t|`` (B,) of points (B, n): at most 1 in the ball. An input of radius 0 counts for nothing at it."""
+        return np.asarray(np.linalg.norm(self._scaled(x - self.center), ord=self.norm, axis=-1))
 
     def misses(self, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
         """Which boxes (B, n) have no point in common with the ball, by more than rounding."""
@@ -93,6 +107,28 @@ class Ball(NamedTuple):
             return np.where(x == 0, 0, x / self.radii)
 
 
+class OneNormBall(Ball):
+    """Inputs ``center + radii * t`` with ``|t|_1 <= 1``; otherwise as a `Ball`."""
+
+    norm = 1
+
+    def moved_inside(self, x: np.ndarray, lower: np.ndarray, upper: np.ndarray, share: Any = INSIDE) -> np.ndarray:
+        """Points (B, n) moved into ball and box, which meet: to the nearest ones there, nearly.
+
+        They end at most at ``1 - share`` (a number or (B, 1)) of the ball's radius, where the box has such points.
+        """
+        with np.errstate(all="ignore"):
+            nearest = np.clip(self.center, lower, upper)
+            moved = one_norm.projected(
+                x, nearest, self.radii, lower, upper, 1 - share - self.lengths(nearest)[..., None]
+            )
+            # From the nearest point on, the length grows along a line; what rounding left outside comes back on it.
+            length, start = self.lengths(moved)[..., None], self.lengths(nearest)[..., None]
+            inside = np.clip((1 - share - start) / (length - start), 0, 1)
+            back = np.clip(nearest + (moved - nearest) * inside, lower, upper)
+            return np.where(length > 1 - share, np.where(length > start, back, nearest), moved)
+
+
 def moved_inside(x: np.ndarray, lower: np.ndarray, upper: np.ndarray, ball: Ball | None) -> np.ndarray:
     """Points (B, n) near those given, in the box and in the ball if there is one."""
     return np.clip(x, lower, upper) if ball is None else ball.moved_inside(x, lower, upper)
@@ -110,6 +146,8 @@ def least(form: Array, mid: Array, rad: Array, ball: Ball, xp: ModuleType, passe
     of passes: without any the better of those over the box and over the ball, with many the best there is. Where ball
     and box do not meet it may be anything.
     """
+    if ball.norm == 1:
+        return one_norm.least(form, mid, rad, ball.center, ball.radii, xp)
     steep = form * ball.radii
     square = xp.einsum("ij,ij->i", steep, steep)[:, None]
     reach = 1 / xp.sqrt(xp.where(square > 0, square, 1))
@@ -127,7 +165,7 @@ def least(form: Array, mid: Array, rad: Array, ball: Ball, xp: ModuleType, passe
 
 
 def share_of(form: np.ndarray, mid: np.ndarray, rad: np.ndarray, ball: Ball) -> np.ndarray:
-    """The part a'' (N, n) of forms that the ball bounds in their best split over box and ball."""
+    """The part a'' (N, n) of forms that a Euclidean ball bounds in their best split over box and ball."""
     steep = form * ball.radii
     size = np.linalg.norm(steep, axis=1, keepdims=True)
     found, _ = _split(form, steep, 1 / np.where(size > 0, size, 1), (mid - rad, mid + rad), ball, np, MANY_PASSES)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from relaxations.bounds.balls import Ball
+from relaxations.bounds.balls import Ball, least
 from relaxations.functions.relu import Lines
 from relaxations.network import Layer, push
 
@@ -58,9 +58,22 @@ def interval(form: Form, rad: Array, xp: ModuleType, ball: Ball | None = None) -
     radius = swing + form.remainder
     if ball is None:
         return form.center - radius, form.center + radius
+    if ball.norm == 1:
+        low, up = _over_one_norm(form, rad, xp, ball)
+        return xp.maximum(form.center - radius, low), xp.minimum(form.center + radius, up)
     half = xp.sqrt(xp.einsum("bij,i->bj", form.generators**2, ball.radii**2)) + form.remainder
     shift = (
         ball.center @ form.generators[0] if len(widths) == 1 else xp.matmul(ball.center[:, None], form.generators)[:, 0]
     )
     center = form.center + shift
     return xp.maximum(form.center - radius, center - half), xp.minimum(form.center + radius, center + half)
+
+
+def _over_one_norm(form: Form, rad: Array, xp: ModuleType, ball: Ball) -> tuple[Array, Array]:
+    """Bounds over box and ball, which need a sort for every value of every box."""
+    lows, ups = [], []
+    for b in range(len(rad)):
+        rows, here = form.generators[b if len(form.generators) > 1 else 0].T, type(ball)(ball.center[b], ball.radii)
+        lows.append(least(rows, 0 * rad[b], rad[b], here, xp)[0])
+        ups.append(-least(-rows, 0 * rad[b], rad[b], here, xp)[0])
+    return form.center + xp.stack(lows) - form.remainder, form.center + xp.stack(ups) + form.remainder

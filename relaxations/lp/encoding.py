@@ -4,7 +4,8 @@ Every unstable pre-activation is written in its two parts, ``z = a - b``: two co
 joined by one row for the layer's values and one for the chord, ``L a + u b <= u L`` with ``L = -l``. This is the
 triangle of Ehlers 2017 (arXiv:1705.01320); it has no free columns but those of active neurons, and a phase is one
 bound: ``b <= 0`` makes a neuron active and ``a <= 0`` inactive. Its dual values are those of
-``relaxations.multipliers``.
+``relaxations.multipliers``. A ball of the norm 1 is linear, with a column for every distance ``|x_i - c_i|``; a
+Euclidean one is left out.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Columns:
     ``unstable[k]`` (m_k,) are neurons, ``outputs[k]`` (n_k,) the column of each neuron's output (-1 for an inactive
     one), ``parts[k]`` (m_k,) the column of ``b`` of each unstable one and ``chords[k]`` (m_k,) the row of its chord.
     ``largest`` is the column of the largest row of the query, bounded below by the rows ``worst`` (R,) of the program;
-    where the query has one row there is no such column (-1) and that row is the objective.
+    where the query has one row there is no such column (-1) and that row is the objective. ``distances`` (n or 0,) are
+    those of the inputs from the center of a ball of the norm 1.
     """
 
     unstable: tuple[np.ndarray, ...]
@@ -39,6 +41,7 @@ class Columns:
     chords: tuple[np.ndarray, ...]
     largest: int
     worst: np.ndarray
+    distances: np.ndarray
     count: int
 
     @staticmethod
@@ -57,7 +60,13 @@ class Columns:
         several = len(query.rows.constant) > 1
         worst = row + np.arange(len(query.rows.constant) if several else 0)
         largest = column if several else -1
-        return Columns(*map(tuple, (unstable, outputs, parts, chords)), largest, worst, column + several)
+        column += several
+        distances = column + np.arange(
+            query.network.input_size if query.ball is not None and query.ball.is_linear else 0
+        )
+        return Columns(
+            *map(tuple, (unstable, outputs, parts, chords)), largest, worst, distances, column + len(distances)
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,10 @@ class Encoded:
             cost[columns.largest] = 1.0
         else:
             cost, offset = _placed(columns, coefs, 1).toarray()[0], float(constant[0])
+        if len(columns.distances):
+            block, bound = _ball(query, columns)
+            blocks.append(block)
+            lower.append(np.full(len(bound), -np.inf)), upper.append(bound)
         limits = _limits(query, columns)
         matrix = sparse.vstack(blocks, format="csr")
         return Encoded(
@@ -151,6 +164,18 @@ def _limits(query: Query, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
         lower[columns.outputs[k][free]] = 0.0
         lower[columns.parts[k]] = 0.0
     return lower, upper
+
+
+def _ball(query: Query, columns: Columns) -> tuple[Any, np.ndarray]:
+    """Rows ``x_i - d_i <= c_i`` and ``-x_i - d_i <= -c_i``, and ``sum of d_i / r_i <= 1``: matrix and upper ends."""
+    from scipy import sparse
+
+    assert query.ball is not None
+    center, radii, count = query.ball.center, query.ball.radii, query.network.input_size
+    here, shape = np.arange(count), (count, columns.count)
+    x, distance = _entries(here, here, 1.0, shape), _entries(here, columns.distances, 1.0, shape)
+    spent = _entries(np.zeros(count, dtype=np.int64), columns.distances, 1 / radii, (1, columns.count))
+    return sparse.vstack([x - distance, -x - distance, spent], format="csr"), np.concatenate([center, -center, [1.0]])
 
 
 def _values(query: Query, columns: Columns, k: int) -> Any:

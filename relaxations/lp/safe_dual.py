@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relaxations.base import Query
+from relaxations.bounds.balls import least as least_in_ball
 from relaxations.bounds.boxes import composed
 from relaxations.multipliers import Multipliers
 
@@ -44,7 +45,8 @@ def safe_dual(query: Query, dual: Multipliers, phases: Phases | None = None) -> 
     Negative multipliers count as 0 and weights are scaled to the sum 1. With weights of 0 the value is -inf if the
     multipliers show, by more than rounding, that there is no action, else inf. A split neuron is ``a = z`` or ``a = 0``
     exactly, and its multipliers are those of what remains true: ``positive`` is the one of ``z >= 0`` for an active
-    one, ``above`` that of ``z <= 0`` for an inactive one. In float64, without a bound of the rounding.
+    one, ``above`` that of ``z <= 0`` for an inactive one. Inputs are those of the box, and of a ball of the norm 1. In
+    float64, without a bound of the rounding.
     """
     phases = phases or phases_of(query)
     weights = np.maximum(dual.weights, 0)
@@ -70,6 +72,9 @@ def safe_dual(query: Query, dual: Multipliers, phases: Phases | None = None) -> 
         query.network.layers[k].pull_into(coefs, a_z[None])
     form = coefs[0][0] if 0 in coefs else np.zeros(query.network.input_size)
     least = constant + float(np.where(form > 0, query.lower, query.upper) @ form)
+    if query.ball is not None and query.ball.is_linear:  # which the program knows; a Euclidean ball it does not
+        mid, rad = (query.lower + query.upper) / 2, (query.upper - query.lower) / 2
+        least = constant + float(form @ mid + least_in_ball(form[None], mid, rad, query.ball, np)[0][0])
     size += float(np.maximum(np.abs(query.lower), np.abs(query.upper)) @ np.abs(form))
     total = float(weights.sum())
     if total > 0:

@@ -13,14 +13,16 @@ import numpy as np
 
 from relaxations.actions import Point
 from relaxations.base import Branch, Query, Relaxation, Solution
-from relaxations.executions import affine_excess, box_excess, invented, lines_excess, score
+from relaxations.executions import affine_excess, box_excess, input_excess, invented, lines_excess, score
 from relaxations.lp.phase_program import PhaseProgram
 from relaxations.lp.safe_dual import no_multipliers, random_multipliers, safe_dual
 from relaxations.multipliers import Multipliers
 
 
 class Triangle(Relaxation[Point, Multipliers]):
-    """A: inputs of the box, pre-activations that follow from the outputs before them, outputs in their triangles.
+    """A: inputs of box and ball, pre-activations that follow from the outputs before them, outputs in their triangles.
+
+    Not so a Euclidean ball, which is no linear condition: the inputs are then those of the box.
 
     A neuron that the query's ranges show to be active or inactive is exactly that. The dual are linear multipliers, and
     any of them give a bound (``relaxations.lp.safe_dual``); those of an optimal basis lose nothing but rounding.
@@ -37,7 +39,8 @@ class Triangle(Relaxation[Point, Multipliers]):
 
     def outside(self, action: Point) -> float:
         query = self.query
-        return max(box_excess(query, action), affine_excess(query, action), lines_excess(query, action))
+        of_input = input_excess if query.ball is not None and query.ball.is_linear else box_excess
+        return max(of_input(query, action), affine_excess(query, action), lines_excess(query, action))
 
     def score(self, action: Point) -> float:
         return score(self.query, action)

@@ -60,8 +60,9 @@ class _Builder:
         if given.ball is not None:
             center, label = self._center(given.ball)
             sets.append(("ball", ([c - given.ball.eps for c in center], [c + given.ball.eps for c in center])))
-            if given.ball.norm == "2":
-                ball = problem.Ball(tuple(center), (Fraction(1),) * self.size, given.ball.eps**2)
+            if given.ball.norm != "inf":
+                norm = int(given.ball.norm)
+                ball = problem.Ball(tuple(center), (Fraction(1),) * self.size, given.ball.eps**norm, norm)
         if len(self.faults.found) > before:
             return None
         lower, upper = self._intersection(sets)
@@ -245,8 +246,10 @@ class _Builder:
         if ball is not None:
             row = ball.center if isinstance(ball.center, DatasetRow) else None
             center = f"example {row.index} of {row.dataset}" if row else "the given point"
-            distance = "each within" if ball.norm == "inf" else "at a Euclidean distance of at most"
-            words.append(f"{distance} {exact(ball.eps)} {'of' if ball.norm == 'inf' else 'from'} {center}")
+            distance = {"inf": "each within {} of", "2": "at a Euclidean distance of at most {} from"}.get(
+                ball.norm, "at a distance in the 1-norm of at most {} from"
+            )
+            words.append(f"{distance.format(exact(ball.eps))} {center}")
         if self.given.natural is not None:
             words.append("within what is natural for the layer")
         return " and ".join([*words, *(f"({condition})" for condition in self.given.linear)]) or "unbounded"

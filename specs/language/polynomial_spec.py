@@ -161,7 +161,7 @@ class _Reader:
         if inputs.is_normalized:
             source.fault("there is no model that would consume normalised values", "inputs", name, "normalize")
         if inputs.ball is not None:
-            message = "Euclidean balls are not supported for polynomials; state the distance as a condition in `where`"
+            message = "balls are not supported for polynomials; state the distance as a condition in `where`"
             source.fault(message, "inputs", name, "ball")
         if None in inputs.lower or None in inputs.upper:
             source.fault("every variable of a polynomial needs a lower and an upper bound", "inputs", name)

@@ -98,7 +98,7 @@ Center = Annotated[
 class Ball(Section):
     """Points within a distance of a centre, in raw units."""
 
-    norm: Norm = Field(description="The norm of the distance: inf is the largest of the differences, 2 Euclidean.")
+    norm: Norm = Field(description="The norm of the distance: inf is the largest difference, 1 their sum, 2 Euclidean.")
     eps: NotNegative = Field(description="The radius, included.")
     center: Center = Field(description="The centre: one number, a list, or an example of a data set.")
 

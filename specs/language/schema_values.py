@@ -85,9 +85,10 @@ def _version(value: object) -> object:
 
 
 def norm_of(value: object) -> object:
-    if value in (1, "1"):
-        raise PydanticCustomError("norm", "balls of the {p}-norm are not supported yet; 2 and inf are", {"p": "1"})
-    return "2" if value == 2 and not isinstance(value, bool) else value
+    for norm in (1, 2):
+        if value == norm and not isinstance(value, bool):
+            return str(norm)
+    return value
 
 
 _WRITTEN: dict[str, Any] = {"type": "string", "pattern": r"^(\$\{?\w+\}?|[-+.\deE ]+/[-+.\deE ]+)$"}
@@ -99,7 +100,7 @@ def _schema(**limits: Any) -> WithJsonSchema:
 
 
 Number = Annotated[Any, PlainValidator(_number), _schema()]
-Norm = Annotated[Literal["inf", "2"], BeforeValidator(norm_of), WithJsonSchema({"enum": ["inf", 2]})]
+Norm = Annotated[Literal["inf", "1", "2"], BeforeValidator(norm_of), WithJsonSchema({"enum": ["inf", 1, 2]})]
 Version = Annotated[Literal["1.0"], BeforeValidator(_version)]
 NotEmpty = BeforeValidator(_not_empty)
 Positive = Annotated[Any, PlainValidator(_positive), _schema(exclusiveMinimum=0)]

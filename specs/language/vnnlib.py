@@ -18,6 +18,9 @@ from specs.language.decimals import parse_decimal
 from specs.language.dnf import FALSE, TRUE, Atom, Dnf, conjoin, disjoin
 from specs.language.faults import Faults
 from specs.language.textfile import read_text
+from specs.language.vnnlib_values import ONE as _ONE
+from specs.language.vnnlib_values import ONLY_BALLS as _ONLY_BALLS
+from specs.language.vnnlib_values import BallFormula, Fault, Linear, Powers, absolute_of, square_of, sum_of, terms_of
 from specs.problem import Ball, Terms
 
 MAX_DEPTH = 2_000
@@ -28,8 +31,6 @@ _VARIABLE = re.compile(r"([XY])_(0|[1-9]\d{0,8})")
 _COMPARISONS = frozenset({"<=", ">=", "<", ">", "="})
 _ARITHMETIC = frozenset({"+", "-", "*", "/"})
 _WITHOUT_MEANING_HERE = frozenset({"set-logic", "check-sat", "get-model", "exit"})
-_ONLY_SQUARES = "a query is linear in X and Y, but for one assertion of a ball, (<= (+ (* w (* T T)) ...) b)"
-_ONE = Fraction(1)
 _MINUS_ONE = Fraction(-1)
 
 
@@ -63,7 +64,7 @@ def parse_vnnlib(text: str, file: Path | None = None) -> VnnlibQuery:
 
     Linear arithmetic over declared ``X_i`` and ``Y_j`` with ``+ - * /``, comparisons ``<= >= < > =`` and nested
     ``and``/``or``; and one assertion of a ball, ``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square,
-    of a linear ``T``, and a weight ``w > 0``.
+    of a linear ``T``, and a weight ``w > 0``; for the norm 1 an absolute value, ``(ite (>= T 0) T (- T))``.
 
     Raises ``SpecError`` with line and column, all independent faults at once.
     """
@@ -78,45 +79,7 @@ def _line_and_column(text: str, offset: int) -> tuple[int, int]:
     return text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
 
 
-class _Linear(NamedTuple):
-    """A linear expression: coefficients by flat index, and the constant. Each is used once, so it may be changed."""
-
-    x: dict[int, Fraction]
-    y: dict[int, Fraction]
-    constant: Fraction
-
-    @property
-    def is_constant(self) -> bool:
-        return not self.x and not self.y
-
-    def scaled(self, factor: Fraction) -> _Linear:
-        x, y = ({index: factor * value for index, value in part.items()} for part in (self.x, self.y))
-        return _Linear(x, y, factor * self.constant)
-
-    def plus(self, other: _Linear) -> _Linear:
-        """The sum, built by adding the shorter expression into the longer one."""
-        small, large = sorted((self, other), key=lambda part: len(part.x) + len(part.y))
-        for target, source in ((large.x, small.x), (large.y, small.y)):
-            for index, value in source.items():
-                target[index] = target.get(index, Fraction(0)) + value
-        return large._replace(constant=large.constant + small.constant)
-
-
-class _Squares(NamedTuple):
-    """A sum of weighted squares of ``factor X_i + constant``: (factor, constant, weight) by i."""
-
-    by_input: dict[int, tuple[Fraction, Fraction, Fraction]]
-
-
-class _Ellipsoid(NamedTuple):
-    """The formula ``squares <= bound``; ``token`` says where it stands."""
-
-    squares: _Squares
-    bound: Fraction
-    token: int
-
-
-_Value = _Linear | _Squares | _Ellipsoid | Dnf | str | None
+_Value = Linear | Powers | BallFormula | Dnf | str | None
 """A closed list or a word; ``None`` stands for a command, or for an expression whose fault is already noted."""
 
 
@@ -129,14 +92,6 @@ class _Variable(NamedTuple):
     minus: Terms
 
 
-class _Fault(Exception):
-    """A fault inside one list; ``token`` says at which word of it."""
-
-    def __init__(self, message: str, token: str = "") -> None:
-        super().__init__(message)
-        self.message, self.token = message, token
-
-
 class _Parser:
     """Shift-reduce over the tokens: an expression is evaluated when its parenthesis closes, so nothing recurses."""
 
@@ -147,7 +102,7 @@ class _Parser:
         self.numbers: dict[str, Fraction] = {}
         self.opposites: dict[str, Fraction] = {}
         self.assertions: list[Dnf] = []
-        self.ball: _Ellipsoid | None = None
+        self.ball: BallFormula | None = None
 
     def query(self) -> VnnlibQuery:
         opened: list[int] = []
@@ -181,38 +136,32 @@ class _Parser:
         self.faults.raise_if_any()
         return VnnlibQuery(n_inputs, n_outputs, tuple(self.assertions), self.file, self.text, ball)
 
-    def _ball(self, given: _Ellipsoid, n_inputs: int) -> Ball | None:
+    def _ball(self, given: BallFormula, n_inputs: int) -> Ball | None:
         """The ball, once all inputs are known; faults are noted."""
-        squares = given.squares.by_input
-        missing = [f"X_{i}" for i in range(n_inputs) if i not in squares]
-        where = self._locate(given.token, "")
-        if missing:
-            listed = ", ".join(missing[:5])
-            self.faults.add(f"a ball needs a square of every input; {len(missing)} lack one: {listed}", *where)
+        try:
+            return given.ball(n_inputs)
+        except Fault as fault:
+            self.faults.add(fault.message, *self._locate(given.token, ""))
             return None
-        if given.bound < 0:
-            self.faults.add("the ball has no point: squares do not add up to less than 0", *where)
-            return None
-        parts = [squares[i] for i in range(n_inputs)]
-        center = tuple(-constant / factor for factor, constant, _ in parts)
-        return Ball(center, tuple(weight * factor**2 for factor, _, weight in parts), given.bound)
 
     def _reduce(self, items: list[_Value], at: int, nested: bool) -> _Value:
         """Value of the list that opened at token ``at``."""
         head = items[0] if items else ""
         try:
             if not isinstance(head, str):
-                raise _Fault("expected a command or an operator after the parenthesis")
+                raise Fault("expected a command or an operator after the parenthesis")
             if head in _COMPARISONS:
                 return self._comparison(head, items[1:], at)
             if head in ("and", "or"):
                 return self._connective(head, items[1:])
             if head in _ARITHMETIC:
                 return self._arithmetic(head, items[1:])
+            if head == "ite":
+                return self._choice(items[1:])
             if nested:
                 return self._other(head)
             self._command(head, items)
-        except _Fault as fault:
+        except Fault as fault:
             if None not in items:
                 self.faults.add(fault.message, *self._locate(at, fault.token))
                 if len(self.faults.found) >= Faults.SHOWN:
@@ -224,17 +173,17 @@ class _Parser:
     def _command(self, head: str, items: list[_Value]) -> None:
         if head == "assert":
             if len(items) != 2:
-                raise _Fault(f"assert takes one formula, found {len(items) - 1}")
-            if not isinstance(items[1], _Ellipsoid):
+                raise Fault(f"assert takes one formula, found {len(items) - 1}")
+            if not isinstance(items[1], BallFormula):
                 self.assertions.append(_formula(items[1]))
             elif self.ball is not None:
-                raise _Fault("a second ball; at most one is supported")
+                raise Fault("a second ball; at most one is supported")
             else:
                 self.ball = items[1]
         elif head in ("declare-const", "declare-fun"):
             self._declare(head, items)
         elif head == "vnnlib-version":
-            raise _Fault("VNN-LIB 2.0 is not supported yet; write the query in VNN-LIB 1.0 or as spec.yaml")
+            raise Fault("VNN-LIB 2.0 is not supported yet; write the query in VNN-LIB 1.0 or as spec.yaml")
         elif head not in _WITHOUT_MEANING_HERE:
             self._other(head)
 
@@ -242,7 +191,7 @@ class _Parser:
         """``()`` in ``(declare-fun X_0 () Real)``; everything else is an error."""
         if head == "":
             return "()"
-        raise _Fault(
+        raise Fault(
             f"unknown command or operator {head[:40]!r}; known are declare-const, declare-fun, assert, and, or, "
             "<= >= < > = and + - * /",
             head,
@@ -252,12 +201,12 @@ class _Parser:
         rest = [*items[1:3], *items[3:]] if head == "declare-const" else [*items[1:2], *items[3:]]
         name = rest[0] if rest else None
         if not isinstance(name, str) or rest[1:] != ["Real"] or (head == "declare-fun" and items[2] != "()"):
-            raise _Fault("expected (declare-const NAME Real) or (declare-fun NAME () Real)")
+            raise Fault("expected (declare-const NAME Real) or (declare-fun NAME () Real)")
         match = _VARIABLE.fullmatch(name)
         if match is None:
-            raise _Fault(f"variable {name[:40]!r} is neither an input X_0, X_1, ... nor an output Y_0, Y_1, ...", name)
+            raise Fault(f"variable {name[:40]!r} is neither an input X_0, X_1, ... nor an output Y_0, Y_1, ...", name)
         if name in self.declared:
-            raise _Fault(f"{name} is declared twice", name)
+            raise Fault(f"{name} is declared twice", name)
         index = int(match[2])
         self.declared[name] = _Variable(match[1], index, ((index, _ONE),), ((index, _MINUS_ONE),))
 
@@ -275,27 +224,27 @@ class _Parser:
 
     def _connective(self, head: str, items: list[_Value]) -> Dnf:
         if not items:
-            raise _Fault(f"({head}) without arguments")
+            raise Fault(f"({head}) without arguments")
         formulas = [_formula(item) for item in items]
         try:
             return conjoin(formulas) if head == "and" else disjoin(formulas)
         except OverflowError as error:
-            raise _Fault(str(error)) from None
+            raise Fault(str(error)) from None
 
-    def _comparison(self, head: str, items: list[_Value], at: int) -> Dnf | _Ellipsoid:
+    def _comparison(self, head: str, items: list[_Value], at: int) -> Dnf | BallFormula:
         if len(items) != 2:
-            raise _Fault(f"({head} ...) compares two values, found {len(items)}")
+            raise Fault(f"({head} ...) compares two values, found {len(items)}")
         left, right = items if head in ("<=", "<", "=") else reversed(items)
-        if isinstance(left, _Squares) and not isinstance(right, _Squares) and head in ("<=", ">="):
+        if isinstance(left, Powers) and not isinstance(right, Powers) and head in ("<=", ">="):
             bound = self._linear(right)
             if not bound.is_constant:
-                raise _Fault("the bound of a ball has to be a number")
-            return _Ellipsoid(left, bound.constant, at)
+                raise Fault("the bound of a ball has to be a number")
+            return BallFormula(left, bound.constant, at)
         strict = head in ("<", ">")
         atom = self._bound(left, right, strict, at)
         if atom is None:
             total = self._linear(left).plus(self._linear(right).scaled(_MINUS_ONE))
-            atom = Atom(_terms(total.x), _terms(total.y), total.constant, strict, at)
+            atom = Atom(terms_of(total.x), terms_of(total.y), total.constant, strict, at)
         return ((atom, atom.mirrored()),) if head == "=" else ((atom,),)
 
     def _bound(self, left: _Value, right: _Value, strict: bool, at: int) -> Atom | None:
@@ -316,17 +265,17 @@ class _Parser:
 
     # arithmetic
 
-    def _linear(self, value: _Value) -> _Linear:
-        if isinstance(value, _Linear):
+    def _linear(self, value: _Value) -> Linear:
+        if isinstance(value, Linear):
             return value
-        if isinstance(value, _Squares):
-            raise _Fault(f"squares of inputs are nonlinear; {_ONLY_SQUARES}")
+        if isinstance(value, Powers):
+            raise Fault(f"{value.noun}s of inputs are nonlinear; {_ONLY_BALLS}")
         if not isinstance(value, str):
-            raise _Fault("expected a number, a variable or arithmetic, found a formula")
+            raise Fault("expected a number, a variable or arithmetic, found a formula")
         if value not in self.declared:
-            return _Linear({}, {}, self._number(value))
+            return Linear({}, {}, self._number(value))
         kind, index, _, _ = self.declared[value]
-        return _Linear({index: _ONE}, {}, Fraction(0)) if kind == "X" else _Linear({}, {index: _ONE}, Fraction(0))
+        return Linear({index: _ONE}, {}, Fraction(0)) if kind == "X" else Linear({}, {index: _ONE}, Fraction(0))
 
     def _number(self, token: str) -> Fraction:
         number = self.numbers.get(token)
@@ -334,9 +283,9 @@ class _Parser:
             try:
                 number = parse_decimal(token)
             except OverflowError as error:
-                raise _Fault(str(error), token) from None
+                raise Fault(str(error), token) from None
             if number is None:
-                raise _Fault(self._not_a_number(token), token)
+                raise Fault(self._not_a_number(token), token)
             self.numbers[token] = number
         return number
 
@@ -355,13 +304,13 @@ class _Parser:
             return f"{token} is not a number here: every constant has to be finite"
         return f"{token[:40]!r} is neither a declared variable nor a decimal number"
 
-    def _arithmetic(self, head: str, items: list[_Value]) -> _Linear | _Squares:
+    def _arithmetic(self, head: str, items: list[_Value]) -> Linear | Powers:
         if not items:
-            raise _Fault(f"({head}) without arguments")
-        if any(isinstance(item, _Squares) for item in items):
-            return self._of_squares(head, items)
+            raise Fault(f"({head}) without arguments")
+        if any(isinstance(item, Powers) for item in items):
+            return self._of_powers(head, items)
         if head == "*" and len(items) == 2:
-            square = _square(*(self._linear(item) for item in items))
+            square = square_of(*(self._linear(item) for item in items))
             if square is not None:
                 return square
         total, *rest = (self._linear(item) for item in items)
@@ -374,35 +323,32 @@ class _Parser:
                 total = total.plus(part.scaled(_MINUS_ONE))
             elif head == "/":
                 if not part.is_constant or part.constant == 0:
-                    raise _Fault("division is only by a constant other than 0")
+                    raise Fault("division is only by a constant other than 0")
                 total = total.scaled(1 / part.constant)
             elif part.is_constant:
                 total = total.scaled(part.constant)
             elif total.is_constant:
                 total = part.scaled(total.constant)
             else:
-                raise _Fault(f"a product of variables is nonlinear; {_ONLY_SQUARES}")
+                raise Fault(f"a product of variables is nonlinear; {_ONLY_BALLS}")
         return total
 
-    def _of_squares(self, head: str, items: list[_Value]) -> _Squares:
-        """A sum of squares, or a positive multiple of one."""
+    def _of_powers(self, head: str, items: list[_Value]) -> Powers:
+        """A sum of squares or of absolute values, or a positive multiple of one."""
         if head == "+":
-            found: dict[int, tuple[Fraction, Fraction, Fraction]] = {}
-            for item in items:
-                if not isinstance(item, _Squares):
-                    raise _Fault(f"squares and other terms in one sum; {_ONLY_SQUARES}")
-                twice = [index for index in item.by_input if index in found]
-                if twice:
-                    raise _Fault(f"X_{twice[0]} has two squares in the ball")
-                found |= item.by_input
-            return _Squares(found)
+            return sum_of(items)
         if head == "*" and len(items) == 2:
-            of_squares, number = items if isinstance(items[0], _Squares) else reversed(items)
+            powers, number = items if isinstance(items[0], Powers) else reversed(items)
             factor = self._linear(number)
-            if factor.is_constant and factor.constant > 0 and isinstance(of_squares, _Squares):
-                scaled = {i: (a, c, w * factor.constant) for i, (a, c, w) in of_squares.by_input.items()}
-                return _Squares(scaled)
-        raise _Fault(f"squares can be added, and multiplied by a number above 0; {_ONLY_SQUARES}")
+            if factor.is_constant and factor.constant > 0 and isinstance(powers, Powers):
+                return powers.scaled(factor.constant)
+        raise Fault(f"squares and absolute values can be added, and multiplied by a number above 0; {_ONLY_BALLS}")
+
+    def _choice(self, items: list[_Value]) -> Powers:
+        """``(ite (>= T 0) T (- T))``, which is an absolute value."""
+        if len(items) != 3:
+            raise Fault(f"(ite ...) takes a condition and two values, found {len(items)}")
+        return absolute_of(_formula(items[0]), self._linear(items[1]), self._linear(items[2]))
 
     # errors
 
@@ -416,26 +362,13 @@ class _Parser:
         raise SpecError(message, self.file, *self._locate(at, ""))
 
 
-def _square(left: _Linear, right: _Linear) -> _Squares | None:
-    """The product, if it is the square of a linear expression in one input alone."""
-    terms = _terms(left.x)
-    if left.y or right.y or left.constant != right.constant or len(terms) != 1 or terms != _terms(right.x):
-        return None
-    ((index, factor),) = terms
-    return _Squares({index: (factor, left.constant, _ONE)})
-
-
 def _formula(value: _Value) -> Dnf:
-    if isinstance(value, _Ellipsoid):
-        raise _Fault("a ball has to be an assertion of its own: it cannot be negated or be one of several alternatives")
+    if isinstance(value, BallFormula):
+        raise Fault("a ball has to be an assertion of its own: it cannot be negated or be one of several alternatives")
     if value == "true" or value == "false":
         return TRUE if value == "true" else FALSE
     if isinstance(value, str):
-        raise _Fault(f"expected a formula (a comparison, and, or), found {value[:40]!r}", value)
-    if value is None or isinstance(value, (_Linear, _Squares)):
-        raise _Fault("expected a formula (a comparison, and, or), found arithmetic")
+        raise Fault(f"expected a formula (a comparison, and, or), found {value[:40]!r}", value)
+    if value is None or isinstance(value, (Linear, Powers)):
+        raise Fault("expected a formula (a comparison, and, or), found arithmetic")
     return value
-
-
-def _terms(coefficients: dict[int, Fraction]) -> Terms:
-    return tuple(sorted((index, value) for index, value in coefficients.items() if value))

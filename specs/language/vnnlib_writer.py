@@ -37,7 +37,7 @@ def write_vnnlib(problem: Problem) -> str:
     if any(case.ball != first.ball for case in others):
         return "\n".join([*lines, "(assert (or", *_sets_with_balls(problem), "))"]) + "\n"
     if first.ball is not None:
-        lines.append(f"(assert {_ellipsoid(first.ball)})")
+        lines.append(f"(assert {_sum_of_powers(first.ball)})")
     if all(case.box == first.box for case in others):
         lines += [f"(assert {bound})" for bound in _bounds(first.box)]
         alternatives = [list(map(_negated, case.any_of)) for case in problem.cases]
@@ -55,7 +55,7 @@ def write_vnnlib(problem: Problem) -> str:
 def _sets_with_balls(problem: Problem) -> Iterator[str]:
     """One alternative for cases of the same inputs that follow each other."""
     for (box, ball), cases in groupby(problem.cases, key=lambda case: (case.box, case.ball)):
-        inputs = [*_bounds(box), *([] if ball is None else [_ellipsoid(ball)])]
+        inputs = [*_bounds(box), *([] if ball is None else [_sum_of_powers(ball)])]
         rows = [" ".join(map(_negated, case.any_of)) for case in cases]
         if len(rows) > 1 and all(rows):
             yield f"  (and {' '.join(inputs)} (or {' '.join(f'(and {row})' for row in rows)}))"
@@ -69,17 +69,21 @@ def _bounds(box: Box) -> Iterator[str]:
         yield f"(<= X_{i} {_rounded(upper, math.inf)})"
 
 
-def _ellipsoid(ball: Ball) -> str:
-    """The ball, exactly: inputs and weights are multiplied by whole numbers where decimals would not end."""
+def _sum_of_powers(ball: Ball) -> str:
+    """The ball, exactly: inputs and weights are multiplied by whole numbers where decimals would not end.
+
+    An absolute value is written as a choice, which SMT-LIB has for real numbers and VNN-LIB has not: what reads
+    VNN-LIB alone stops there.
+    """
     roots = [_without_twos_and_fives(c.denominator) for c in ball.center]
-    weights = [weight / root**2 for weight, root in zip(ball.weights, roots)]
+    weights = [weight / root**ball.norm for weight, root in zip(ball.weights, roots)]
     common = math.lcm(*(_without_twos_and_fives(number.denominator) for number in (*weights, ball.bound)))
     terms = []
     for i, (c, root, weight) in enumerate(zip(ball.center, roots, weights)):
         scaled = f"X_{i}" if root == 1 else f"(* {_decimal(Fraction(root))} X_{i})"
         base = f"(- {scaled} {_decimal(root * c)})" if c else scaled
-        square = f"(* {base} {base})"
-        terms.append(square if common * weight == 1 else f"(* {_decimal(common * weight)} {square})")
+        power = f"(* {base} {base})" if ball.norm == 2 else f"(ite (>= {base} 0.0) {base} (- {base}))"
+        terms.append(power if common * weight == 1 else f"(* {_decimal(common * weight)} {power})")
     return f"(<= (+ {' '.join(terms)}) {_decimal(common * ball.bound)})"
 
 

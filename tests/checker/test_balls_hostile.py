@@ -76,10 +76,10 @@ def test_forms_over_a_ball_are_never_bounded_too_boldly(count: int, spread: int)
         generators = rng.normal(size=(1, count, 4)) * 10.0 ** rng.uniform(-spread, spread, (1, count, 4))
         mid = np.where(rng.random(count) < 0.5, ball.center * (1 + U), rng.normal(size=count) * 10.0**spread)[None]
         mid = ball.center[None] if rng.random() < 0.3 else mid
-        values, reach = ball.over(generators, mid, gamma)
+        values, reach, _ = ball.over(generators, mid, np.full_like(mid, np.inf), gamma)
         away = [c - m for c, m in zip(exact(ball.center), exact(mid[0]), strict=True)]
         form = Forward(generators, rng.normal(size=(1, 4)), np.zeros((1, 4)), np.ones((1, 4)))
-        low, up = range_in(ball, form, mid, gamma)
+        low, up = range_in(ball, form, mid, np.full_like(mid, np.inf), gamma)
         box = 1e9 * (np.abs(ball.center - mid) + ball.radii)  # far from helping
         for n in np.flatnonzero(np.isfinite(reach[0])):
             g = exact(generators[0, :, n])
@@ -109,14 +109,15 @@ def test_what_cancels_at_the_center_leaves_its_rounding_behind() -> None:
         ball = Ball(rng.normal(size=3), np.full(3, 1e-30))
         mid, form = rng.normal(size=(1, 3)), rng.normal(size=3)
         form[2] = -(form[:2] @ (ball.center - mid[0])[:2]) / (ball.center - mid[0])[2]
-        values, reach = ball.over(form[None, :, None], mid, 70 * U)
+        values, reach, _ = ball.over(form[None, :, None], mid, np.ones_like(mid), 70 * U)
         true = dot(form, [c - m for c, m in zip(exact(ball.center), exact(mid[0]), strict=True)])
         least = Fraction(values[0, 0].item()) - Fraction(reach[0, 0].item())
         assert at_most(least, true, squared_reach(exact(form), ball))
 
 
 def test_squares_that_underflow_do_not_shrink_a_reach() -> None:
-    values, reach = Ball(np.zeros(1), np.full(1, 1e-100)).over(np.full((1, 1, 1), 1e-100), np.zeros((1, 1)), 66 * U)
+    tiny, box = np.full((1, 1, 1), 1e-100), (np.zeros((1, 1)), np.ones((1, 1)))
+    values, reach, _ = Ball(np.zeros(1), np.full(1, 1e-100)).over(tiny, *box, 66 * U)
     assert values[0, 0] == 0
     assert reach[0, 0] >= 1e-200
 

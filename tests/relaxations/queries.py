@@ -48,7 +48,7 @@ def random_query(seed: int, inputs: int = 3, neurons: int = 12, layers: int = 3,
     return Query.over_box(network, asked, middle - radius, middle + radius)
 
 
-def ball_query(seed: int, **sizes: int) -> Query:
+def ball_query(seed: int, kind: type[Ball] = Ball, **sizes: int) -> Query:
     """A query on a box and a ball: it may stick out of the box, lie inside, or have its centre outside the box.
 
     Every fourth ball is so large that it has no part in the matter.
@@ -57,8 +57,8 @@ def ball_query(seed: int, **sizes: int) -> Query:
     radius = (query.upper - query.lower) / 2
     middle, shift = (query.lower + query.upper) / 2, rng.normal(size=len(radius)) * rng.choice([0, 0.5, 1])
     radii = radius * 2.0 ** rng.integers(-1, 2, len(radius)) * (8 if seed % 4 == 3 else 1)
-    center = middle + radii * shift / max(1.0, float(np.linalg.norm(shift)))
-    return Query.over_box(query.network, query.rows, query.lower, query.upper, Ball(center, radii))
+    center = middle + radii * shift / max(1.0, float(np.linalg.norm(shift, ord=kind.norm)))
+    return Query.over_box(query.network, query.rows, query.lower, query.upper, kind(center, radii))
 
 
 def hard_query(seed: int = 0) -> Query:

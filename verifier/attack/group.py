@@ -133,10 +133,11 @@ def _random_points(targets: Targets, cases: np.ndarray, random: np.random.Genera
     share[::2] = share[::2].round()
     box = targets.box[cases]
     inside: np.ndarray = targets.lower[box] + share * (targets.upper - targets.lower)[box]
-    if targets.balls is None:
-        return inside
-    center, radii = targets.balls.center[box], targets.balls.radii[box]
-    way = random.normal(size=inside.shape).astype(inside.dtype)
-    way *= np.where(np.arange(len(way)) % 2, random.random(len(way)), 1)[:, None] / np.linalg.norm(way, axis=1)[:, None]
-    limited = np.isfinite(radii)
-    return targets.moved_inside(np.where(limited, center + np.where(limited, radii, 0) * way, inside), box)
+    for ball in targets.balls:
+        center, radii = ball.center[box], ball.radii[box]
+        way = random.normal(size=inside.shape).astype(inside.dtype)
+        way *= np.where(np.arange(len(way)) % 2, random.random(len(way)), 1)[:, None]
+        way /= np.linalg.norm(way, ord=ball.norm, axis=1)[:, None]
+        limited = np.isfinite(radii)
+        inside = np.where(limited, center + np.where(limited, radii, 0) * way, inside)
+    return targets.moved_inside(inside, box) if targets.balls else inside

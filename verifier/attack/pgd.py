@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from relaxations.bounds.balls import Ball, least
 from relaxations.network import ReluNetwork
 from verifier.attack.targets import Targets
 
@@ -31,7 +32,8 @@ class Descents:
     ``temperature`` (P,): 0 for the gradient itself, see ``gradient``; it falls as the steps get shorter. ``by_sign``
     (P,): follow the sign of every coordinate (Madry et al. 2018) or the gradient scaled to the box. Steps shrink
     geometrically from ``first_step`` to LAST_STEP, both in widths of the box. In a ball all follow the gradient scaled
-    to it, of unit length, as far as the box lets them, and steps are in diameters.
+    to it, of unit length, as far as the box lets them, and steps are in diameters. In a ball of the norm 1 all move
+    towards its vertex, cut by the box, that is best by the gradient (Frank and Wolfe 1956, as few inputs move in it).
     """
 
     points: np.ndarray
@@ -59,8 +61,9 @@ def descend(network: ReluNetwork, targets: Targets, starts: Descents, steps: int
         temperature = starts.temperature * max(1 - share, COLDEST)
         slope = gradient(network, targets, seen, chosen, temperature)
         step = width.dtype.type(starts.first_step * (LAST_STEP / starts.first_step) ** share)
-        if targets.balls is not None:
-            points = targets.moved_inside(points - step * _in_ball(slope, points, targets, box), box)
+        if targets.balls:
+            moves = sum(_in_ball(slope, points, ball.of_points(box), low, up) for ball in targets.balls)
+            points = targets.moved_inside(points + step * moves, box)
             continue
         slope = slope * width
         norm = np.abs(slope).max(axis=1, keepdims=True)
@@ -69,19 +72,24 @@ def descend(network: ReluNetwork, targets: Targets, starts: Descents, steps: int
     see(points, starts.cases, targets.values(targets.rows(points, network.evaluate(points))))
 
 
-def _in_ball(slope: np.ndarray, points: np.ndarray, targets: Targets, box: np.ndarray) -> np.ndarray:
-    """The step (P, inputs) of a diameter's length along a gradient, without what would leave the box at once.
+def _in_ball(slope: np.ndarray, points: np.ndarray, ball: Ball, low: np.ndarray, up: np.ndarray) -> np.ndarray:
+    """The step (P, inputs) of a diameter's length against a gradient, without what would leave the box at once.
 
-    Where there is no limit to an input but the box, its width stands for the diameter.
+    In a ball of the norm 1 twice the way to the least point by the gradient; 0 for a point without one of it. In a
+    Euclidean ball the box's width stands for the diameter of an input that has no other limit.
     """
-    assert targets.balls is not None
-    low, up = targets.lower[box], targets.upper[box]
-    diameter = np.where(np.isfinite(targets.balls.radii[box]), 2 * targets.balls.radii[box], up - low)
+    limited = np.isfinite(ball.radii)
+    if ball.norm == 1:
+        held = limited.any(axis=1)
+        step = np.zeros_like(points)
+        middle, half = (low + up)[held] / 2, (up - low)[held] / 2
+        step[held] = 2 * (least(slope[held], middle, half, ball.of_points(held), np)[1] - points[held])
+        return step
+    diameter = np.where(limited, 2 * ball.radii, up - low)
     blocked = ((points <= low) & (slope > 0)) | ((points >= up) & (slope < 0))
     scaled = np.where(blocked, 0, slope * diameter)
     norm = np.linalg.norm(scaled, axis=1, keepdims=True)
-    step: np.ndarray = diameter * scaled / np.where(norm > 0, norm, 1)
-    return step
+    return np.asarray(-diameter * scaled / np.where(norm > 0, norm, 1))
 
 
 def gradient(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relaxations.bounds.balls import INSIDE, Ball, name_of
+from relaxations.bounds.balls import INSIDE, Ball, OneNormBall, name_of
 from relaxations.bounds.boxes import Rows
 
 HALF = 0.5  # of the radius: where rounding would cost more, the radius is hardly worth the name
@@ -19,7 +19,8 @@ class Targets:
 
     Rows are ``x . input + y . output + constant``, of shapes (R, inputs), (R, outputs), (R,); ``x`` is None when none
     reads an input. ``lower``, ``upper`` (B, inputs) are the different boxes, so that cases may share one. Points have
-    to be in the ``balls``, too: centres and radii (B, inputs), infinite where a box has none.
+    to be in the ``balls``, too, which are one for each norm: centres and radii (B, inputs), infinite where a box has
+    none of it.
     """
 
     x: np.ndarray | None
@@ -29,7 +30,7 @@ class Targets:
     lower: np.ndarray
     upper: np.ndarray
     box: np.ndarray
-    balls: Ball | None = None
+    balls: tuple[Ball, ...] = ()
 
     @staticmethod
     def of(
@@ -58,19 +59,20 @@ class Targets:
     def moved_inside(self, points: np.ndarray, box: np.ndarray) -> np.ndarray:
         """Points (P, inputs) moved into their boxes and balls: so far inside that float32 can still hold them."""
         low, up = self.lower[box], self.upper[box]
-        if self.balls is None:
-            return np.clip(points, low, up)
-        balls = Ball(self.balls.center[box], self.balls.radii[box])
-        moving = (low < up) | (balls.center != low)  # an input fixed at the centre is as far from it in any precision
-        most = np.where(moving, np.maximum(-low, up), 0)
-        rounding = np.finfo(np.float32).eps * Ball(np.zeros_like(low), balls.radii).lengths(most)
-        return balls.moved_inside(points, low, up, np.minimum(INSIDE + rounding, HALF)[:, None])
+        points = np.clip(points, low, up) if not self.balls else points
+        for all_balls in self.balls:
+            balls = all_balls.of_points(box)
+            moving = (low < up) | (balls.center != low)  # an input fixed at the centre is as far in any precision
+            most = np.where(moving, np.maximum(-low, up), 0)
+            rounding = np.finfo(np.float32).eps * type(balls)(np.zeros_like(low), balls.radii).lengths(most)
+            points = balls.moved_inside(points, low, up, np.minimum(INSIDE + rounding, HALF)[:, None])
+        return points
 
     @property
     def middle(self) -> np.ndarray:
         """A point (B, inputs) of every box and ball: the middle, or near it."""
         middle: np.ndarray = (self.lower + self.upper) / 2
-        return middle if self.balls is None else self.moved_inside(middle, np.arange(len(middle)))
+        return self.moved_inside(middle, np.arange(len(middle))) if self.balls else middle
 
     @property
     def count(self) -> int:
@@ -104,12 +106,14 @@ class Targets:
         none = low > up
         x = None if self.x is None else self.x.astype(dtype)
         low, up = np.where(none, nearest, low), np.where(none, nearest, up)
-        balls = None if self.balls is None else self.balls.astype(dtype)
+        balls = tuple(ball.astype(dtype) for ball in self.balls)
         return Targets(x, self.y.astype(dtype), self.constant.astype(dtype), self.first, low, up, self.box, balls)
 
 
-def _stacked(balls: Sequence[Ball | None], shape: tuple[int, ...]) -> Ball | None:
-    if all(ball is None for ball in balls):
-        return None
-    free = Ball(np.zeros(shape), np.full(shape, np.inf))
-    return Ball(*(np.stack(parts) for parts in zip(*(free if ball is None else ball for ball in balls))))
+def _stacked(balls: Sequence[Ball | None], shape: tuple[int, ...]) -> tuple[Ball, ...]:
+    found = []
+    for kind in (Ball, OneNormBall):
+        own = [ball if type(ball) is kind else kind(np.zeros(shape), np.full(shape, np.inf)) for ball in balls]
+        if any(ball is mine for ball, mine in zip(balls, own)):
+            found.append(kind(*(np.stack(parts) for parts in zip(*own))))
+    return tuple(found)

@@ -47,6 +47,9 @@ def _share_within(ball: Ball, start: Sequence[Fraction], end: Sequence[Fraction]
     """About how much of the way from ``start``, in the ball, to ``end``, outside, lies in it."""
     if not ball.bound:
         return 0.0
+    if ball.norm == 1:  # start is the box's nearest to the centre, so that what is spent grows linearly
+        at_start, at_end = ball.spent(start), ball.spent(end)
+        return float(min((ball.bound - at_start) / (at_end - at_start), Fraction(1))) if at_end > at_start else 0.0
     weights = np.array([float(weight / ball.bound) for weight in ball.weights])
     away = np.array([float(s - c) for s, c in zip(start, ball.center, strict=True)])
     step = np.array([float(e - s) for s, e in zip(start, end, strict=True)])

@@ -246,7 +246,7 @@ class Bounder:
         l, u = range_of(form, boxes.rad, self.gamma)
         if boxes.ball is None or not form.generators.shape[1]:
             return l, u
-        low, up = range_in(boxes.ball, form, boxes.mid, self.gamma)
+        low, up = range_in(boxes.ball, form, boxes.mid, boxes.rad, self.gamma)
         return np.where(low > l, low, l), np.where(up < u, up, u)
 
     def _push_size(self, k: int, node: Affine, sizes: list[Floats]) -> Floats:
@@ -425,8 +425,8 @@ def _concretise(
     low = _down(constant, swing)
     if ball is None:
         return low
-    at_center, reach = ball.over(form[:, :, None], mid, gamma)
-    return np.where(np.isfinite(low), np.maximum(low, _down(constant + at_center[:, 0], reach[:, 0] + error)), low)
+    moved, fall, _ = ball.over(form[:, :, None], mid, rad, gamma)
+    return np.where(np.isfinite(low), np.maximum(low, _down(constant + moved[:, 0], fall[:, 0] + error)), low)
 
 
 def _down(constant: Floats, swing: Floats) -> Floats:

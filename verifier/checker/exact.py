@@ -231,11 +231,10 @@ class ExactRelaxation:
         low, up = (center + -radius).fractions(), (center + radius).fractions()
         if self.ball is None or generators is None:
             return low, up
-        moved = (center + (Exact.of(self.ball.center) + -self.mid) @ generators).fractions()
-        rest = remainder.fractions()
-        for n, (value, radius_of_rest) in enumerate(zip(moved, rest, strict=True)):
-            reach = self.ball.reach(generators[:, n].fractions()) + radius_of_rest
-            low[n], up[n] = max(low[n], value - reach), min(up[n], value + reach)
+        mid, rad = self.mid.fractions(), self.rad.fractions()
+        for n, (value, rest) in enumerate(zip(center.fractions(), remainder.fractions(), strict=True)):
+            least, most = self.ball.ends(generators[:, n].fractions(), mid, rad)
+            low[n], up[n] = max(low[n], value + least - rest), min(up[n], value + most + rest)
         return low, up
 
     def _refine(self, relu: int, low: list[Fraction], up: list[Fraction]) -> None:
@@ -251,9 +250,9 @@ class ExactRelaxation:
         over_box = (constant + form @ self.mid + -(abs(form) @ self.rad)).fractions()
         if self.ball is None:
             return over_box
-        at_center = (constant + form @ Exact.of(self.ball.center)).fractions()
-        reach = [self.ball.reach(form[row].fractions()) for row in range(len(over_box))]
-        return [max(low, c - r) for low, c, r in zip(over_box, at_center, reach, strict=True)]
+        at_mid, mid, rad = (constant + form @ self.mid).fractions(), self.mid.fractions(), self.rad.fractions()
+        moved = [self.ball.ends(form[row].fractions(), mid, rad)[0] for row in range(len(over_box))]
+        return [max(low, value + least) for low, value, least in zip(over_box, at_mid, moved, strict=True)]
 
     def _backward(self, coefs: dict[int, Exact], constant: Exact) -> tuple[Exact, Exact]:
         """Affine lower bounds ``form . x + constant`` of rows ``sum of coefs[node] . value(node) + constant``."""

@@ -61,10 +61,10 @@ def proves_exactly(
             return False
         kappa = Fraction(item.ball)
         total[0][0] -= kappa
-        for i, (weight, c) in enumerate(zip(ball.weights, ball.center, strict=True)):
+        for i, c in enumerate(ball.center):
             away = [zonotope.mid[i] - c] + [Fraction(0)] * (order - 1)
             away[1 + i] = zonotope.rad[i]
-            add(kappa * weight / ball.bound, away, away)
+            add(kappa / ball.radius_squared(i), away, away)
     squares = [Fraction(value) for value in item.squares.tolist()]
     return _least(total, squares + [Fraction(0)] * (order - len(squares)), item.quadratic) > 0
 

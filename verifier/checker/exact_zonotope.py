@@ -114,8 +114,7 @@ class ExactZonotope:
         if self.ball is None:
             return False
         slopes = [a / r if r else Fraction(0) for a, r in zip(own, self.rad, strict=True)]  # by x, not by the symbol
-        moved = sum((a * (c - m) for a, c, m in zip(slopes, self.ball.center, self.mid, strict=True)), Fraction(0))
-        return form.constant + moved - self.ball.reach(slopes) - others > 0
+        return form.constant + self.ball.ends(slopes, self.mid, self.rad)[0] - others > 0
 
     def combined(self, row: QueryRow, splits: Sequence[Split], multipliers: Sequence[float]) -> Form:
         """The row, less each multiplier times its split's sign and argument."""

@@ -33,15 +33,18 @@ def range_of(form: Forward, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
     return form.center - radius, form.center + radius
 
 
-def range_in(ball: Ball, form: Forward, mid: Floats, gamma: float) -> tuple[Floats, Floats]:
-    """Interval of a forward form that has generators over the ball, rounded outward; infinite where it overflows."""
+def range_in(ball: Ball, form: Forward, mid: Floats, rad: Floats, gamma: float) -> tuple[Floats, Floats]:
+    """Interval over the ball of a forward form that has generators, rounded outward; infinite where it overflows.
+
+    Inputs are also within ``rad`` (B, inputs) of ``mid``, as in ``range_of``.
+    """
     gamma, inputs = _gamma_of(form.generators, gamma), mid.shape[1]
-    moved, reach = ball.over(form.generators[:, :inputs], mid, gamma)
+    moved, *reaches = ball.over(form.generators[:, :inputs], mid, rad, gamma)
     center = form.center + moved
-    radius = (reach + np.abs(form.generators[:, inputs:]).sum(axis=1) + form.remainder) * (1 + 4 * gamma)
-    radius = radius + 4 * U * np.abs(center) + TINY
-    sound = np.isfinite(center) & np.isfinite(radius)
-    return np.where(sound, center - radius, -np.inf), np.where(sound, center + radius, np.inf)
+    others = np.abs(form.generators[:, inputs:]).sum(axis=1) + form.remainder
+    fall, rise = ((reach + others) * (1 + 4 * gamma) + 4 * U * np.abs(center) + TINY for reach in reaches)
+    sound = np.isfinite(center) & np.isfinite(fall) & np.isfinite(rise)
+    return np.where(sound, center - fall, -np.inf), np.where(sound, center + rise, np.inf)
 
 
 def output_size(form: Forward, lines: Lines, u: Floats) -> Floats:

@@ -4,7 +4,8 @@ For a ReLU with z in [l, u] let U = max(u, 0), L = max(-l, 0), a = max(z, 0) and
 
     a >= 0,    b >= 0,    U L - L a - U b >= 0,    a b = 0,    b (L - b) >= 0,
 
-whatever the signs of l and u are. In the ball of a case ``1 - sum ((x_i - c_i) / r_i)^2 >= 0``.
+whatever the signs of l and u are. In the ball of a case ``1 - sum ((x_i - c_i) / r_i)^2 >= 0``, also
+where its norm is 1, since ``|t|_2 <= |t|_1``.
 
 Lemma R4. Subtract multiples of these from something that is at most a row on a region, by multipliers that are not
 negative but for that of ``a b``, which may be anything: the result is at most the row there. With a symbol e in

@@ -4,7 +4,8 @@
 file's disjunctive normal form becomes one case. What is not understood is refused. Source: vnnlib.org, version 1.0;
 also accepted are ``<``, ``>``, ``=`` and the linear terms ``+``, ``-`` and ``*``, and a ball,
 ``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square: one assertion for all cases, or one part of
-each conjunction that is to have one.
+each conjunction that is to have one. In a ball of the norm 1 absolute values, ``(ite (>= T 0) T (- T))``, stand for the
+squares.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ TOKEN = re.compile(r"[()]|[^\s();]+|;[^\n\r]*")
 QUOTED = re.compile(r"(?:^|\r)[^;\n\r]*[|\"]", re.MULTILINE)
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 ONLY_SQUARES = "a query is linear, but for one ball in each case, (<= (+ (* w (* T T)) ...) b)"
+ABSOLUTE = "(ite (>= T 0) T (- T))"
 VARIABLE = re.compile(r"([XY])_(0|[1-9][0-9]{0,8})")
 
 
@@ -146,7 +148,7 @@ class _Reader:
                 if index >= self.sizes[kind]:
                     raise CheckError(f"{name} is declared, but the network has {self.sizes[kind]} {kind} variables")
                 self.declared.add(name)
-            case ["assert", ["<=", total, bound] | [">=", bound, total]] if self.is_quadratic(total):
+            case ["assert", ["<=", total, bound] | [">=", bound, total]] if self.is_of_ball(total):
                 if self.ball is not None:
                     raise CheckError("a second ball: one is supported")
                 self.ball = self.read_ball(total, bound)
@@ -168,7 +170,7 @@ class _Reader:
                 parts = [self.formula(part) for part in formula[1:]]
                 _limit(prod(map(len, parts)), parts)
                 return [tuple(atom for part in choice for atom in part) for choice in product(*parts)]
-            case ["<=", total, bound] | [">=", bound, total] if self.is_quadratic(total):
+            case ["<=", total, bound] | [">=", bound, total] if self.is_of_ball(total):
                 ball = self.read_ball(total, bound)
                 return [(self.balls.setdefault(ball, ball),)]
             case ["<=" | "<" as relation, left, right]:
@@ -233,14 +235,16 @@ class _Reader:
             case _:
                 raise CheckError(f"term {_show(term)} is not supported")
 
-    def is_quadratic(self, term: Expression) -> bool:
-        """Whether it is a product of variables, or a sum that begins with one."""
+    def is_of_ball(self, term: Expression) -> bool:
+        """Whether it is a product of variables, or of a number and a choice, or a choice, or a sum that begins so."""
         match term:
             case ["+", first, *_]:
-                return self.is_quadratic(first)
+                return self.is_of_ball(first)
             case ["*", left, right]:
-                nested = self.is_quadratic(left) or self.is_quadratic(right)
+                nested = self.is_of_ball(left) or self.is_of_ball(right)
                 return nested or all(self.variables(part) for part in (left, right))
+            case ["ite", *_]:
+                return True
             case _:
                 return False
 
@@ -249,37 +253,48 @@ class _Reader:
         return term in self.declared if isinstance(term, str) else any(map(self.variables, term))
 
     def read_ball(self, total: Expression, bound: Expression) -> ExactBall:
-        squares = total[1:] if total[0] == "+" else [total]
         found: dict[int, tuple[Fraction, Fraction]] = {}  # by input: the center's coordinate and the weight
-        for square in squares:
-            match square:
-                case ["*", ["*", _, _] as pair, str(factor)] | ["*", str(factor), ["*", _, _] as pair] if (
+        norms = set()
+        for term in total[1:] if total[0] == "+" else [total]:
+            match term:
+                case ["*", [_, *_] as power, str(factor)] | ["*", str(factor), [_, *_] as power] if (
                     factor not in self.declared
                 ):
                     weight = self.number(factor)
-                case pair:
+                case power:
                     weight = Fraction(1)
-            match pair:
+            match power:
                 case ["*", left, right] if left == right:
-                    root = self.linear(left)
+                    norm, root = 2, self.linear(left)
+                case ["ite", [">=", left, str(zero)], then, ["-", otherwise]] if left == then == otherwise:
+                    norm, root = 1, self.linear(left)
+                    if zero in self.declared or self.number(zero):
+                        raise CheckError(f"term {_show(power)} is no absolute value, {ABSOLUTE}")
                 case _:
-                    raise CheckError(f"term {_show(square)} is not a number times a square; {ONLY_SQUARES}")
+                    raise CheckError(
+                        f"term {_show(term)} is not a number times a square or an absolute value, {ABSOLUTE}; "
+                        f"{ONLY_SQUARES}"
+                    )
+            norms.add(norm)
             constant = root.pop("", Fraction(0))
             variables = [(name, value) for name, value in root.items() if value]
             if len(variables) != 1 or variables[0][0][0] != "X" or weight <= 0:
-                raise CheckError(f"term {_show(square)} is no positive multiple of one input's square; {ONLY_SQUARES}")
+                power = "square" if norm == 2 else "absolute value"
+                raise CheckError(f"term {_show(term)} is no positive multiple of one input's {power}; {ONLY_SQUARES}")
             ((name, factor_of_input),) = variables
             if int(name[2:]) in found:
-                raise CheckError(f"{name} has two squares in the ball")
-            found[int(name[2:])] = -constant / factor_of_input, weight * factor_of_input**2
+                raise CheckError(f"{name} has two squares or absolute values in the ball")
+            found[int(name[2:])] = -constant / factor_of_input, weight * abs(factor_of_input) ** norm
         missing = [f"X_{i}" for i in range(self.sizes["X"]) if i not in found]
         if missing:
             raise CheckError(f"a ball needs a square of every input; {len(missing)} lack one: {', '.join(missing[:5])}")
+        if len(norms) > 1:
+            raise CheckError("a ball of squares and absolute values has no norm")
         limit = self.linear(bound)
         if any(value for name, value in limit.items() if name):
             raise CheckError(f"the bound of a ball has to be a number, not {_show(bound)}")
         center, weights = zip(*(found[i] for i in range(self.sizes["X"])), strict=True)
-        return ExactBall(center, weights, limit.get("", Fraction(0)))
+        return ExactBall(center, weights, limit.get("", Fraction(0)), norms.pop())
 
     def ball_of(self, atoms: Sequence[Atom]) -> ExactBall | None:
         """That of all cases, or the case's own; not both, since a case has one."""

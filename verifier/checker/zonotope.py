@@ -158,9 +158,9 @@ class Zonotope:
         found = _positive(constant, total, error, self.gamma)
         if self.ball is None or found.all():
             return found
-        own, others = form[:, : self.inputs, None], np.abs(form[:, self.inputs :]).sum(axis=1)
-        at_center, reach = self.ball.over(own, np.zeros((1, self.inputs)), self.gamma)
-        return found | _positive(constant + at_center[:, 0], reach[:, 0] + others, error, self.gamma)
+        own, others = form[:, : self.inputs], np.abs(form[:, self.inputs :]).sum(axis=1)
+        moved, fall, _ = self.ball.over(own[:, :, None], np.zeros_like(own), np.ones_like(own), self.gamma)
+        return found | _positive(constant + moved[:, 0], fall[:, 0] + others, error, self.gamma)
 
     def backward(self, coefs: dict[int, Floats], constant: Floats) -> tuple[Floats, Floats, Floats]:
         """Coefficients on the symbols (m, N), constants and errors of rows ``sum of coefs[node] . value + constant``.

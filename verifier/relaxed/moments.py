@@ -6,8 +6,9 @@ input and each unit with z = W a + b
     E[(x - l)(x - u)] <= 0        E[a] >= 0        E[a] >= E[z]        E[a (a - z)] = 0
 
 and, where the inputs are those of a ball, ``E[sum w_i (x_i - c_i)^2] <= b`` (Raghunathan, Steinhardt and Liang 2018,
-arXiv:1811.01057). Units without a symbol are stable; their outputs are affine in the others. Where there are
-pseudo-moments of higher degree, their whole moment matrix has to be semidefinite too (Lasserre 2001).
+arXiv:1811.01057), or ``E[sum ((x_i - c_i) / r_i)^2] <= 1`` with ``r_i = b / w_i`` where its norm is 1. Units without a
+symbol are stable; their outputs are affine in the others. Where there are pseudo-moments of higher degree, their whole
+moment matrix has to be semidefinite too (Lasserre 2001).
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def _inputs(attack: RelaxedFile, matrix: np.ndarray, inputs: np.ndarray) -> Chec
 
 def _ball(attack: RelaxedFile, ball: Ball, matrix: np.ndarray, inputs: np.ndarray) -> Check:
     """As a share of the squared radius; of a ball of one point as a share of what squares of inputs are."""
-    center, weights = (np.array([float(v) for v in part]) for part in (ball.center, ball.weights))
+    scale = ball.bound if ball.norm == 1 and ball.bound else 1  # (w / b)^2 <= 1 is w^2 / b <= b
+    center = np.array([float(v) for v in ball.center])
+    weights = np.array([float(weight ** (2 // ball.norm) / scale) for weight in ball.weights])
     squares = matrix[inputs, inputs] - 2 * center * matrix[0, inputs] + center**2
     size = float(ball.bound) or float(weights @ np.maximum(center**2, 1))
     outside = (float(weights @ squares) - float(ball.bound)) / size

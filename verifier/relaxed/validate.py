@@ -263,8 +263,8 @@ def _box(attack: RelaxedFile, subject: Subject) -> Check:
 def _in_ball(attack: RelaxedFile, ball: Ball, x: np.ndarray) -> Check:
     """How far the input is beyond the ball's surface: as a share of the radius, for the norm the radius is 1 in."""
     finite = bool(np.isfinite(x).all())
-    distance = ball.squares(list(map(Fraction, x.tolist()))) if finite else Fraction(0)
-    outside = float(np.sqrt(float(distance / ball.bound))) - 1 if ball.bound else float(distance > 0)
+    distance = ball.spent(list(map(Fraction, x.tolist()))) if finite else Fraction(0)
+    outside = float(distance / ball.bound) ** (1 / ball.norm) - 1 if ball.bound else float(distance > 0)
     return Check("the input is in the ball", max(0.0, outside) if finite else np.inf, attack.tolerance)
 
 

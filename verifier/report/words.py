@@ -52,11 +52,12 @@ def _box(box: Box) -> str:
 
 def _ball(ball: Ball) -> str:
     if len(set(ball.weights)) > 1:
-        return f"an ellipsoid of {len(ball.weights)} half axes"
-    radius = number(sqrt(ball.bound / ball.weights[0]))
+        return f"{'an ellipsoid' if ball.norm == 2 else 'a cross-polytope'} of {len(ball.weights)} half axes"
+    kind, power = "Euclidean ball" if ball.norm == 2 else "1-norm ball", ball.bound / ball.weights[0]
+    radius = number(sqrt(power) if ball.norm == 2 else power)
     if len(ball.center) > MANY_INPUTS:
-        return f"a Euclidean ball of the radius {radius}"
-    return f"the Euclidean ball of the radius {radius} around ({', '.join(map(number, ball.center))})"
+        return f"a {kind} of the radius {radius}"
+    return f"the {kind} of the radius {radius} around ({', '.join(map(number, ball.center))})"
 
 
 def _row(row: Row) -> str:

@@ -127,7 +127,7 @@ class Tier:
         part = self._part(network, target, len(lines.free))
         rows, batch_rows = len(duals.weights), padded_rows(len(duals.weights))
         split = any(phase is not None for phase in lines.phase)
-        key = part.outline, batch_rows, split, rates.weights, frame.ball is not None
+        key = part.outline, batch_rows, split, rates.weights, type(frame.ball)
         shape = self.shapes.setdefault(key, Shape())
         program = shape.program
         if program is None or (shape.tried and not shape.faster(rows, batch_rows)):

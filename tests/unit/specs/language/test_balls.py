@@ -89,7 +89,6 @@ def test_the_set_in_words(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sets", "message"),
     [
-        ("ball: {norm: 1, eps: 0.5, center: 0}", "the 1-norm are not supported yet; 2 and inf are"),
         ("ball: {norm: 3, eps: 0.5, center: 0}", "norm"),
         ("ball: {norm: 2, eps: -1, center: 0}", "at least 0"),
         ("box: {lo: 0.9, hi: 1}\n    ball: {norm: 2, eps: 1, center: 0}", "the ball has no point"),

@@ -263,5 +263,5 @@ def test_nested_conditions_take_no_exponential_time(tmp_path, depth):
 
 def test_euclidean_balls_are_refused(tmp_path: Path):
     head = HEAD.replace("box: {lo: -2, hi: [1, 3]}", "ball: {norm: 2, eps: 1, center: 0}")
-    with pytest.raises(SpecError, match="Euclidean balls are not supported for polynomials"):
+    with pytest.raises(SpecError, match="balls are not supported for polynomials"):
         spec(tmp_path, 'require:\n  - id: r\n    assert: "x[0] <= 1"\n', head)
