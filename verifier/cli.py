@@ -14,7 +14,7 @@ from pathlib import Path
 from specs.errors import CertifyError
 from verifier.exit_codes import BUG, INTERRUPTED, OK, USAGE
 
-COMMANDS = ("check", "lint", "frontier", "coverage", "power", "export", "schema", "doctor")
+COMMANDS = ("check", "lint", "frontier", "coverage", "power", "combine", "export", "schema", "doctor")
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
