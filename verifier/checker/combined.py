@@ -18,7 +18,7 @@ import io
 import math
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -146,9 +146,9 @@ class _Judge:
             wrong = self._not_covered(k, case)
             if wrong:
                 return _no(f"case {k}: {wrong}")
-        told = f"{len(self.proved)} certificates, each accepted, cover"
         if not self.sampled:
-            return Verdict(True, f"{told} the inputs of the query in {self.cells} cells", (), self.cells, math.inf)
+            told = f"{_count(self.proved, 'accepted certificate')} cover the inputs of the query in {self.cells} cells"
+            return Verdict(True, told, (), self.cells, math.inf)
         boxes = {(case.lower, case.upper) for _, case in asked}
         if len(boxes) != 1:
             return _no("the cases have several boxes; a rate is about the uniform law on one")
@@ -208,7 +208,7 @@ class _Judge:
         first = next(iter(used))
         reason = (
             f"Pr[fails] <= {shown(rate, UP)} under the uniform law on {_shown(*whole)} at confidence {1 - delta}: "
-            f"{len(self.proved)} certificates, each accepted, and {len(used)} statistical statements cover it in "
+            f"{_count(self.proved, 'accepted certificate')} and {_count(used, 'rate')} cover it in "
             f"{self.cells} cells; rests on: an input fails where {first.event}, and fails nowhere that the "
             f"certificates about sha256:{self.evidence.model.sha256} prove; {'; '.join(one.rests for one in used)}"
         )
@@ -353,6 +353,10 @@ def _shown(low: Sequence[Fraction], up: Sequence[Fraction]) -> str:
     if len(low) > 8:
         return f"a box of {len(low)} numbers"
     return " x ".join(f"[{l}, {u}]" for l, u in zip(low, up))
+
+
+def _count(things: Collection[object], noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _no(reason: str) -> Verdict:

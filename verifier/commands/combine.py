@@ -63,7 +63,8 @@ def _text(found: Combined, seconds: float) -> str:
 
     proofs = sum(claim.sampled is None for claim in found.claims.all)
     rates = len(found.claims.all) - proofs
-    files = f"{proofs} certificates" + (f" and {rates} rates" if rates else "")
+    counts = ((proofs, "certificate"), (rates, "rate"))
+    files = " and ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count)
     lines = [f"{found.verdict}: {files}, {found.cells} cells, {seconds:.2f} s"]
     if found.gap:
         lines += [f"  a gap     no file is about X = {shown(found.gap)}"]
