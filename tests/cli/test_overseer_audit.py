@@ -107,7 +107,7 @@ def test_an_overseer_that_is_blind_to_the_trigger_is_told_so(cli: Cli, folder: P
     assert found["agreement"]["count"] == int((failures == objects).sum())
     assert found["short"]
     assert found["blind_to"] == ["x.trigger"]
-    assert "blind to     x.trigger" in told
+    assert "blind to      x.trigger" in told
     by_name = {one["name"]: one for one in found["features"]}
     trigger = by_name["x.trigger"]
     assert trigger["unread"] == (glimpse == 0)

@@ -11,9 +11,9 @@ def text(found: Audit) -> str:
     """Without a final line break."""
     lines = [f"audit of {found.requirement}: {found.text}", "", *_table(found.networks), ""]
     lines += [
-        f"  recall       {_shown(found.recall)} failures objected to",
-        f"  false alarms {_shown(found.alarms)} other examples objected to",
-        f"  agreement    {_shown(found.agrees)} verdicts agree with the truth",
+        f"  recall        objects to {_shown(found.recall)} failures",
+        f"  false alarms  objects to {_shown(found.alarms)} other examples",
+        f"  agreement     is right about {_shown(found.agrees)} examples",
     ]
     width = max([7, *(len(one.name) for one in found.features)])
     lines += ["", f"  {'element':<{width}}  verdicts that change with it    missed failures are apart by"]
@@ -23,7 +23,7 @@ def text(found: Audit) -> str:
             changed = f"{one.changed.count} of {one.changed.of} (at most {float(one.changed.bounds.upper):.3g})"
         lines.append(f"  {one.name:<{width}}  {changed:<30}  {f'>= {one.apart:.3g}' if one.apart else '-'}")
     if found.blind_to:
-        lines += ["", f"  blind to     {', '.join(found.blind_to)}"]
+        lines += ["", f"  blind to      {', '.join(found.blind_to)}"]
     if found.is_short:
         required, upper = found.required, float(found.recall.bounds.upper)
         lines += ["", f"WARNING: the recall required, {float(required or 0):g}, is excluded: it is at most {upper:.6g}"]
@@ -98,5 +98,5 @@ def _table(networks: tuple[Examined, ...]) -> list[str]:
 
 def _shown(rate: Rate | None) -> str:
     if rate is None:
-        return "none of"
-    return f"{rate.count} of {rate.of}, rate in [{float(rate.bounds.lower):.4g}, {float(rate.bounds.upper):.4g}]:"
+        return "none of 0"
+    return f"{rate.count} of {rate.of} ([{float(rate.bounds.lower):.4g}, {float(rate.bounds.upper):.4g}])"
