@@ -8,9 +8,10 @@ import numpy as np
 
 from specs.compose import Composer
 from specs.graph import Graph, ops
-from specs.guards.limits import BallLimit, Limits, SumLimit
+from specs.guards.limits import BallLimit, EmptyGuard, Limits, SumLimit
 
 ACCEPT = "accept"
+TRUTHS = (ops.Equal, ops.Less, ops.LessOrEqual, ops.And, ops.Or, ops.Not)
 
 
 def guard_graph(graph: Graph, limits: Limits) -> Graph:
@@ -18,8 +19,13 @@ def guard_graph(graph: Graph, limits: Limits) -> Graph:
 
     Outputs are those of ``graph``, under their names, where it does, and NaN where it does not. ``graph`` has one
     input. Bounds are compared with the input as it is. Sums are added up by one reduction, not by a matrix product,
-    which some runtimes compute with fewer digits than they are given.
+    which some runtimes compute with fewer digits than they are given. Raises ``EmptyGuard`` for an output that is no
+    real number, and so cannot be NaN.
     """
+    for name in graph.outputs:
+        op = graph.by_name[name].op
+        if isinstance(op, TRUTHS) or (isinstance(op, ops.Cast) and op.to != "float"):
+            raise EmptyGuard(f"the output {name} is no real number, so that it cannot say that there is no answer")
     composer = Composer()
     (given,) = graph.inputs
     x = composer.input(given, graph.by_name[given].shape)

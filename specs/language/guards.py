@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,11 +109,25 @@ class GuardCompiler:
             self._fault(f"a guard wraps the one model of a file; here there are {len(self.models)}", "from")
         elif len(self.models[0].graph.inputs) != 1 or self.models[0].graph.input_size != self.inputs[0].size:
             self._fault(f"{self.models[0].name} has other inputs than {self.inputs[0].name}", "from")
+        elif not all(self._is_on_input(node) for one in self.expressions.all for node in ast.walk(one.tree)):
+            called, on = self.models[0].name, self.inputs[0].name
+            self._fault(
+                f"{called} is called on something else than {on}, which no guard in front of it is shown", "from"
+            )
         if Path(section.export).name != section.export or not section.export.endswith(".onnx"):
             self._fault("expected the name of a file, such as guard.onnx, without a folder", "export")
         if section.held_out and not (self.folder / section.held_out).is_file():
             self._fault(f"there is no file {self.folder / section.held_out}", "held_out")
         return len(self.source.faults.found) == before
+
+    def _is_on_input(self, node: ast.AST) -> bool:
+        """Whether the node is no call of the model, or one on the input as it is."""
+        if not isinstance(node, ast.Call):
+            return True
+        function = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+        if not isinstance(function, ast.Name) or function.id != self.models[0].name:
+            return True
+        return [ast.unparse(part) for part in node.args] == [self.inputs[0].name]
 
     def _atoms(self, i: int, inputs: InputSet) -> list[Atom] | None:
         """The conditions on inputs, all of which hold, in what the network consumes; None after telling a fault."""

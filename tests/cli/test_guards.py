@@ -172,6 +172,9 @@ def test_a_guard_of_a_set_that_rounding_fills_is_not_written(cli: Cli, tmp_path:
             f'let: {{fine: "f(x)[0] >= 0"}}\n{GUARD}',
             "no condition",
         ),
+        ('assert: "f(x + 1)[0] <= 9"', GUARD, "f is called on something else than x"),
+        ('assert: "f(z)[0] <= 9"', f'let: {{z: "x / 2"}}\n{GUARD}', "f is called on something else than x"),
+        ('assert: "f(f(x))[0] <= 90"', GUARD, "f is called on something else than x"),
         ('assert: "f(x)[0] <= 2", where: "x[0] <= 0.2 or x[0] >= 0.4"', GUARD, "not alternatives"),
     ],
 )

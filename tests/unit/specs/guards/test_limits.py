@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specs.compose import Composer
+from specs.graph import ops
 from specs.guards import EmptyGuard, Limits, guard_graph, limits_of
 from specs.guards.limits import Arithmetic
 from specs.language.dnf import Atom
@@ -173,6 +175,35 @@ def test_what_rounding_cannot_be_paid_for_is_refused() -> None:
     far = [Fraction(10**38)] * 2
     with pytest.raises(EmptyGuard, match="larger than any"):
         limits_of([-v for v in far], far, [equation[0]], None, SINGLE)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("shape", [(2,), (1, 2), (1, 2, 1)], ids=str)
+def test_a_network_of_float64_is_guarded_in_float64(shape: tuple[int, ...]) -> None:
+    """Its bound is a float64 number, beside which a float32 one would give up many; outputs may have any shape."""
+    ort = pytest.importorskip("onnxruntime")
+    composer = Composer()
+    x = composer.input("x", shape)
+    y = composer.add(ops.Mul(), x, composer.constant(np.array([1 / 3])), name="y")
+    limits = limits_of([Fraction(0)] * 2, [Fraction(7, 10)] * 2, (), None, DOUBLE)
+    session = ort.InferenceSession(
+        write_onnx(guard_graph(composer.build([x], [y]), limits)), providers=["CPUExecutionProvider"]
+    )
+    assert session.get_inputs()[0].type == "tensor(double)"
+    last = 0.7 if Fraction(0.7) <= Fraction(7, 10) else np.nextafter(0.7, 0)
+    for value, inside in ((last, True), (np.nextafter(last, 1), False), (-5e-324, False), (0.0, True)):
+        answer, accept = session.run(None, {"x": np.array([value, 0.5]).reshape(shape)})
+        assert bool(accept[0]) == inside
+        assert answer.shape == shape
+        assert np.isnan(answer).all() != inside
+
+
+def test_an_output_that_is_no_real_number_is_refused() -> None:
+    composer = Composer()
+    x = composer.input("x", (2,))
+    graph = composer.build([x], [composer.add(ops.Less(), x, composer.constant(np.zeros(2, np.float32)))])
+    with pytest.raises(EmptyGuard, match="no real number"):
+        guard_graph(graph, limits_of([Fraction(0)] * 2, [Fraction(1)] * 2, (), None, SINGLE))
 
 
 @pytest.mark.peer
