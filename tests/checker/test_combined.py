@@ -23,7 +23,8 @@ from verifier.checker.combined import read_combined
 from verifier.checker.errors import CheckError
 from verifier.combining.combine import combine, whole_of
 from verifier.combining.members import read_claims
-from verifier.statistics.sampling import Box
+from verifier.statistics.sampling import Blocks, Box
+from verifier.statistics.strata import Cell
 
 F = Fraction
 
@@ -306,7 +307,7 @@ def test_proofs_and_rates_add_up(folder: Path, tmp_path: Path, capsys: pytest.Ca
     claims = read_claims([folder / "left.nncert", lower, upper], None)
     found = combine(claims, whole_of(claims, None), tmp_path / "mixed.nncombined", None, False, {})
     assert found.verdict == "statistical"
-    shares = [claim.sampled.upper for claim in claims.all[1:] if claim.sampled is not None]
+    shares = [claim.sampled.boxes[0][1] for claim in claims.all[1:] if claim.sampled is not None]
     total = float(shares[0] * F(3, 8) + shares[1] * F(1, 8))
     truth = math.pi / 64  # of the square, which is a quarter of the disc
     assert total >= truth
@@ -323,6 +324,29 @@ def test_proofs_and_rates_add_up(folder: Path, tmp_path: Path, capsys: pytest.Ca
     smaller = judged(tmp_path, capsys, half)
     assert smaller["accepted"]  # the same bad volume is a larger share of a smaller box
     assert total / 0.875 <= stated(smaller["reason"]) <= total / 0.875 * 1.0001
+
+
+def test_cells_of_a_stratified_statement_are_proved_instead_of_named(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its certified cell is left to a certificate; its sampled ones have their shares of the error."""
+    lower, upper = Box((0.5, 0.0), (1.0, 0.75)), Box((0.5, 0.75), (1.0, 1.0))
+    cells = (
+        Cell(F(3, 8), "sampled", lower.lower, lower.upper, 80, F(1, 4)),
+        Cell(F(1, 2), "certified", evidence="sha256:of the left half"),
+        Cell(F(1, 8), "sampled", upper.lower, upper.upper, 120, F(3, 4)),
+    )
+    plan = make(sampler=Blocks((80, 120), (lower, upper)), method="stratified", cells=cells, confidence=F(9, 10))
+    file, statement = written(tmp_path, plan)
+    claims = read_claims([folder / "left.nncert", file], None)
+    found = combine(claims, whole_of(claims, None), tmp_path / "mixed.nncombined", None, False, {})
+    assert found.verdict == "statistical"
+    assert stated(found.sentence) == pytest.approx(float(statement.bounds.upper), rel=1e-5)
+    assert stated(found.sentence) >= math.pi / 64
+    assert "at confidence 9/10" in found.sentence
+    assert "of the left half" not in found.sentence
+    short = read_claims([folder / "tighter.nncert", file], None)
+    assert combine(short, whole_of(claims, None), tmp_path / "none.nncombined", None, False, {}).gap
 
 
 def test_rates_under_other_laws_or_of_other_events_are_refused(folder: Path, tmp_path: Path) -> None:

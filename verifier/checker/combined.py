@@ -2,9 +2,9 @@
 
 A member certificate proves a case of its own query: at every point of a box, and of a ball if there is one, some row
 holds. So wherever a cell of the whole lies in that box and that ball, the case of the whole holds in the cell if it has
-all these rows, or weaker ones. A member of the statistical kind bounds the rate of failure under the uniform law on a
-box; a cell that lies in it is left to that bound. The cover is a tree of cuts at rational places, both halves closed,
-so that its cells are the whole by construction.
+all these rows, or weaker ones. A member of the statistical kind bounds the rate of failure under the uniform laws on
+boxes; a cell that lies in one of these is left to that bound. The cover is a tree of cuts at rational places, both
+halves closed, so that its cells are the whole by construction.
 
 The rate under the uniform law on the whole box B is then at most ``sum p_k vol(R_k) / vol(B)``: what may fail lies in
 the boxes R_k, and the part of R_k that fails has a volume of at most ``p_k vol(R_k)``. All bounds hold together with
@@ -30,9 +30,9 @@ from verifier.checker.errors import CheckError
 from verifier.checker.json_object import json_object
 from verifier.checker.statement import LARGEST_MEMBER, known_format
 from verifier.checker.statistics import StatisticalEvidence, read_statement, verdict_on_statement
-from verifier.checker.statistics_bounds import UP, shown
-from verifier.checker.statistics_draws import read_box, read_kind
-from verifier.checker.statistics_ledger import natural, rational, text
+from verifier.checker.statistics_bounds import UP, least_rate, shown
+from verifier.checker.statistics_draws import read_blocks, read_box, read_kind
+from verifier.checker.statistics_ledger import Plan, natural, rational, text
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
 COMBINED, WHOLE = "combined.json", "query.vnnlib"
@@ -188,7 +188,8 @@ class _Judge:
             if type(word) is not int or not 0 <= word < len(self.evidence.members):
                 raise CheckError(f"{str(word)[:40]!r} is neither a cut nor a member")
             sampled = self.sampled.get(word)
-            if sampled is not None and len(sampled.box[0]) == len(low) and within(low, up, *sampled.box):
+            self.compared += len(low) * len(sampled.boxes if sampled is not None else ())
+            if sampled is not None and any(within(low, up, *box) for box, _ in sampled.boxes):
                 continue
             self.compared += len(low) * len(usable.get(word, ()))
             if not any(holds_cell(own, low, up) for own in usable.get(word, ())):
@@ -202,7 +203,8 @@ class _Judge:
         if volume == 0:
             return _no("the uniform law is on a box without a volume")
         used = self.sampled.values()
-        rate = min(Fraction(1), sum((one.upper * _volume(one.box) / volume for one in used), Fraction(0)))
+        parts = [upper * _volume(box) / volume for one in used for box, upper in one.boxes]
+        rate = min(Fraction(1), sum(parts, Fraction(0)))
         delta = sum((1 - one.confidence for one in used), Fraction(0))
         if delta >= 1:
             return _no("the errors of the statistical members add up to 1")
@@ -218,33 +220,53 @@ class _Judge:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A bound of the rate of an event under the uniform law on a box."""
+    """Bounds of the rate of an event under the uniform laws on boxes, together at a confidence."""
 
-    box: Box
-    upper: Fraction
+    boxes: tuple[tuple[Box, Fraction], ...]
     confidence: Fraction
     event: str
     rests: str
 
     @staticmethod
     def of(statement: StatisticalEvidence) -> Sampled:
-        content = statement.ledger.plans[statement.name].content
-        if content["method"] not in UNIFORM or read_kind(content["sampler"]) != "box":
-            raise CheckError("what is combined is a rate under the uniform law on a box, by its own draws")
-        lower, upper = (tuple(map(Fraction, side)) for side in read_box(content["sampler"]))
         ledger = statement.ledger
+        plan = ledger.plans[statement.name]
+        content = plan.content
+        if content["method"] == "stratified":
+            boxes = _strata(plan)
+        elif content["method"] in UNIFORM and read_kind(content["sampler"]) == "box":
+            boxes = ((_exactly(read_box(content["sampler"])), statement.upper),)
+        else:
+            raise CheckError("what is combined is a rate under the uniform law on a box, by its own draws")
         event = f"{ledger.overseer}, shown the model sha256:{text(content['model'])!r}, answers below "
         premises = "the overseer answered as the ledger says" + (
             "" if ledger.deterministic else ", and its answers do not depend on each other"
         )
         rests = f"{premises}; the plan {statement.name!r} and its seed were fixed before the answers; float64 draws of "
         return Sampled(
-            (lower, upper),
-            statement.upper,
+            boxes,
             rational(content["confidence"]),
             event + str(rational(content["below"])),
             rests + "PCG64 stand for independent draws of the law",
         )
+
+
+def _strata(plan: Plan) -> tuple[tuple[Box, Fraction], ...]:
+    """The sampled cells of a stratified statement, each with a bound at its share of the error; they hold together."""
+    content = plan.content
+    below, level = rational(content["below"]), 1 - rational(content["confidence"])
+    failed = [answer is None or Fraction(answer) < below for answer in plan.answers]
+    shares = [rational(cell["share"]) for cell in content["cells"] if cell["status"] == "sampled"]
+    found, at = [], 0
+    for part, count, share in zip(*read_blocks(content["sampler"]), shares, strict=True):
+        failures = sum(failed[at : at + count])
+        found.append((_exactly(part), least_rate(count, failures, level * share)))
+        at += count
+    return tuple(found)
+
+
+def _exactly(box: tuple[Sequence[float], Sequence[float]]) -> Box:
+    return tuple(map(Fraction, box[0])), tuple(map(Fraction, box[1]))
 
 
 def _archive(data: bytes) -> dict[str, bytes]:

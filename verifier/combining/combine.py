@@ -184,7 +184,7 @@ def _parts(claims: Claims, case: QueryCase) -> list[Part]:
     parts = [Part(k, own) for k, claim in enumerate(claims.all) for own in claim.cases if implies(own, rows)]
     for k, claim in enumerate(claims.all):
         if claim.sampled is not None:
-            parts.append(Part(k, QueryCase(*claim.sampled.box, False, ())))
+            parts += [Part(k, QueryCase(*box, False, ())) for box, _ in claim.sampled.boxes]
     return parts
 
 

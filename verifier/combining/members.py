@@ -42,8 +42,8 @@ class Claim:
         """Its name, and what is known of its strength."""
         if self.sampled is None:
             return f"{self.file.name} (sha256:{self.sha256[:12]}, proof)"
-        rate, confidence = float(self.sampled.upper), float(self.sampled.confidence)
-        return f"{self.file.name} (sha256:{self.sha256[:12]}, at most {rate:.6g} of its box, confidence {confidence:g})"
+        boxes, confidence = len(self.sampled.boxes), float(self.sampled.confidence)
+        return f"{self.file.name} (sha256:{self.sha256[:12]}, rates in {boxes} box(es), confidence {confidence:g})"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Claims:
     def boxes(self) -> list[tuple[tuple[Fraction, ...], tuple[Fraction, ...]]]:
         """What the files are about."""
         found = [(case.lower, case.upper) for claim in self.all for case in claim.cases if not case.empty]
-        return found + [claim.sampled.box for claim in self.all if claim.sampled is not None]
+        rates = [claim.sampled for claim in self.all if claim.sampled is not None]
+        return found + [box for sampled in rates for box, _ in sampled.boxes]
 
 
 def read_claims(files: Sequence[Path], model: Path | None) -> Claims:
@@ -94,12 +95,13 @@ def read_claims(files: Sequence[Path], model: Path | None) -> Claims:
         known[claim.sha256] = claim.file
     if source is None or network is None:
         raise CertifyError("name at least one certificate (.nncert)")
-    rates = [claim for claim in claims if claim.sampled is not None]
-    for claim in rates:
-        if claim.sampled is not None and rates[0].sampled is not None and claim.sampled.event != rates[0].sampled.event:
-            raise CertifyError(f"{claim.file} is about another event than {rates[0].file}: {claim.sampled.event}")
-        if claim.sampled is not None and len(claim.sampled.box[0]) != network.sizes[0]:
-            raise CertifyError(f"{claim.file} draws {len(claim.sampled.box[0])} numbers, not {network.sizes[0]}")
+    rates = [(claim.file, claim.sampled) for claim in claims if claim.sampled is not None]
+    for file, sampled in rates:
+        if sampled.event != rates[0][1].event:
+            raise CertifyError(f"{file} is about another event than {rates[0][0]}: {sampled.event}")
+        size = len(sampled.boxes[0][0][0])
+        if size != network.sizes[0]:
+            raise CertifyError(f"{file} draws {size} numbers, not {network.sizes[0]}")
     return Claims(tuple(claims), source, network.sizes[0], network.sizes[-1])
 
 
