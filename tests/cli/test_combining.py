@@ -117,3 +117,32 @@ def test_a_violation_is_not_combined(cli: Cli, parts: Path) -> None:
     told = cli("combine", "a.nncert", witness)
     assert told.returncode == 2
     assert "only proofs and bounds of rates are combined" in told.stderr
+
+
+JUDGED = """certify: "1.0"
+name: judged
+models: {f: {path: f.onnx}}
+overseers: {judge: {network: {path: judge.onnx}, sees: [y]}}
+inputs: {x: {shape: [1], box: {lo: $lo, hi: $hi}}}
+let: {y: f(x)}
+require:
+  - {id: right, assert: "argmax(judge(y)) == 0"}
+"""
+
+
+def test_an_overseer_is_bound_with_the_model(cli: Cli, parts: Path) -> None:
+    """Two cases, of a network composed of two; one weight of the overseer makes another question."""
+    write_network(parts / "judge.onnx", ([[1, 0.5, -1]], [2, 1, 0]))
+    (parts / "judged.yaml").write_text(JUDGED)
+    prove(cli, "one", "0", "0.5", "judged.yaml")
+    prove(cli, "two", "0.5", "1", "judged.yaml")
+    given = ["--spec", "judged.yaml", "--set", "lo=0", "--set", "hi=1"]
+    done = cli("combine", "one.nncert", "two.nncert", *given, "--out", "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "that the answers of judge are right" in done.stdout
+    assert cli("check", "all.nncombined", *given).returncode == 0
+    write_network(parts / "judge.onnx", ([[1, 0.5, -1.0001]], [2, 1, 0]))
+    changed = cli("check", "all.nncombined", *given)
+    assert changed.returncode == 2
+    assert "not the model" in changed.stderr
+    assert cli("check", "all.nncombined").returncode == 0  # as it was then

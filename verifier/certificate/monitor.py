@@ -49,7 +49,7 @@ class Acceptance:
         return (
             f"{self.accepted} of {self.examples} examples of {self.file.name} accepted ({self.by}): the rate is in "
             f"[{float(self.lower):.6g}, {float(self.upper):.6g}] with confidence {float(self.confidence):g}, if they "
-            "are independent draws that the hull was not built on (Clopper and Pearson)"
+            "are independent draws and it was not built on them (Clopper and Pearson)"
         )
 
 
