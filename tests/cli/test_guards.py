@@ -74,6 +74,9 @@ def test_a_function_that_is_safe_on_a_range_is_answered_for_there_only(cli: Cli,
     assert "abstains or satisfies: f(x)[0] <= 2 WITH scale" in sentence
     assert sentence in done.stdout
     assert report["guard"]["acceptance"]["accepted"] == sum(k / 100 <= proved for k in range(101))
+    again = cli(spec, "--out", "again", "--set", f"scale={float(proved)!r}")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert (tmp_path / "again/guard.onnx").read_bytes() == (tmp_path / "out/guard.onnx").read_bytes()
     checked = cli("check", tmp_path / "out/spec.nncert", "--spec", spec)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
