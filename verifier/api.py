@@ -22,11 +22,12 @@ from verifier.engine.scheduler import Progress
 from verifier.files import is_yaml
 from verifier.places import places
 from verifier.processors import processors
-from verifier.question import read_question
+from verifier.question import Question, read_question
 from verifier.report.report import SEVERITIES, Report
 from verifier.special import answer_rates, answer_special, joined
 
 if TYPE_CHECKING:
+    from specs.language.guards import GuardPlan
     from specs.language.monitors import MonitorPlan
 
 __all__ = ["CheckResult", "Report", "certify", "check", "load"]
@@ -122,7 +123,8 @@ def certify(
     report = answer(question, settings, read)
     report = report if rates is None else joined(report, rates)
     report = replace(report, fail_on=fail_on)
-    return report if question.monitor is None else _monitored(report, question.monitor, _path(out))
+    report = report if question.monitor is None else _monitored(report, question.monitor, _path(out))
+    return report if question.guard is None else _guarded(report, question, question.guard, _path(out))
 
 
 def _monitored(report: Report, plan: MonitorPlan, out: Path | None) -> Report:
@@ -131,6 +133,16 @@ def _monitored(report: Report, plan: MonitorPlan, out: Path | None) -> Report:
 
     found = report[plan.requirement]
     return replace(report, monitor=export_monitor(plan, found.requirement, found.verdict == "certified", out))
+
+
+def _guarded(report: Report, question: Question, plan: GuardPlan, out: Path | None) -> Report:
+    """The report with the guard, written into ``out`` where its requirement is certified."""
+    from verifier.certificate.guard import export_guard
+
+    found = report[plan.requirement]
+    assert question.guard_at is not None
+    certified = found.verdict == "certified"
+    return replace(report, guard=export_guard(plan, question.guard_at, found.requirement, certified, out))
 
 
 def check(

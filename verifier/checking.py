@@ -121,9 +121,10 @@ def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str])
         return {}
     from specs.language.solve_for import starting_values
     from specs.language.textfile import read_text
+    from verifier.checker.combined import is_about_combined
 
     names = starting_values(read_text(spec), parameters)
-    if not names:
+    if not names or is_about_combined(certificate):
         return {}
     _hashes(certificate)  # reads all of it, within limits
     with zipfile.ZipFile(certificate) as archive:
@@ -275,10 +276,14 @@ def _model_for_checker(model: Path | None, graph: Graph, folder: Path) -> Path:
 
 def _hashes(certificate: Path) -> tuple[str, str]:
     """Of the model and of the query that a file of evidence is about."""
+    from verifier.checker.combined import is_about_combined, read_combined
     from verifier.checker.container import read_evidence
     from verifier.checker.errors import CheckError
 
     try:
+        if is_about_combined(certificate):
+            combined = read_combined(certificate.read_bytes())
+            return combined.model.sha256, combined.query_source.sha256
         evidence = read_evidence(certificate.read_bytes())
     except CheckError as error:
         raise CertificateError(f"{certificate}: {error}") from None

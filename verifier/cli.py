@@ -14,7 +14,7 @@ from pathlib import Path
 from specs.errors import CertifyError
 from verifier.exit_codes import BUG, INTERRUPTED, OK, USAGE
 
-COMMANDS = ("check", "lint", "frontier", "coverage", "power", "export", "schema", "doctor")
+COMMANDS = ("check", "lint", "frontier", "coverage", "power", "combine", "overseer-audit", "export", "schema", "doctor")
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
@@ -66,7 +66,7 @@ def _dispatch(arguments: list[str]) -> int:
     if first in COMMANDS:
         from importlib import import_module
 
-        return int(import_module(f"verifier.commands.{first}").main(arguments[1:]))
+        return int(import_module(f"verifier.commands.{first.replace('-', '_')}").main(arguments[1:]))
     if first and not first.startswith("-") and not Path(first).suffix and not Path(first).is_file():
         from verifier.commands.plugins import run_plugin
 

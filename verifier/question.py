@@ -23,6 +23,7 @@ from verifier.reach import reach
 from verifier.report.words import property_in_words, set_in_words
 
 if TYPE_CHECKING:
+    from specs.language.guards import GuardPlan
     from specs.language.monitors import MonitorPlan
     from specs.language.schema import SpecFile
 
@@ -68,6 +69,7 @@ class Question:
     ``listings`` are the texts of explicit cores, by the names of their overseers.
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
     ``monitor`` is to be exported once its requirement is certified.
+    ``guard`` is, too; ``guard_at(values)`` is the one for other values of what is solved for.
     ``posed_at(id, values)`` is a requirement for other values of what is solved for, read from the same files.
     """
 
@@ -81,10 +83,12 @@ class Question:
     files: Mapping[str, Path] = field(default_factory=dict)
     extrapolate: Extrapolate | None = None
     monitor: MonitorPlan | None = None
+    guard: GuardPlan | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = field(default_factory=Gates)
     assumptions: tuple[Assumption, ...] = ()
     posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
+    guard_at: Callable[[Mapping[str, str]], GuardPlan | None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def models(self) -> tuple[Path, ...]:
@@ -112,6 +116,11 @@ def read_question(
         again = load_spec(spec, model, {**parameters, **values}, remembered, reach, adjust, only=id)
         return put(again, again.requirements[0])
 
+    def guard_at(values: Mapping[str, str]) -> GuardPlan | None:
+        assert read.guard is not None
+        only = read.guard.requirement
+        return load_spec(spec, model, {**parameters, **values}, remembered, reach, adjust, only=only).guard
+
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(
@@ -125,10 +134,12 @@ def read_question(
         read.files,
         read.extrapolate,
         read.monitor,
+        read.guard,
         read.listings,
         read.gates,
         read.assumptions,
         posed_at,
+        guard_at,
     )
 
 

@@ -299,7 +299,7 @@ def coupling_of(inputs: Sequence[InputSet], expressions: Expressions) -> Couplin
     """What the conditions under the inputs couple. Conditions that cannot be compiled couple nothing."""
     starts = [sum(one.size for one in inputs[:k]) for k in range(len(inputs))]
     raw = [raw_terms(one, range(start, start + one.size)) for one, start in zip(inputs, starts)]
-    scope, _ = scope_of(inputs, raw, expressions.known_lets, _NoNetworks(), {})
+    scope, _ = scope_of(inputs, raw, expressions.known_lets, NoNetworks(), {})
     found = []
     for k, located in enumerate(expressions.linear):
         for part, _ in located:
@@ -310,7 +310,7 @@ def coupling_of(inputs: Sequence[InputSet], expressions: Expressions) -> Couplin
     return couple(inputs, found)
 
 
-class _NoNetworks:
+class NoNetworks:
     """Nothing to call: conditions on inputs are about inputs."""
 
     names: Sequence[str] = ()

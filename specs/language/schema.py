@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from specs.language.schema_guard import Guard
 from specs.language.schema_inputs import (
     Input,
 )
@@ -362,6 +363,7 @@ class SpecFile(Section):
     sweep: NotYet = None
     incremental: NotYet = None
     monitor: Monitor | None = Field(default=None, description="A monitor to export with the certificate.")
+    guard: Guard | None = Field(default=None, description="A guard to export with the certificate.")
     policy: NotYet = None
 
 

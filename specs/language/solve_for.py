@@ -189,7 +189,7 @@ class Solving:
         moved = {str(path[1]) for path in self.source.document.uses.get(one.name, ()) if path[0] == "inputs"}
         lets = self.expressions.known_lets
         for given, located in zip(self.poser.inputs, self.expressions.linear):
-            if one.name in _names([part for part, _ in located], lets):
+            if one.name in names_in([part for part, _ in located], lets):
                 moved.add(given.name)
         for other in requirements:
             if other.id == id:
@@ -200,7 +200,7 @@ class Solving:
                 if other.id not in index
                 else [self.expressions.asserts[i], *(part for part, _ in self.expressions.where[i])]
             )
-            if one.name in _names([part for part in parts if part is not None], lets):
+            if one.name in names_in([part for part in parts if part is not None], lets):
                 self.source.fault(f"{one.name} is solved for by {id}, and may be used there only", "require", i)
             sets = other.inputs.sets if isinstance(other.inputs, JointSet) else (other.inputs,)
             shared = moved & {inputs.name for inputs in sets if inputs is not None}
@@ -262,7 +262,7 @@ def _sign_of(path: YamlPath, inputs: set[str]) -> int | None:
     return None
 
 
-def _names(expressions: Sequence[Expression], lets: Mapping[str, Expression]) -> set[str]:
+def names_in(expressions: Sequence[Expression], lets: Mapping[str, Expression]) -> set[str]:
     """Names that expressions use, also those behind the names of ``let``."""
     found: set[str] = set()
     stack = list(expressions)

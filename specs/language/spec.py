@@ -20,6 +20,7 @@ from specs.sets import InputSet
 from specs.solved import Solved
 
 if TYPE_CHECKING:  # they load what reads spec.yaml, which a VNN-LIB query does not need
+    from specs.language.guards import GuardPlan
     from specs.language.hull_domain import HullCondition
     from specs.language.monitors import MonitorPlan
     from specs.language.natural import NaturalSet
@@ -55,7 +56,7 @@ class Spec:
     ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
     they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
     ``hulls`` restrict requirements, by their ids, to what data has exercised; ``naturals`` what inputs may write; the
-    ``monitor`` is to be exported.
+    ``monitor`` and the ``guard`` are to be exported.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Spec:
     naturals: tuple[NaturalSet, ...] = ()
     calibrated: bool = False
     monitor: MonitorPlan | None = None
+    guard: GuardPlan | None = None
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
     extrapolate: Extrapolate | None = None
@@ -146,6 +148,7 @@ class Spec:
         for requirement in self.requirements:
             lines += self._described(requirement)
         lines += [f"assumes {one.id} ({one.kind}): {one.text}" for one in self.assumptions]
+        lines += [self.guard.describe()] if self.guard is not None else []
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

@@ -15,6 +15,7 @@ from specs.language.composition import Composition
 from specs.language.expression import LIPSCHITZ
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
+from specs.language.guards import GuardCompiler
 from specs.language.hull_domain import LocatedHull
 from specs.language.injection import injections
 from specs.language.input_set import build_input_set
@@ -102,6 +103,10 @@ def read_spec(
         monitor = wrapper.plan(section.monitor, compiler.hulls, requirements)
     elif "monitor" in section.emit:
         source.fault("there is no section monitor that says which", "emit")
+    guard = None
+    if section.guard is not None:
+        front = GuardCompiler(source, expressions, reader.read, inputs, path.parent)
+        guard = front.plan(section.guard, [one.id for one in section.require], requirements)
     faults.raise_if_any()
     return Spec(
         name=section.name,
@@ -116,6 +121,7 @@ def read_spec(
         naturals=tuple(naturals.sets.values()),
         calibrated=section.adversary is not None and section.adversary.calibrate_power is not None,
         monitor=monitor,
+        guard=guard,
         engine=_engine(section.engine),
         emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
         extrapolate=_extrapolate(section.emit, path.parent),

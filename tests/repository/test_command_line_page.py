@@ -30,6 +30,8 @@ def options(text: str) -> set[str]:
         ("certify frontier MODEL SPEC", ["frontier"]),
         ("certify power MODEL SPEC", ["power"]),
         ("certify coverage MODEL DATA", ["coverage"]),
+        ("certify combine", ["combine"]),
+        ("certify overseer-audit SPEC DATA", ["overseer-audit"]),
         ("certify export MODEL SPEC", ["export"]),
     ],
 )

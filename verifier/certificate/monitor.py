@@ -14,6 +14,7 @@ from specs.errors import CertifyError
 from specs.graph import Graph
 from specs.hulls.monitor import ACCEPT
 from specs.language.dataset import Examples, read_examples
+from specs.language.guards import GuardPlan
 from specs.language.monitors import MonitorPlan
 from verifier.question import Requirement
 
@@ -48,7 +49,7 @@ class Acceptance:
         return (
             f"{self.accepted} of {self.examples} examples of {self.file.name} accepted ({self.by}): the rate is in "
             f"[{float(self.lower):.6g}, {float(self.upper):.6g}] with confidence {float(self.confidence):g}, if they "
-            "are independent draws that the hull was not built on (Clopper and Pearson)"
+            "are independent draws and it was not built on them (Clopper and Pearson)"
         )
 
 
@@ -105,14 +106,24 @@ def export_monitor(plan: MonitorPlan, requirement: Requirement, certified: bool,
     from specs.loading.onnx_writer import write_onnx
 
     model = write_onnx(plan.graph)
-    path = None
-    if folder is not None:
-        path = folder / plan.export
-        partial = path.with_name(path.name + ".partial")
-        partial.write_bytes(model)
-        partial.replace(path)
+    path = placed(model, folder, plan.export)
     digest = hashlib.sha256(model).hexdigest()
-    exported = Exported(plan.requirement, path, digest, theorem(plan, requirement, digest))
+    return measured(Exported(plan.requirement, path, digest, theorem(plan, requirement, digest)), plan, model)
+
+
+def placed(model: bytes, folder: Path | None, name: str) -> Path | None:
+    """The file, written whole or not at all; None without a folder."""
+    if folder is None:
+        return None
+    path = folder / name
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(model)
+    partial.replace(path)
+    return path
+
+
+def measured(exported: Exported, plan: MonitorPlan | GuardPlan, model: bytes) -> Exported:
+    """With how much of the held-out data is accepted, where some is named."""
     if plan.held_out is None:
         return exported
     try:
@@ -134,7 +145,7 @@ def theorem(plan: MonitorPlan, requirement: Requirement, digest: str) -> str:
     )
 
 
-def acceptance_of(plan: MonitorPlan, model: bytes) -> Acceptance:
+def acceptance_of(plan: MonitorPlan | GuardPlan, model: bytes) -> Acceptance:
     """How much of the held-out data the monitor accepts, in onnxruntime where it is installed and runs it.
 
     Raises ``CertifyError`` for data that cannot be read or does not fit.
@@ -154,7 +165,7 @@ def acceptance_of(plan: MonitorPlan, model: bytes) -> Acceptance:
     return Acceptance(data.file, data.sha256, accepted, len(data.inputs), bounds.lower, bounds.upper, by, built_on)
 
 
-def _accepted(plan: MonitorPlan, model: bytes, data: Examples) -> tuple[int, str]:
+def _accepted(plan: MonitorPlan | GuardPlan, model: bytes, data: Examples) -> tuple[int, str]:
     mean, scale = (np.array([float(v) for v in part]) for part in (plan.inputs.mean, plan.inputs.scale))
     x = (data.inputs - mean) / scale
     try:

@@ -21,9 +21,11 @@ import numpy as np
 
 from verifier.checker.axioms import is_about_axioms, read_axioms, verdict_on_axioms
 from verifier.checker.check import Checker, Verdict
-from verifier.checker.container import Certificate, Origin, Witness, read_evidence, read_source, unpack
+from verifier.checker.combined import is_about_combined, read_combined, verdict_on_combined
+from verifier.checker.container import Certificate, Origin, Source, Witness, read_evidence, read_source, unpack
 from verifier.checker.errors import CheckError
 from verifier.checker.exact_tree import audit
+from verifier.checker.network import Network
 from verifier.checker.onnx import read_network
 from verifier.checker.parallel import prove_all
 from verifier.checker.selftest import self_test
@@ -65,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
             return check_statistics(data, options, started)
         if is_about_axioms(data):
             return check_axioms(data, options, started)
+        if is_about_combined(data):
+            return check_combined(data, options, started)
         evidence = read_evidence(data)
         model = read_source(evidence.model, options.model, "model")
         query = read_source(evidence.query, options.query, "query")
@@ -165,9 +169,46 @@ def check_axioms(data: bytes, options: argparse.Namespace, started: float) -> in
     return _tell(verdict, options, started, kind, not evidence.outputs, evidence.claim, "", origins, LEDGER)
 
 
+def check_combined(data: bytes, options: argparse.Namespace, started: float) -> int:
+    """Judge combined claims, whose members are all in the file; they are about one model."""
+    evidence = read_combined(data)
+    query = read_source(evidence.query_source, options.query, "query")
+    networks: list[tuple[Network, Source]] = []  # read once, from the first member that is about it
+
+    def prove(name: str, certificate: bytes, own: bytes | None) -> tuple[Verdict, tuple[QueryCase, ...]]:
+        inner = read_evidence(certificate)
+        if not isinstance(inner, Certificate):
+            raise CheckError(f"{name} is no certificate")
+        if inner.model.sha256 != evidence.model.sha256:
+            raise CheckError(f"{name} is about another model (SHA-256 differs)")
+        if not networks:
+            networks.append(
+                (read_network(unpack(read_source(inner.model, options.model, "model"), "model")), inner.model)
+            )
+        question = inner.query if own is None else Source(inner.query.sha256, "", own)
+        if own is not None and hashlib.sha256(own).hexdigest() != inner.query.sha256:
+            raise CheckError(f"{name} is about another query than the one beside it")
+        checker = checker_of(networks[0][0], read_source(question, None, "query"))
+        verdict = verdict_on(checker, inner, options.workers)
+        if options.exact and verdict.accepted:
+            verdict = exact_verdict_on(checker, inner)
+        return verdict, checker.cases
+
+    verdict = verdict_on_combined(evidence, lambda: checker_of(networks[0][0], query).cases, prove)
+    origins = {"query": Origin.of(evidence.query_source, options.query)}
+    if networks:
+        origins["model"] = Origin.of(networks[0][1], options.model)
+    kind = "statistical" if any(one.name.endswith(".nnstat") for one in evidence.members) else "proof"
+    return _tell(verdict, options, started, kind, options.exact, evidence.claim, f"{verdict.leaves} cells", origins)
+
+
 def make_checker(model: bytes, query: bytes) -> Checker:
     """A checker for the bytes of a model (.onnx, possibly gzipped) and of a query (.vnnlib, possibly gzipped)."""
-    network = read_network(unpack(model, "model"))
+    return checker_of(read_network(unpack(model, "model")), query)
+
+
+def checker_of(network: Network, query: bytes) -> Checker:
+    """A checker for a network and the bytes of a query."""
     try:
         text = unpack(query, "query").decode()
     except UnicodeDecodeError as error:

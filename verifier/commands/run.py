@@ -42,6 +42,8 @@ other commands:
   certify frontier MODEL SPEC compare all relaxations on one question
   certify coverage MODEL DATA count what data exercises inside a network
   certify power MODEL SPEC    say how strong an adversary inside the network is
+  certify combine FILES       make one claim of several about parts of a set
+  certify overseer-audit SPEC DATA  say what an overseer is worth
   certify export MODEL SPEC   write a specification as VNN-LIB, for other tools
   certify schema              print the JSON Schema of spec.yaml
   certify doctor              say what works on this machine

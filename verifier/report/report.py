@@ -116,7 +116,8 @@ class Report:
     """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
 
     ``missed`` are numeric gates of the specification that were missed, in words. ``monitor`` is what became of the
-    monitor that the specification asks for, ``listings`` the texts of explicit cores, by the names of their overseers.
+    monitor that the specification asks for, ``guard`` what became of the guard, ``listings`` the texts of explicit
+    cores, by the names of their overseers.
     ``fail_on`` is the mildest severity that counts for the verdict and the exit code.
     """
 
@@ -127,6 +128,7 @@ class Report:
     hashes: dict[str, str] = field(default_factory=dict)
     missed: tuple[str, ...] = ()
     monitor: Exported | None = None
+    guard: Exported | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
     fail_on: Severity = "benign"
 
@@ -187,6 +189,8 @@ class Report:
         }
         if self.monitor is not None:
             plain["monitor"] = self.monitor.to_json()
+        if self.guard is not None:
+            plain["guard"] = self.guard.to_json()
         if self.listings:
             plain["cores"] = dict(self.listings)
         if self.missed:

@@ -33,9 +33,10 @@ def text(report: Report, quiet: bool = False) -> str:
     blocks = [_headline(answer) if quiet else _block(answer) for answer in report.requirements]
     if several and not quiet:
         blocks.append(f"{report.verdict} altogether")
-    if report.monitor is not None and not quiet:
-        lines = [f"  {name:<12}{value}" if name else f"  {value}" for name, value in report.monitor.lines()]
-        blocks.append("\n".join([f"monitor of {report.monitor.requirement}", *lines]))
+    for kind, made in (("monitor", report.monitor), ("guard", report.guard)):
+        if made is not None and not quiet:
+            lines = [f"  {name:<12}{value}" if name else f"  {value}" for name, value in made.lines()]
+            blocks.append("\n".join([f"{kind} of {made.requirement}", *lines]))
     blocks += [f"gate missed: {gate}" for gate in report.missed]
     return ("\n" if quiet else "\n\n").join(blocks)
 

@@ -39,7 +39,7 @@ def test_the_schema_is_json_and_lists_only_what_is_supported() -> None:
     schema = json.loads(json.dumps(json_schema()))
     assert set(schema["properties"]) == {
         "certify", "name", "description", "models", "overseers", "inputs", "let", "require", "engine", "emit", "gate",
-        "monitor", "adversary", "assume",
+        "monitor", "guard", "adversary", "assume",
     }  # fmt: skip
     assert schema["additionalProperties"] is False
     assert "front" not in schema["$defs"]["Model"]["properties"]
