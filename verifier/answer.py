@@ -176,6 +176,8 @@ def _evidence(
             outcome = _audited(outcome, settings)
         if outcome.verdict == "violated" and requirement.stated.kinks is not None:
             outcome = off_kinks(question, requirement, outcome, Path(folder), recorded, settings)
+        if requirement.stated.decided and outcome.proof is not None:
+            outcome = replace(outcome, attained=0.0, proved=0.0)
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)

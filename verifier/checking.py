@@ -89,7 +89,7 @@ def run_checker(
         return _run_polynomial(certificate, model, spec, parameters)
     if _is_about_statistics(certificate):
         return _run_statistical(certificate, model, spec)
-    from verifier.chain.folder import is_chain
+    from specs.language.chain_archive import is_chain
 
     if is_chain(certificate):
         from verifier.chain.check import check_chain

@@ -104,6 +104,7 @@ class Spec:
         judges = [module.name for module in self.modules if module.kind == "overseer"]
         if judges:
             lines.append(f"that the answers of {' and '.join(judges)} are right")
+        lines += [silence for module in self.modules for silence in module.silences]
         lines += [
             f"anything about states of {one.injection.layer} outside the hull of {one.file.name}"
             for one in self.naturals

@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError
+from specs.language.chain_archive import SPEC, chain_in, read_archive
 from specs.language.chain_parts import CORE, joint_spec, model_name
 from specs.language.chain_spec import ChainSpec, read_chain_spec
 from specs.language.decimals import exact
-from verifier.chain.folder import SPEC, parts, read_archive
+from verifier.chain.folder import parts
 from verifier.chain.table import table
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_
     with TemporaryDirectory(prefix="certify-") as place:
         folder = Path(place)
         manifest = read_archive(certificate, folder)
-        chain = _read(certificate, folder, manifest)
+        chain = chain_in(certificate, folder, manifest)
         if spec is not None:
             _compare(certificate, folder, manifest, spec, chain)
         wrong, leaves, is_exact = _judged(chain, folder, manifest, exact_too)
@@ -62,18 +63,6 @@ def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_
             {},
             own,
         )
-
-
-def _read(certificate: Path, folder: Path, manifest: Mapping[str, Any]) -> ChainSpec:
-    named, parameters = manifest["models"], manifest["parameters"]
-    files = {"": folder / CORE, **{step: folder / name for step, name in named.items()}}
-    try:
-        chain = read_chain_spec(folder / SPEC, parameters, files)
-    except KeyError as error:
-        raise CertificateError(f"{certificate}: there is no model for {error}") from None
-    if any(model_name(step) != named[step.id] for step in chain.steps):
-        raise CertificateError(f"{certificate}: a model has another name than its step")
-    return chain
 
 
 def _judged(chain: ChainSpec, folder: Path, manifest: Mapping[str, Any], exact_too: bool) -> tuple[str, int, bool]:
