@@ -68,6 +68,7 @@ class Question:
     ``listings`` are the texts of explicit cores, by the names of their overseers.
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
     ``monitor`` is to be exported once its requirement is certified.
+    ``tables`` are those of ``files`` that are answer tables: evidence is about the very file.
     ``posed_at(id, values)`` is a requirement for other values of what is solved for, read from the same files.
     """
 
@@ -84,6 +85,7 @@ class Question:
     listings: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = field(default_factory=Gates)
     assumptions: tuple[Assumption, ...] = ()
+    tables: tuple[str, ...] = ()
     posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -128,6 +130,7 @@ def read_question(
         read.listings,
         read.gates,
         read.assumptions,
+        read.tables,
         posed_at,
     )
 

@@ -93,11 +93,11 @@ def finite_sets(posed: Posed, labels: Mapping[str, int]) -> tuple[Dnf, ...]:
             relations.append(_Relation.of(places[one.name], kept))
     joined: list[_Relation] = []
     for relation in sorted(relations, key=lambda one: len(one.rows)):
-        sharing = [one for one in joined if one.variables.keys() & relation.variables.keys()]
-        for one in sharing:
-            relation = relation.joined(one)
-        joined = [*(one for one in joined if one not in sharing), relation]
-    return tuple(one.dnf() for one in joined)
+        sharing = [known for known in joined if known.variables.keys() & relation.variables.keys()]
+        for known in sharing:
+            relation = relation.joined(known)
+        joined = [*(known for known in joined if known not in sharing), relation]
+    return tuple(known.dnf() for known in joined)
 
 
 def decided(posed: Posed, regions: Sequence[Case]) -> tuple[Case, ...]:

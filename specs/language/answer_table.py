@@ -65,6 +65,10 @@ class AnswerTable(Module):
             )
 
     @property
+    def is_table(self) -> bool:
+        return True
+
+    @property
     def silences(self) -> tuple[str, ...]:
         if not self.interpolated:
             return ()

@@ -55,6 +55,11 @@ class Module:
         return self
 
     @property
+    def is_table(self) -> bool:
+        """Whether its file is an answer table."""
+        return False
+
+    @property
     def silences(self) -> tuple[str, ...]:
         """What no verdict says of it, in words."""
         return ()

@@ -87,6 +87,11 @@ class Spec:
         return networks | {f"data {name}": file for name, file in data}
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        """The answer tables, as they are called among the files."""
+        return tuple(f"{module.kind} {module.name}" for module in self.modules if module.is_table)
+
+    @property
     def listings(self) -> dict[str, str]:
         """The text of every explicit core, by the name of its overseer."""
         return {module.name: module.listing for module in self.modules if module.listing}

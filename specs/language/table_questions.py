@@ -93,8 +93,8 @@ class _Asking(Composition):
             if answer is None:
                 told = "; ".join(_told(one, point) for one, point in zip(sets, points))
                 raise ExpressionFault(
-                    f"{table.file.name} has no answer at {table.told(asked)}, which is asked about at the point {told}; "
-                    f"it has {len(table.answers)} points, and says nothing elsewhere",
+                    f"{table.file.name} has no answer at {table.told(asked)}, which is asked about at the point "
+                    f"{told}; it has {len(table.answers)} points, and says nothing elsewhere",
                     node.col_offset,
                 )
             pairs[tuple(value for point in points for value in point)] = answer

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from verifier.checking import CheckResult
 
 
-def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_too: bool) -> CheckResult:
+def check_chain(
+    certificate: Path, model: Path | None, spec: Path | None, exact_too: bool, deadline: float | None = None
+) -> CheckResult:
     """Accepted if every part follows from the specification, every certificate is accepted, and the errors add up.
 
     With ``spec`` that file, its core and its models have to be the ones in the chain. The certificates are judged by
     the independent checker; parts are translated by the loader, as those of all composed questions are.
-    Raises ``CertificateError``.
+    Raises ``CertificateError``, and ``TimeoutExpired`` at ``deadline``, a reading of ``time.monotonic``.
     """
     from verifier.checking import CheckResult
 
@@ -40,7 +42,7 @@ def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_
         chain = chain_in(certificate, folder, manifest)
         if spec is not None:
             _compare(certificate, folder, manifest, spec, chain)
-        wrong, leaves, is_exact = _judged(chain, folder, manifest, exact_too)
+        wrong, leaves, is_exact = _judged(chain, folder, manifest, exact_too, deadline)
         errors = chain.errors()
         last = chain.steps[-1].id
         proved = Fraction(manifest["joint"]) if manifest.get("joint") is not None else errors[last]
@@ -65,7 +67,9 @@ def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_
         )
 
 
-def _judged(chain: ChainSpec, folder: Path, manifest: Mapping[str, Any], exact_too: bool) -> tuple[str, int, bool]:
+def _judged(
+    chain: ChainSpec, folder: Path, manifest: Mapping[str, Any], exact_too: bool, deadline: float | None
+) -> tuple[str, int, bool]:
     """What is wrong, or ""; how many leaves; whether all was proved in rational arithmetic."""
     from verifier.checking import run_checker
 
@@ -88,7 +92,8 @@ def _judged(chain: ChainSpec, folder: Path, manifest: Mapping[str, Any], exact_t
         if file.name not in manifest["files"]:
             return f"{step}: there is no certificate of {id}", leaves, False
         try:
-            result = run_checker(file, None, folder / spec, exact_too, {}, requirement=id)
+            left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+            result = run_checker(file, None, folder / spec, exact_too, {}, requirement=id, seconds=left)
         except CertificateError as error:
             return f"{step}: {id}: {error}", leaves, False
         if not result.accepted or result.kind != "proof":
