@@ -59,7 +59,7 @@ class AnswerTable(Module):
         found, wanted = [len(one.terms) for one in arguments], list(self.known.sizes)
         if found != wanted:
             raise ExpressionFault(
-                f"{self.name} sees {', '.join(self.known.columns)} ({' and '.join(map(str, wanted))} numbers), but is "
+                f"{self.name} sees {', '.join(self.known.columns)} ({' and '.join(map(str, wanted))} number(s)), but is "
                 f"called on {' and '.join(map(str, found))}",
                 column,
             )
@@ -76,9 +76,10 @@ class AnswerTable(Module):
 
     def describe(self) -> str:
         """Where it comes from, what it sees, and what it says between its points."""
-        n, between = len(self.known.answers), "straight lines between them" if self.interpolated else "nothing else"
+        n = len(self.known.answers)
+        between = "straight lines between them" if self.interpolated else "nothing else"
         return (
-            f"{self.name} ({self.file.name}): answers at {n} points and {between}; "
+            f"{self.name} ({self.file.name}): answers at {n} point{'s' if n > 1 else ''} and {between}; "
             f"sees {', '.join(self.known.columns)}; outputs {', '.join(self.outputs)}"
         )
 

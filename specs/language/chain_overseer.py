@@ -62,6 +62,10 @@ class ChainOverseer(Module):
         )
         return Assumption(f"{self.name}.chain", text, "checked", "", self.name, claim.error, (), claim)
 
+    @property
+    def silences(self) -> tuple[str, ...]:
+        return (f"that the core {self.known.core} behind {self.name} is right",)
+
     def describe(self) -> str:
         """Where it comes from, and how far it is from its core."""
         claim = self.known
