@@ -39,7 +39,7 @@ def judged_again(question: Question, record: Mapping[str, Any]) -> list[str]:
     accepted = rechecked(question.assumptions)
     claims = [one for one in question.assumptions if one.id in accepted and one.chain is not None]
     return [
-        f"it is about {one.overseer} as it is, which is within {exact(one.error)} of its core: its chain was accepted again"
+        f"it is about {one.overseer} as it is, within {exact(one.error)} of its core: its chain was accepted again"
         for one in claims
     ]
 

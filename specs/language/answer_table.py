@@ -59,8 +59,8 @@ class AnswerTable(Module):
         found, wanted = [len(one.terms) for one in arguments], list(self.known.sizes)
         if found != wanted:
             raise ExpressionFault(
-                f"{self.name} sees {', '.join(self.known.columns)} ({' and '.join(map(str, wanted))} number(s)), but is "
-                f"called on {' and '.join(map(str, found))}",
+                f"{self.name} sees {', '.join(self.known.columns)} ({' and '.join(map(str, wanted))} number(s)), but "
+                f"is called on {' and '.join(map(str, found))}",
                 column,
             )
 
