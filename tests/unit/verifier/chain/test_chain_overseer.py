@@ -64,10 +64,10 @@ def question(folder: Path, name: str, *require: str, judge: str = "chain: c.nnch
 
 
 def test_a_claim_survives_the_error_of_the_chain_or_is_withdrawn(right: Path) -> None:
-    """E = 3/64: a proof with a slack of 4/64 carries over to the core, one with 2/64 does not."""
+    """E = 3/64: a proof with a slack of 4/64 carries over to the core, one with at most 0.04 does not."""
     close = 'assert: "abs(target(q)[0] - judge(q)[0]) <= 0.125"'
     file = question(
-        right, "close", f"{close}, slack: 0.0625", f"{close}, slack: 0.03125", 'assert: "target(q)[0] <= 5"'
+        right, "close", f"{close}, slack: 0.0625", close.replace("0.125", "0.04"), 'assert: "target(q)[0] <= 5"'
     )
     report = api.certify(None, file, timeout=60, out=right / "close")
     kept, withdrawn, other = report.requirements
@@ -169,7 +169,7 @@ def test_outputs_may_be_asked_about_within_the_questions(right: Path) -> None:
     text = 'assert: "judge(clip(target(q)[0] + q, 0, 1))[0] <= 5"'
     (requirement,) = load_spec(question(right, "clip", text)).requirements
     for q in np.random.default_rng(0).uniform(0, 1, (200, 4)):
-        asked = np.clip(q.sum() + q, 0, 1)
+        asked = np.clip(q.sum() + 2.0**-10 + q, 0, 1)
         assert requirement.problem.graph.evaluate_flat(q)[0] == pytest.approx(asked.sum(), abs=1e-6)
 
 
