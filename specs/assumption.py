@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
+from specs.chain_claim import ChainClaim
+
 Kind = Literal["declared", "checked", "monitored", "statistical"]
 
 
@@ -14,7 +16,8 @@ class Assumption:
     """``requirement`` is the id of what establishes it in the same run, where it is ``checked``.
 
     ``overseer`` may be wrong by less than or exactly ``error`` in each of its answers, where an error is allowed for.
-    ``of`` are the ids of the requirements that rest on it, all of them where it is empty.
+    ``of`` are the ids of the requirements that rest on it, all of them where it is empty. ``chain`` is the claim of a
+    chain of models that establishes it, once that is checked.
     """
 
     id: str
@@ -24,6 +27,7 @@ class Assumption:
     overseer: str = ""
     error: Fraction = Fraction(0)
     of: tuple[str, ...] = ()
+    chain: ChainClaim | None = None
 
     def concerns(self, id: str) -> bool:
         """Whether the requirement rests on it. None rests on itself."""

@@ -23,7 +23,8 @@ Judge = Callable[[Sequence[Fraction], Sequence[Fraction]], bool]
 class Requirement:
     """Something that has to hold: ``problem`` decides it; ``text`` is what the user wrote in ``line`` of the file.
 
-    ``vacuous`` says in words why the answer does not depend on the network, and is empty when it does.
+    ``vacuous`` says in words why the answer does not depend on the network, and is empty when it does. It is
+    ``decided`` where answers in tables alone are the reason that it holds: then a bound of the problem is no slack.
     ``inputs`` is ``None`` for VNN-LIB queries, whose sets are part of the problem; ``output_names`` are the names of
     the flat outputs of the problem's network, empty where they have none. ``covered_by`` is the id of the requirement
     that, if it is proved, makes a proof of this one cover every failure that some input causes by itself. ``solved`` is
@@ -42,6 +43,7 @@ class Requirement:
     slack: Fraction = Fraction(0)
     accept_class: ClaimClass = "sound"
     vacuous: str = ""
+    decided: bool = False
     inputs: InputSet | JointSet | None = None
     output_names: tuple[str, ...] = ()
     covered_by: str = ""

@@ -29,6 +29,7 @@ from verifier.premises import premises, withdrawn
 from verifier.question import Question, Requirement
 from verifier.report.natural import covers_natural
 from verifier.report.report import Answer, Report
+from verifier.rests import rechecked, resting_on_chains
 from verifier.solving.kinks import off_kinks
 from verifier.solving.solve import is_sought, solve
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
@@ -67,6 +68,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
     """
     hashes = {**_model_hashes(question), "spec": _sha256(question.spec)}
     seen = versions()
+    chains = rechecked(question.assumptions, settings.deadline)
     answers: list[Answer] = []
     stopped = ""
     for number, requirement in enumerate(question.requirements):
@@ -84,7 +86,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
         if outcome.verdict == "unknown" and outcome.relaxed is None:
             outcome = replace(outcome, relaxed=_fallback(question, requirement, settings))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
-    answers = _resting(question, answers)
+    answers = [resting_on_chains(one, chains) for one in _resting(question, answers)]
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}
     told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
@@ -176,6 +178,8 @@ def _evidence(
             outcome = _audited(outcome, settings)
         if outcome.verdict == "violated" and requirement.stated.kinks is not None:
             outcome = off_kinks(question, requirement, outcome, Path(folder), recorded, settings)
+        if requirement.stated.decided and outcome.proof is not None:
+            outcome = replace(outcome, attained=0.0, proved=0.0)
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)

@@ -78,18 +78,19 @@ def run_checker(
     exact: bool,
     parameters: Mapping[str, str],
     requirement: str = "",
+    seconds: float | None = None,
 ) -> CheckResult:
     """The checker's answer. Files it has no reader for are translated again and handed over in canonical form.
 
-    With ``requirement`` only this one of a specification is meant.
+    With ``requirement`` only this one of a specification is meant. ``seconds`` is how long the checker may take.
 
-    Raises ``CertificateError`` with the checker's own words when it cannot read something.
+    Raises ``CertificateError`` with the checker's own words when it cannot read something, and ``TimeoutExpired``.
     """
     if _is_about_polynomials(certificate):
         return _run_polynomial(certificate, model, spec, parameters)
     if _is_about_statistics(certificate):
         return _run_statistical(certificate, model, spec)
-    from verifier.chain.folder import is_chain
+    from specs.language.chain_archive import is_chain
 
     if is_chain(certificate):
         from verifier.chain.check import check_chain
@@ -99,8 +100,9 @@ def run_checker(
         return _run_axioms(certificate, model, spec, parameters)
     values = _values(certificate, spec, parameters)
     with TemporaryDirectory(prefix="certify-") as folder:
-        files = _canonical(certificate, model, spec, {**values, **parameters}, Path(folder), requirement)
-        answer = _asked(checker_command(certificate, *files, exact))
+        told: list[str] = []
+        files = _canonical(certificate, model, spec, {**values, **parameters}, Path(folder), requirement, told)
+        answer = _asked(checker_command(certificate, *files, exact), seconds)
     if "error" in answer:
         message = str(answer["error"])
         for translated, own in zip(files, (model or spec, spec)):
@@ -111,6 +113,8 @@ def run_checker(
             answer[what] |= {"taken": "translated", "path": str(own)}
     if answer["accepted"] and values:
         answer["reason"] += ", with " + ", ".join(f"{name} = {value}" for name, value in values.items())
+    if answer["accepted"]:
+        answer["reason"] += "".join(f"; {words}" for words in told)
     return _result(answer)
 
 
@@ -126,11 +130,16 @@ def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str])
     names = starting_values(read_text(spec), parameters)
     if not names or is_about_combined(certificate):
         return {}
-    _hashes(certificate)  # reads all of it, within limits
-    with zipfile.ZipFile(certificate) as archive:
-        record = json.loads(archive.read("manifest.json")).get("producer", {})
+    record = _record(certificate)
     found = {name: record.get(VALUE_OF + name) for name in names if name not in parameters}
     return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _record(certificate: Path) -> dict[str, Any]:
+    """What the producer of a file of evidence says of where it comes from."""
+    _hashes(certificate)  # reads all of it, within limits
+    with zipfile.ZipFile(certificate) as archive:
+        return dict(json.loads(archive.read("manifest.json")).get("producer", {}))
 
 
 def _result(answer: Mapping[str, Any]) -> CheckResult:
@@ -145,9 +154,10 @@ def _judged(certificate: Path, model: Path | None, exact: bool) -> dict[str, Any
     return answer
 
 
-def _asked(command: list[str]) -> dict[str, Any]:
-    """The checker's answer as it gave it, in a process of its own."""
-    done = subprocess.run([*command, "--json"], env=checker_environment(), capture_output=True, text=True, check=False)
+def _asked(command: list[str], seconds: float | None = None) -> dict[str, Any]:
+    """The checker's answer as it gave it, in a process of its own. Raises ``TimeoutExpired`` after ``seconds``."""
+    command, environment = [*command, "--json"], checker_environment()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=seconds)
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
@@ -233,9 +243,13 @@ def _canonical(
     spec: Path | None,
     parameters: Mapping[str, str],
     folder: Path,
-    only: str = "",
+    only: str,
+    told: list[str],
 ) -> tuple[Path | None, Path | None]:
-    """Files for the checker: the user's own where it has readers for them, else translations written to ``folder``."""
+    """Files for the checker: the user's own where it has readers for them, else translations written to ``folder``.
+
+    What the specification rests on beside these is judged again, and added to ``told``.
+    """
     if (model is None or is_onnx(model)) and (spec is None or is_vnnlib(spec)):
         return model, spec
     if spec is None or is_vnnlib(spec):
@@ -245,8 +259,10 @@ def _canonical(
         return _model_for_checker(model, load_model(model), folder), spec
     from specs.language.vnnlib_writer import write_vnnlib
     from verifier.question import read_question
+    from verifier.rests import judged_again
 
     question = read_question(model, spec, parameters)
+    told += judged_again(question, _record(certificate))
     wanted_model, wanted_query = _hashes(certificate)
     query, file = folder / "query.vnnlib", Path()
     # A file about none of the requirements is judged against the first, so that the checker says what differs.

@@ -17,10 +17,11 @@ from verifier.report.sentence import down
 
 @dataclass(frozen=True)
 class Premise:
-    """An assumption, and what is known of it after a run."""
+    """An assumption, and what is known of it after a run; ``rests_on`` are premises of its own, where it has some."""
 
     assumption: Assumption
     status: str
+    rests_on: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def words(self) -> str:
@@ -33,7 +34,8 @@ class Premise:
         one = self.assumption
         error = {"overseer": one.overseer, "at_most": str(one.error)} if one.overseer else None
         plain = {"id": one.id, "kind": one.kind, "text": one.text, "status": self.status, "of": list(one.of)}
-        return {**plain, "requirement": one.requirement or None, "error": error}
+        graph = {"graph": [dict(statement) for statement in self.rests_on]} if self.rests_on else {}
+        return {**plain, "requirement": one.requirement or None, "error": error, **graph}
 
 
 def premises(assumptions: Sequence[Assumption], verdicts: Mapping[str, Verdict]) -> tuple[Premise, ...]:

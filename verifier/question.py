@@ -70,6 +70,7 @@ class Question:
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
     ``monitor`` is to be exported once its requirement is certified.
     ``guard`` is, too; ``guard_at(values)`` is the one for other values of what is solved for.
+    ``tables`` are those of ``files`` that are answer tables: evidence is about the very file.
     ``posed_at(id, values)`` is a requirement for other values of what is solved for, read from the same files.
     """
 
@@ -87,6 +88,7 @@ class Question:
     listings: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = field(default_factory=Gates)
     assumptions: tuple[Assumption, ...] = ()
+    tables: tuple[str, ...] = ()
     posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
     guard_at: Callable[[Mapping[str, str]], GuardPlan | None] | None = field(default=None, compare=False, repr=False)
 
@@ -138,6 +140,7 @@ def read_question(
         read.listings,
         read.gates,
         read.assumptions,
+        read.tables,
         posed_at,
         guard_at,
     )

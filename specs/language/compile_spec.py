@@ -11,6 +11,7 @@ from pathlib import Path
 
 from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
+from specs.language.answer_set import AnswerSet, decided, finite_sets, ties
 from specs.language.assumptions import sensitivities
 from specs.language.compile_expression import compile_formula, compile_value
 from specs.language.coupling import Coupling, couple
@@ -160,7 +161,7 @@ class SpecCompiler:
 
     def _domain(self, members: Sequence[int], posed: Posed, labels: Mapping[str, int]) -> list[Dnf]:
         """The sets of these inputs, their examples with these ``labels``, and the conditions under them."""
-        sets = [(posed.inputs.bounds(),), *posed.alternatives(labels)]
+        sets = [(posed.inputs.bounds(),), *finite_sets(posed, labels)]
         written = [_moved(dnf, posed) for k in members for dnf in self.naturals.of_input(k)]
         return [*sets, *written, *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
 
@@ -207,9 +208,10 @@ class SpecCompiler:
             ]
             unsafe = [_moved(unsafe, posed) for _, _, unsafe in conditions]
             cases = [self._cases(posed, [*domain, fails]) for domain, fails in zip(domains, unsafe)]
-            problem = Problem(posed.graph, tuple(chain(*cases)))
-            inhabited = any(self._cases(posed, domain) for domain in domains)
-            vacuous = why_vacuous(problem) if inhabited else "`where` excludes every input"
+            regions = [self._cases(posed, domain) for domain in domains]
+            found = tuple(chain(*cases)) or decided(posed, tuple(chain(*regions)))
+            problem = Problem(posed.graph, found)
+            vacuous = why_vacuous(problem) if any(regions) else "`where` excludes every input"
         except (OverflowError, PartialBall) as error:
             self.source.fault(str(error), *path)
             return None
@@ -228,6 +230,7 @@ class SpecCompiler:
             slack=section.slack,
             accept_class=section.accept_class,
             vacuous=vacuous,
+            decided=bool(problem.cases) and not any(cases),
             inputs=posed.inputs,
             output_names=posed.names,
             covered_by=natural.covered_by([*own, *hulls]),
@@ -246,8 +249,9 @@ class SpecCompiler:
             self.source.fault(f"{name!r} is no input{did_you_mean(name, names)}", "require", i, "over")
         named = {names.index(name) for name in section.over if name in names}
         start = named or read or range(len(names))
-        wanted = {member for k in start for member in self.groups[k]}
-        forgotten = sorted((read | wanted) - named) if section.over and not unknown else []
+        answers = {k for k, one in enumerate(self.inputs) if isinstance(one, AnswerSet)}
+        wanted = {member for k in start for member in self.groups[k]} - (answers - read)
+        forgotten = sorted((read | wanted) - named - answers) if section.over and not unknown else []
         for k in forgotten:
             why = "the requirement reads it" if k in read else f"it is coupled with {' and '.join(section.over)}"
             self.source.fault(f"{names[k]} is missing here: {why}", "require", i, "over")
@@ -307,7 +311,7 @@ def coupling_of(inputs: Sequence[InputSet], expressions: Expressions) -> Couplin
                 found.append((k, compile_formula(part, scope)))
             except ExpressionFault:
                 continue  # compiled again, with a place to tell of it, once it is known what can be called
-    return couple(inputs, found)
+    return couple(inputs, [*found, *ties(inputs)])
 
 
 class NoNetworks:

@@ -15,12 +15,14 @@ import numpy as np
 from specs.compose import WIDTH, Composer, derivative_size
 from specs.graph import ops
 from specs.joint import JointSet
+from specs.language.answer_set import AnswerSet
+from specs.language.answer_table import AnswerTable
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
 from specs.language.injection import Injection, State
 from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
+from specs.language.ranges import ranges
 from specs.language.scope import Argument
-from specs.language.symbolic import Symbolic
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear, slots_read
 from specs.language.vectors import Element, Vectors
@@ -57,7 +59,8 @@ class Composition:
     """The graph of all calls so far. Its variables are the elements of inputs that no condition makes equal.
 
     A *slot* is one number that some call computes. Calls that compute the same have the same slots. What an input is
-    written into holds the result of ``injections`` from there on, for later layers and for taps.
+    written into holds the result of ``injections`` from there on, for later layers and for taps. ``answered`` gives for
+    each call of an answer table the input that is its answer.
     """
 
     def __init__(
@@ -66,9 +69,11 @@ class Composition:
         inputs: tuple[InputSet, ...],
         coupling: Coupling,
         injections: Sequence[Injection] = (),
+        answered: Mapping[ast.Call, int] = MappingProxyType({}),
     ) -> None:
         self.modules = {module.name: module for module in modules}
         self.inputs, self.coupling, self.injections = inputs, coupling, injections
+        self._answered, self._bounds = answered, ranges(inputs, coupling)
         self._composer = Composer()
         self._variables: list[Element] = []
         self._nodes: dict[int, str] = {}  # of the inputs that have variables of their own
@@ -95,9 +100,9 @@ class Composition:
 
     def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
         """Terms of the slots that the call computes. Raises ``ExpressionFault``."""
-        module = self.modules[name]
-        if isinstance(module, Symbolic):
-            module = module.traced(arguments, tap, node.func.col_offset)
+        module = self.modules[name].called(arguments, tap, node.func.col_offset, self._bounds)
+        if isinstance(module, AnswerTable):
+            return self._answer(module, node)
         graph = module.graph
         wanted: Sequence[str] = graph.outputs
         if tap:
@@ -112,6 +117,12 @@ class Composition:
         self._note(name, results, given, not tap)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def _answer(self, module: AnswerTable, node: ast.Call) -> Tensor:
+        """The input that is the answer of a table. Raises ``ExpressionFault``."""
+        if node not in self._answered:
+            raise ExpressionFault(f"{module.name} is an answer table and cannot be asked here", node.col_offset)
+        return Tensor(Tensor.of(self.raw(self._answered[node])).values, module.outputs)
 
     def states(self, number: int, slots: Collection[int]) -> list[State]:
         """What the layer of an injection holds in each call that these slots depend on."""
@@ -189,6 +200,7 @@ class Composition:
         assert posed.slots is not None
         vectors = {self._slots[slot][0] for slot in posed.slots}
         found: dict[str, frozenset[int] | None] = {}
+        found |= {one.table: None for one in posed.sets if isinstance(one, AnswerSet)}  # rows may read it, and bounds
         for name in (module.name for module in self.modules.values() if module.kind == "overseer"):
             parts = [one for one in self._reads if one.module == name]
             nodes = frozenset(node for one in parts for node in one.results)
@@ -243,6 +255,8 @@ class Composition:
 
     def values(self, posed: Posed, node: ast.Call, x: Numbers, y: Numbers) -> Tensor | None:
         """Given outputs where the posed network has them, its float64 value where it has not, else 0."""
+        if node in self._answered:
+            return self._looked_up(posed, node, x)
         called = self._calls.get(node)
         if called is None:
             return None
@@ -250,6 +264,20 @@ class Composition:
         unread = [slot for slot in called.slots if slot not in posed.slots]
         rest = dict(zip(unread, self._evaluated(posed, unread, x)))
         return called.tensor([rest[s] if s in rest else y[posed.slots[s]] for s in called.slots])
+
+    def _looked_up(self, posed: Posed, node: ast.Call, x: Numbers) -> Tensor | None:
+        """What the table says of the point ``x``; None where it is no part of what the requirement means."""
+        one = self.inputs[self._answered[node]]
+        assert isinstance(one, AnswerSet)
+        assert isinstance(posed.inputs, JointSet)
+        raw, start = posed.inputs.to_raw(x), 0
+        parts: dict[str, Numbers] = {}
+        for given in posed.sets:
+            parts[given.name], start = raw[start : start + given.size], start + given.size
+        if not all(name in parts for name in one.of):
+            return None
+        asked = tuple(value for name in one.of for value in parts[name])
+        return Tensor(Tensor.of(dict(one.pairs)[asked]).values, self.modules[one.table].outputs)
 
     def _evaluated(self, posed: Posed, slots: Sequence[int], x: Numbers) -> list[Fraction]:
         if not slots:

@@ -13,6 +13,7 @@ import numpy as np
 
 from specs.hulls import Hull, HullShape, evaluate_all, hull_of
 from specs.hulls.restrict import restricted
+from specs.language.answer_set import AnswerSet
 from specs.language.compile_expression import compile_value
 from specs.language.dataset import Examples, read_examples
 from specs.language.dnf import Atom, Dnf
@@ -160,12 +161,13 @@ class HullCompiler:
             )
             return None
         text = section.on
-        if not text and len(self.poser.inputs) > 1:
-            names = ", ".join(one.name for one in self.poser.inputs)
+        given = [one.name for one in self.poser.inputs if not isinstance(one, AnswerSet)]
+        if not text and len(given) > 1:
+            names = ", ".join(given)
             self.source.fault(f"there are several inputs ({names}): say what {section.model} is called on", *path, "on")
             return None
         try:
-            expression = parse_expression(text or self.poser.inputs[0].name)
+            expression = parse_expression(text or given[0])
             value = compile_value(expression, scope)
             if not isinstance(value, Tensor):
                 raise ExpressionFault("expected an input or an output with elements")

@@ -43,8 +43,11 @@ class ModuleReader:
         found = [self._file(name, "model", one, ("models", name)) for name, one in section.models.items()]
         for name, overseer in section.overseers.items():
             path: YamlPath = ("overseers", name)
-            if overseer.network is None and overseer.symbolic is None:
+            ways = (overseer.network, overseer.symbolic, overseer.table, overseer.chain)
+            if not any(one is not None for one in ways):
                 self.source.fault("says nothing about how it judges; give its network, or its symbolic core", *path)
+            elif overseer.table is not None or overseer.chain is not None:
+                self._of_other_file(name, overseer, section)
             elif overseer.network is not None and overseer.symbolic is not None:
                 self.source.fault("has a network and a symbolic core; give one of them", *path)
             elif overseer.symbolic is not None:
@@ -110,6 +113,24 @@ class ModuleReader:
             self.cores.append(read_symbolic(name, symbolic.python, self.folder, outputs, overseer.sees, claimed))
         except SpecError as error:
             self.source.fault(str(error), "overseers", name, "symbolic", "python")
+
+    def _of_other_file(self, name: str, overseer: Overseer, section: SpecFile) -> None:
+        """An overseer that is an answer table, or the last network of a chain."""
+        from specs.language.overseer_files import read_chain, read_table_overseer
+
+        self._check_names(name, overseer, section)
+        with_network = overseer.network is not None and overseer.table is not None
+        if overseer.symbolic is not None or with_network or (overseer.table is not None and overseer.chain is not None):
+            self.source.fault(
+                "has several ways to judge; give one: network, symbolic, table or chain", "overseers", name
+            )
+            return
+        found = None
+        if overseer.table is not None:
+            found = read_table_overseer(name, overseer, overseer.table, section, self.source, self.folder)
+        elif overseer.chain is not None:
+            found = read_chain(name, overseer, overseer.chain, self.source, self.folder, self.load)
+        self.cores += [found] if found is not None else []
 
     def _check_names(self, name: str, overseer: Overseer, section: SpecFile) -> None:
         """What an overseer sees has to be the name of something."""

@@ -123,7 +123,7 @@ class Naturals:
                 self.source.fault("reachable needs bounds, which reading a specification alone has none of", *path)
             else:
                 self._build_reachable(number, section.reachable, self.reach, of_domain)
-        for k, one in enumerate(inputs):
+        for k, one in enumerate(inputs[: len(self.sections)]):  # answers of tables come after them
             if self.sections[one.name].natural is not None and not any(k == i.input for i in self.poser.injections):
                 self.source.fault("only what is written into a layer by inject has a natural set", "inputs", one.name)
 

@@ -14,6 +14,7 @@ from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.dnf import Dnf
 from specs.language.expression import ExpressionFault
+from specs.language.ranges import Range
 from specs.language.scope import Argument
 from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor
@@ -48,6 +49,20 @@ class Module:
         """Of the only output, or flat where there are several."""
         graph = self.graph
         return graph.by_name[graph.outputs[0]].shape if len(graph.outputs) == 1 else (graph.output_size,)
+
+    def called(self, arguments: Sequence[Argument], tap: str, column: int, bounds: Range) -> Module:
+        """The network for these arguments, of which ``bounds`` knows the ranges. Raises ``ExpressionFault``."""
+        return self
+
+    @property
+    def is_table(self) -> bool:
+        """Whether its file is an answer table."""
+        return False
+
+    @property
+    def silences(self) -> tuple[str, ...]:
+        """What no verdict says of it, in words."""
+        return ()
 
     def describe(self) -> str:
         """Its sizes, what it sees and how its outputs are called."""

@@ -18,6 +18,7 @@ from specs.language.schema_guard import Guard
 from specs.language.schema_inputs import (
     Input,
 )
+from specs.language.schema_overseers import Chain, Table
 from specs.language.schema_values import (
     AtLeastOne,
     Count,
@@ -126,8 +127,8 @@ class Overseer(Section):
     python: Annotated[None, BeforeValidator(_program), WithJsonSchema({"not": {}})] = None
     surrogate: NotYet = None
     symbolic: Symbolic | None = Field(default=None, description="A traced core that computes its answers.")
-    table: NotYet = None
-    chain: NotYet = None
+    table: Table | None = Field(default=None, description="A .csv file of its answers: a path, or a mapping.")
+    chain: Chain | None = Field(default=None, description="A .nnchain file: the last network of a certified chain.")
     axioms: NotYet = None
     budget: NotYet = None
     deterministic: NotYet = None

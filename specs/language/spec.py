@@ -89,6 +89,11 @@ class Spec:
         return networks | {f"data {name}": file for name, file in data}
 
     @property
+    def tables(self) -> tuple[str, ...]:
+        """The answer tables, as they are called among the files."""
+        return tuple(f"{module.kind} {module.name}" for module in self.modules if module.is_table)
+
+    @property
     def listings(self) -> dict[str, str]:
         """The text of every explicit core, by the name of its overseer."""
         return {module.name: module.listing for module in self.modules if module.listing}
@@ -106,6 +111,7 @@ class Spec:
         judges = [module.name for module in self.modules if module.kind == "overseer"]
         if judges:
             lines.append(f"that the answers of {' and '.join(judges)} are right")
+        lines += [silence for module in self.modules for silence in module.silences]
         lines += [
             f"anything about states of {one.injection.layer} outside the hull of {one.file.name}"
             for one in self.naturals

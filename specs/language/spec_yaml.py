@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.assumptions import read_assumptions
+from specs.language.chain_overseer import chain_assumptions
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
 from specs.language.expression import LIPSCHITZ
@@ -30,6 +32,7 @@ from specs.language.solve_for import Solving, read_solved, starting_values, with
 from specs.language.source import Source
 from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.statistical_part import ordinary_part
+from specs.language.table_questions import table_answers
 from specs.language.textfile import read_text
 from specs.language.yaml_tree import read_yaml
 from specs.sets import InputSet
@@ -85,15 +88,20 @@ def read_spec(
     else:
         coupling = coupling_of(inputs, expressions)
         modules = reader.all(files, section)
+        answers, answered = table_answers(source, expressions, modules, inputs, coupling)
+        everything = (*inputs, *answers)
+        if answers:
+            expressions = replace(expressions, linear=[*expressions.linear, *(() for _ in answers)])
+            coupling = coupling_of(everything, expressions)
         written = injections(source, section.inputs, modules, inputs)
         _check_moves(source, section, inputs)
         faults.raise_if_any()
-        poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
+        poser, groups = Composition(modules, everything, coupling, written, answered), coupling.groups
     naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
-    assumptions = read_assumptions(section, source)
+    assumptions = (*read_assumptions(section, source), *chain_assumptions(reader.read))
     known = [(one.id, name) for one in section.require for name in one.solve_for]
     gates = read_gates(section.gate.min, section.gate.max, known, source)
     faults.raise_if_any()

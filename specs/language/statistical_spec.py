@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from specs.graph import Graph
+from specs.language.chain_overseer import chain_assumptions
 from specs.language.compile_expression import compile_value
 from specs.language.compile_spec import scope_of
 from specs.language.composition import Composition
@@ -93,6 +94,8 @@ class _Reader:
         files = self.modules.files(ordinary) if has_networks else []
         faults.raise_if_any()
         self.networks = self.modules.all(files, ordinary) if has_networks else ()
+        for name in (one.overseer for one in chain_assumptions(self.networks)):
+            source.fault("a rate allows for no error of a chain; give the model as network", "overseers", name, "chain")
 
     def question(self, i: int, one: StatisticalRequirement) -> StatisticalQuestion | None:
         """The question, None where something is wrong with it."""

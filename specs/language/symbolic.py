@@ -13,6 +13,7 @@ from specs.graph import Graph
 from specs.language.decimals import exact
 from specs.language.expression import ExpressionFault
 from specs.language.networks import Module
+from specs.language.ranges import Range
 from specs.language.scope import Argument
 
 
@@ -23,7 +24,7 @@ class Symbolic(Module):
     core: Core | None = None
     claimed: Fraction | None = None
 
-    def traced(self, arguments: Sequence[Argument], tap: str, column: int) -> Module:
+    def called(self, arguments: Sequence[Argument], tap: str, column: int, bounds: Range) -> Module:
         """The core for arguments of these sizes, as a network. Raises ``ExpressionFault``."""
         assert self.core is not None
         if tap:

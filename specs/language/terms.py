@@ -106,6 +106,22 @@ def _sum(a: Mapping[int, Fraction], b: Mapping[int, Fraction]) -> Mapping[int, F
     return result
 
 
+def value_of(term: Term, x: Mapping[int, Fraction]) -> Fraction:
+    """What a term that reads no output amounts to, exactly."""
+    if isinstance(term, Extreme):
+        return (max if term.kind == "max" else min)(value_of(part, x) for part in term.parts)
+    return sum((factor * x[index] for index, factor in term.x.items()), term.constant)
+
+
+def variables_read(term: Term) -> Iterator[int]:
+    """The variables of inputs that the term reads."""
+    if isinstance(term, Extreme):
+        for part in term.parts:
+            yield from variables_read(part)
+    else:
+        yield from term.x
+
+
 def slots_read(term: Term) -> Iterator[int]:
     """What networks compute that the term reads."""
     if isinstance(term, Extreme):

@@ -17,12 +17,13 @@ import numpy as np
 
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.language.chain_archive import SPEC
 from specs.language.chain_parts import joint_spec, model_name
 from specs.language.chain_spec import ChainSpec, read_chain_spec
 from specs.language.load_spec import load_spec
 from verifier.answer import versions
 from verifier.chain.check import check_chain
-from verifier.chain.folder import SPEC, SUFFIX, lay_out, parts, write_archive
+from verifier.chain.folder import SUFFIX, lay_out, parts, write_archive
 from verifier.chain.report import ChainAnswer
 from verifier.chain.table import table
 from verifier.engine.outcome import Proof

@@ -11,22 +11,25 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError
+from specs.language.chain_archive import SPEC, chain_in, read_archive
 from specs.language.chain_parts import CORE, joint_spec, model_name
 from specs.language.chain_spec import ChainSpec, read_chain_spec
 from specs.language.decimals import exact
-from verifier.chain.folder import SPEC, parts, read_archive
+from verifier.chain.folder import parts
 from verifier.chain.table import table
 
 if TYPE_CHECKING:
     from verifier.checking import CheckResult
 
 
-def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_too: bool) -> CheckResult:
+def check_chain(
+    certificate: Path, model: Path | None, spec: Path | None, exact_too: bool, deadline: float | None = None
+) -> CheckResult:
     """Accepted if every part follows from the specification, every certificate is accepted, and the errors add up.
 
     With ``spec`` that file, its core and its models have to be the ones in the chain. The certificates are judged by
     the independent checker; parts are translated by the loader, as those of all composed questions are.
-    Raises ``CertificateError``.
+    Raises ``CertificateError``, and ``TimeoutExpired`` at ``deadline``, a reading of ``time.monotonic``.
     """
     from verifier.checking import CheckResult
 
@@ -36,10 +39,10 @@ def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_
     with TemporaryDirectory(prefix="certify-") as place:
         folder = Path(place)
         manifest = read_archive(certificate, folder)
-        chain = _read(certificate, folder, manifest)
+        chain = chain_in(certificate, folder, manifest)
         if spec is not None:
             _compare(certificate, folder, manifest, spec, chain)
-        wrong, leaves, is_exact = _judged(chain, folder, manifest, exact_too)
+        wrong, leaves, is_exact = _judged(chain, folder, manifest, exact_too, deadline)
         errors = chain.errors()
         last = chain.steps[-1].id
         proved = Fraction(manifest["joint"]) if manifest.get("joint") is not None else errors[last]
@@ -64,19 +67,9 @@ def check_chain(certificate: Path, model: Path | None, spec: Path | None, exact_
         )
 
 
-def _read(certificate: Path, folder: Path, manifest: Mapping[str, Any]) -> ChainSpec:
-    named, parameters = manifest["models"], manifest["parameters"]
-    files = {"": folder / CORE, **{step: folder / name for step, name in named.items()}}
-    try:
-        chain = read_chain_spec(folder / SPEC, parameters, files)
-    except KeyError as error:
-        raise CertificateError(f"{certificate}: there is no model for {error}") from None
-    if any(model_name(step) != named[step.id] for step in chain.steps):
-        raise CertificateError(f"{certificate}: a model has another name than its step")
-    return chain
-
-
-def _judged(chain: ChainSpec, folder: Path, manifest: Mapping[str, Any], exact_too: bool) -> tuple[str, int, bool]:
+def _judged(
+    chain: ChainSpec, folder: Path, manifest: Mapping[str, Any], exact_too: bool, deadline: float | None
+) -> tuple[str, int, bool]:
     """What is wrong, or ""; how many leaves; whether all was proved in rational arithmetic."""
     from verifier.checking import run_checker
 
@@ -99,7 +92,8 @@ def _judged(chain: ChainSpec, folder: Path, manifest: Mapping[str, Any], exact_t
         if file.name not in manifest["files"]:
             return f"{step}: there is no certificate of {id}", leaves, False
         try:
-            result = run_checker(file, None, folder / spec, exact_too, {}, requirement=id)
+            left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+            result = run_checker(file, None, folder / spec, exact_too, {}, requirement=id, seconds=left)
         except CertificateError as error:
             return f"{step}: {id}: {error}", leaves, False
         if not result.accepted or result.kind != "proof":

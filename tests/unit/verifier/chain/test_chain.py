@@ -15,12 +15,13 @@ import pytest
 from specs.compose import Composer
 from specs.errors import CertificateError, SpecError
 from specs.graph import ops
+from specs.language.chain_archive import MANIFEST
 from specs.language.chain_parts import joint_spec
 from specs.language.chain_spec import read_chain_spec
 from specs.language.load_spec import load_spec
 from specs.loading.onnx_writer import write_onnx
 from verifier import api
-from verifier.chain.folder import MANIFEST, lay_out
+from verifier.chain.folder import lay_out
 from verifier.checking import run_checker
 
 SUM = "def core(a, b):\n    return a + b\n"
