@@ -29,6 +29,7 @@ from specs.language.chain_schema import ChainFile, ChainRequirement, Step
 from specs.language.compile_expression import FUNCTIONS
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
+from specs.language.gates import Gates, read_gates
 from specs.language.schema_faults import validated
 from specs.language.schema_inputs import Input
 from specs.language.source import Source
@@ -109,6 +110,7 @@ class ChainSpec:
     require: tuple[ChainRequirement, ...]
     seconds: float | None
     parameters: Mapping[str, str]
+    gates: Gates
 
     def errors(self) -> dict[str, Fraction]:
         """E_k of every step, given that all is shown of every step."""
@@ -196,6 +198,7 @@ def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[st
         if claimed is not None and step.answers and step.lipschitz > claimed.value and step.forms:
             told = f"errors grow by {step.lipschitz} in {step.id}, more than {claimed.value}"
             source.fault(told, "overseers", overseer, "symbolic", "lipschitz")
+    gates = read_gates(section.gate, (), source)
     faults.raise_if_any()
     seconds = section.engine.budget.seconds
     return ChainSpec(
@@ -210,6 +213,7 @@ def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[st
         section.require,
         None if seconds is None else float(seconds),
         dict(parameters),
+        gates,
     )
 
 

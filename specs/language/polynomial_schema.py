@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import Budget, Emitted, SolveFor
+from specs.language.schema import Budget, Emitted, Gate, SolveFor
 from specs.language.schema_inputs import Input
 from specs.language.schema_values import (
     Conditions,
@@ -17,7 +17,6 @@ from specs.language.schema_values import (
     Name,
     NotEmpty,
     NotYet,
-    Number,
     Positive,
     Range,
     Section,
@@ -125,15 +124,6 @@ class PolynomialEngine(Section):
     workers: Count | None = Field(default=None, description="Unused: one process does it all.")
 
 
-class PolynomialGate(Section):
-    """What a run has to reach besides its verdicts, as in ``min: {roa.rho: 2.30}``."""
-
-    min: dict[str, Number] = Field(default={}, description="Least value proved of REQUIREMENT.PARAMETER.")
-    max: dict[str, Number] = Field(default={}, description="Largest value proved of REQUIREMENT.PARAMETER.")
-    require_class: dict[Severity, ClaimClass] = Field(default={}, description="Met by every proof: all are exact.")
-    regression: NotYet = None
-
-
 class PolynomialFile(Section):
     """One question about polynomials."""
 
@@ -145,4 +135,4 @@ class PolynomialFile(Section):
     require: Annotated[tuple[PolynomialRequirement, ...], NotEmpty] = Field(description="What has to hold.")
     engine: PolynomialEngine = Field(default_factory=PolynomialEngine, description="How to look for the answer.")
     emit: tuple[Emitted, ...] = Field(default=(), description="As with models.")
-    gate: PolynomialGate = Field(default_factory=PolynomialGate, description="What a run has to reach.")
+    gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")

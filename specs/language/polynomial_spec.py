@@ -176,7 +176,7 @@ class _Reader:
             if id in ids[:i]:
                 source.fault(f"the id {id!r} is used twice", "require", i, "id")
         known = [(one.id, name) for one in section.require for name in one.solve_for]
-        gates = read_gates(section.gate.min, section.gate.max, known, source)
+        gates = read_gates(section.gate, known, source)
         source.faults.raise_if_any()
         seconds = section.engine.budget.seconds
         return PolynomialSpec(

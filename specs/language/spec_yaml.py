@@ -94,7 +94,7 @@ def read_spec(
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
     assumptions = read_assumptions(section, source)
     known = [(one.id, name) for one in section.require for name in one.solve_for]
-    gates = read_gates(section.gate.min, section.gate.max, known, source)
+    gates = read_gates(section.gate, known, source)
     faults.raise_if_any()
     monitor = None
     if section.monitor is not None:
@@ -119,7 +119,6 @@ def read_spec(
         engine=_engine(section.engine),
         emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
         extrapolate=_extrapolate(section.emit, path.parent),
-        require_class=MappingProxyType(dict(section.gate.require_class)),
         gates=gates,
         assumptions=assumptions,
         parameters=MappingProxyType(dict(parameters)),

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from specs.language.decimals import exact
+from specs.language.gates import Gates
 from specs.language.networks import Posed
 from specs.language.statistical_schema import QueryBudget, Statistical
 from specs.language.terms import Extreme, Term
@@ -96,6 +97,7 @@ class StatisticalSpec:
     questions: tuple[StatisticalQuestion, ...]
     seconds: float | None
     seed: int
+    gates: Gates
 
     def describe(self) -> str:
         """The questions in words."""

@@ -44,6 +44,11 @@ class AxiomAnswer:
         return self.requirement.id
 
     @property
+    def parameter(self) -> None:
+        """Nothing is solved for."""
+        return None
+
+    @property
     def claim_class(self) -> Literal["exact", "sound", "heuristic"]:
         """As strong as the proof, given the axioms; a failing answer is a fact, unless a runtime stands before it."""
         if self.verdict == "certified":

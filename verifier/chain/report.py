@@ -48,6 +48,11 @@ class ChainAnswer:
         return self.requirement.id
 
     @property
+    def parameter(self) -> None:
+        """Nothing is solved for."""
+        return None
+
+    @property
     def claim_class(self) -> Literal["exact", "sound", "heuristic"]:
         return {"certified": "sound", "violated": "exact"}.get(self.verdict, "heuristic")  # type: ignore[return-value]
 

@@ -57,6 +57,12 @@ class PolynomialAnswer:
         return claim_of(self.requirement, self.proved)
 
     @property
+    def parameter(self) -> tuple[str, Fraction | None] | None:
+        """The parameter that was to be found, and its best value."""
+        unknown = self.requirement.unknown
+        return None if unknown is None else (unknown.name, self.proved)
+
+    @property
     def claim_class(self) -> Literal["exact", "heuristic"]:
         return "heuristic" if self.verdict == "unknown" else "exact"
 

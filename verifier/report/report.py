@@ -10,12 +10,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from specs.joint import JointSet
+from specs.language.gates import Gates
 from specs.property import Severity
 from specs.sets import InputSet
 from verifier.engine.outcome import Attack, Extrapolated, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
 from verifier.premises import Premise, survival_in_words
 from verifier.question import Requirement
+from verifier.report.gated import misses
 from verifier.report.sentence import claim_class, sentence
 from verifier.solving.solution import Solution
 
@@ -64,6 +66,14 @@ class Answer:
     def bracket(self) -> tuple[float, float]:
         """[attained, proved]: the least value seen and the bound; the property holds where the minimum is positive."""
         return self.outcome.attained, self.outcome.proved
+
+    @property
+    def parameter(self) -> tuple[str, Fraction | None] | None:
+        """The parameter that is given or was to be found, and its best value."""
+        stated = self.requirement.stated.solved
+        if stated is None:
+            return None
+        return stated.name, stated.value if self.solution is None else self.solution.proved
 
     @property
     def certificate(self) -> Proof | None:
@@ -115,7 +125,7 @@ class Answer:
 class Report:
     """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
 
-    ``missed`` are numeric gates of the specification that were missed, in words. ``monitor`` is what became of the
+    ``gates`` are what the specification asks of a run besides the verdicts. ``monitor`` is what became of the
     monitor that the specification asks for, ``listings`` the texts of explicit cores, by the names of their overseers.
     ``fail_on`` is the mildest severity that counts for the verdict and the exit code.
     """
@@ -125,7 +135,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
-    missed: tuple[str, ...] = ()
+    gates: Gates = field(default_factory=Gates)
     monitor: Exported | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
     fail_on: Severity = "benign"
@@ -133,7 +143,7 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """Violated if any requirement is, else unknown if any is; those too mild to count do so only when alone."""
-        counted = [a for a in self.requirements if self._counts(a)] or list(self.requirements)
+        counted = [a for a in self.requirements if self._counts(a.requirement.severity)] or list(self.requirements)
         found = {answer.verdict for answer in counted} or {"unknown"}
         return next(verdict for verdict in _GRAVEST if verdict in found)
 
@@ -143,12 +153,17 @@ class Report:
 
         Requirements milder than ``fail_on`` never change it.
         """
-        informative = self.requirements and not any(map(self._counts, self.requirements))
+        informative = self.requirements and not any(self._counts(one.requirement.severity) for one in self.requirements)
         code = OK if informative else EXIT_CODES[self.verdict]
         return GATE_MISSED if code == OK and self.missed else code
 
-    def _counts(self, answer: Answer) -> bool:
-        return SEVERITIES.index(answer.requirement.severity) <= SEVERITIES.index(self.fail_on)
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Gates that were missed, in words."""
+        return tuple(miss.words for miss in misses(self.gates, self.requirements) if self._counts(miss.severity))
+
+    def _counts(self, severity: Severity) -> bool:
+        return SEVERITIES.index(severity) <= SEVERITIES.index(self.fail_on)
 
     @property
     def decisive(self) -> Answer | None:

@@ -66,7 +66,7 @@ def answer_statistical(
             stopped = run.stopped
             answers.append(found if out is not None else found.without_files())
     seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
-    return Report(tuple(answers), stopped, seconds, versions(), hashes)
+    return Report(tuple(answers), stopped, seconds, versions(), hashes, spec.gates)
 
 
 GOES_ON = "not all draws were asked about; the same command goes on with the ledger"

@@ -61,6 +61,11 @@ class StatisticalAnswer:
         return "certified" if self.rate.upper <= most else "violated" if self.rate.lower > most else "unknown"
 
     @property
+    def parameter(self) -> None:
+        """Nothing is solved for."""
+        return None
+
+    @property
     def claim_class(self) -> str:
         return (
             "heuristic" if self.rate is None else f"statistical({exact(Fraction(self.requirement.terms.confidence))})"
