@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from specs.language.schema import Budget, Gate, Model
@@ -66,10 +66,13 @@ def _methods(value: object) -> object:
     raise PydanticCustomError("methods", "the method for axioms is fol, as in [{fol: {solver: z3}}]")
 
 
+_AS_WRITTEN = {"type": "array", "items": {"anyOf": [{"const": "fol"}, {"$ref": "#/$defs/FirstOrderMethod"}]}}
+
+
 class AxiomEngine(Section):
     """How to look for the answer."""
 
-    methods: Annotated[FirstOrderMethod, BeforeValidator(_methods)] = Field(
+    methods: Annotated[FirstOrderMethod, BeforeValidator(_methods), WithJsonSchema(_AS_WRITTEN)] = Field(
         default_factory=FirstOrderMethod, description="First-order mode, with its options."
     )
     budget: Budget = Field(default_factory=Budget, description="Limits.")

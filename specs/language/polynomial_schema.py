@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from specs.language.schema import Budget, Emitted, Gate, SolveFor
@@ -97,10 +97,13 @@ class SumOfSquares(Section):
 
 
 class Methods(Section):
-    """Which methods to use; both when absent."""
+    """Which methods to use; both when absent. In the list each stands by its name, or alone with its options."""
 
-    sample: Sample | None = None
-    sos: SumOfSquares | None = None
+    sample: Sample | None = Field(default=None, description="Looking for a violation.")
+    sos: SumOfSquares | None = Field(default=None, description="Proofs.")
+
+
+_AS_WRITTEN = {"type": "array", "items": {"anyOf": [{"enum": list(METHODS)}, {"$ref": "#/$defs/Methods"}]}}
 
 
 class ExtractAttack(Section):
@@ -115,7 +118,7 @@ class ExtractAttack(Section):
 class PolynomialEngine(Section):
     """How to look for the answer. Nothing here can make an answer wrong."""
 
-    methods: Annotated[Methods, BeforeValidator(_methods)] = Field(
+    methods: Annotated[Methods, BeforeValidator(_methods), WithJsonSchema(_AS_WRITTEN)] = Field(
         default_factory=lambda: Methods(sample=Sample(), sos=SumOfSquares()), description="Methods to use."
     )
     extract_attack: ExtractAttack = Field(default_factory=ExtractAttack, description="What to report of one.")

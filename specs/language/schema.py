@@ -363,12 +363,3 @@ class SpecFile(Section):
     incremental: NotYet = None
     monitor: Monitor | None = Field(default=None, description="A monitor to export with the certificate.")
     policy: NotYet = None
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema of spec.yaml, for editors; keys that are not supported yet are left out."""
-    schema = SpecFile.model_json_schema(by_alias=True)
-    for part in [schema, *schema.get("$defs", {}).values()]:
-        properties = part.get("properties", {})
-        part["properties"] = {key: value for key, value in properties.items() if "not" not in value}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
