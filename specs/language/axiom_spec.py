@@ -71,6 +71,7 @@ class AxiomSpec:
         lines.append(f"  and the answers of {Path(self.python).name} to at most {self.queries} questions")
         lines.append(f"for all {self.inputs.describe()}")
         lines += [f"{one.id} ({one.severity}) has to hold: {one.text}" for one in self.questions]
+        lines += self.gates.describe()
         return "\n".join(lines)
 
 
@@ -110,7 +111,7 @@ def read_axiom_spec(
         except ExpressionFault as fault:
             source.expression_fault(fault, *where)
     python = _python(source, overseer, judge, path.parent)
-    gates = read_gates(section.gate, (), source)
+    gates = read_gates(section, {}, source)
     faults.raise_if_any()
     seconds, asking = section.engine.budget.seconds, judge.budget.seconds
     return AxiomSpec(

@@ -72,7 +72,7 @@ def _listed(read: Callable[..., Any], value: object) -> bool:
 
 
 def _with_lone(value: Schema) -> Schema:
-    kept = {key: value[key] for key in ("description", "default", "title") if key in value}
+    kept: Schema = {key: value[key] for key in ("description", "default", "title") if key in value}
     listed = {key: part for key, part in value.items() if key not in kept}
     return {"anyOf": [listed, listed["items"]], **kept}
 

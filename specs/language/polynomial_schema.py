@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import Budget, Emitted, Gate, SolveFor
+from specs.language.schema import Budget, Emitted, SolveFor
+from specs.language.schema_gate import Gate
 from specs.language.schema_inputs import Input
 from specs.language.schema_values import (
     Conditions,

@@ -145,6 +145,7 @@ class Spec:
         for requirement in self.requirements:
             lines += self._described(requirement)
         lines += [f"assumes {one.id} ({one.kind}): {one.text}" for one in self.assumptions]
+        lines += self.gates.describe()
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

@@ -93,8 +93,8 @@ def read_spec(
     requirements = compiler.requirements(section.require, only)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
     assumptions = read_assumptions(section, source)
-    known = [(one.id, name) for one in section.require for name in one.solve_for]
-    gates = read_gates(section.gate, known, source)
+    wanted = {(one.id, key): two.maximize for one in section.require for key, two in one.solve_for.items()}
+    gates = read_gates(section, wanted, source)
     faults.raise_if_any()
     monitor = None
     if section.monitor is not None:

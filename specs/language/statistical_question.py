@@ -114,4 +114,4 @@ class StatisticalSpec:
                 lines.append(f"  by the answers of {asked}")
             if terms.sides == "upper":
                 lines.append("  it cannot be violated, only certified or unknown: say `sides: both` for that")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.gates.describe()])

@@ -57,7 +57,7 @@ def read_statistical_spec(
     source = Source(text.split("\n"), document, faults)
     reader = _Reader(source, section, path.parent, model, load)
     questions = [reader.question(i, one) for i, one in enumerate(section.require)]
-    gates = read_gates(section.gate, (), source)
+    gates = read_gates(section, {}, source)
     faults.raise_if_any()
     seconds = section.engine.budget.seconds
     return StatisticalSpec(

@@ -78,6 +78,11 @@ class StatisticalAnswer:
         return f"UNDER {question.law}: Pr[{question.text}] <= {exact(Fraction(question.terms.max_rate))}"
 
     @property
+    def question(self) -> str:
+        """The claim: nothing in it is found in a run."""
+        return self.claim
+
+    @property
     def sentence(self) -> str:
         question, rate = self.requirement, self.rate
         severity = f"SEVERITY {question.severity}"
@@ -144,6 +149,7 @@ class StatisticalAnswer:
             "class": self.claim_class,
             "reason": self.reason,
             "claim": self.claim,
+            "question": self.question,
             "sentence": self.sentence,
             "rate": None
             if rate is None
