@@ -92,9 +92,16 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
 
 def _resting(question: Question, answers: Sequence[Answer]) -> list[Answer]:
     """The answers with what they rest on; a claim that does not survive an error allowed for is none any more."""
-    kept = [replace(a, outcome=withdrawn(a.requirement, a.outcome, question.assumptions)) for a in answers]
+    kept = [_surviving(a, withdrawn(a.requirement, a.outcome, question.assumptions)) for a in answers]
     known = premises(question.assumptions, {a.id: a.verdict for a in kept})
     return [replace(a, premises=tuple(p for p in known if p.assumption.concerns(a.id))) for a in kept]
+
+
+def _surviving(answer: Answer, outcome: Outcome) -> Answer:
+    """The answer with the outcome that survives; what was solved for is then about overseers without errors."""
+    lost = answer.verdict == "certified" and outcome.verdict != "certified"
+    solution = replace(answer.solution, as_they_are=True) if lost and answer.solution is not None else answer.solution
+    return replace(answer, outcome=outcome, solution=solution)
 
 
 def _solved(
