@@ -18,6 +18,7 @@ from specs.language.decimals import parse_decimal
 from specs.language.dnf import FALSE, TRUE, Atom, Dnf, conjoin, disjoin
 from specs.language.faults import Faults
 from specs.language.textfile import read_text
+from specs.language.vnnlib_squares import ONLY_SQUARES, Ellipsoid, Squares
 from specs.problem import Ball, Terms
 
 MAX_DEPTH = 2_000
@@ -28,7 +29,6 @@ _VARIABLE = re.compile(r"([XY])_(0|[1-9]\d{0,8})")
 _COMPARISONS = frozenset({"<=", ">=", "<", ">", "="})
 _ARITHMETIC = frozenset({"+", "-", "*", "/"})
 _WITHOUT_MEANING_HERE = frozenset({"set-logic", "check-sat", "get-model", "exit"})
-_ONLY_SQUARES = "a query is linear in X and Y, but for one assertion of a ball, (<= (+ (* w (* T T)) ...) b)"
 _ONE = Fraction(1)
 _MINUS_ONE = Fraction(-1)
 
@@ -62,8 +62,8 @@ def parse_vnnlib(text: str, file: Path | None = None) -> VnnlibQuery:
     """The query in ``text``; ``file`` is for messages.
 
     Linear arithmetic over declared ``X_i`` and ``Y_j`` with ``+ - * /``, comparisons ``<= >= < > =`` and nested
-    ``and``/``or``; and one assertion of a ball, ``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square,
-    of a linear ``T``, and a weight ``w > 0``.
+    ``and``/``or``; and a ball, ``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square, of a linear
+    ``T``, and a weight ``w > 0``: as an assertion of its own, or at most one in each alternative.
 
     Raises ``SpecError`` with line and column, all independent faults at once.
     """
@@ -102,21 +102,7 @@ class _Linear(NamedTuple):
         return large._replace(constant=large.constant + small.constant)
 
 
-class _Squares(NamedTuple):
-    """A sum of weighted squares of ``factor X_i + constant``: (factor, constant, weight) by i."""
-
-    by_input: dict[int, tuple[Fraction, Fraction, Fraction]]
-
-
-class _Ellipsoid(NamedTuple):
-    """The formula ``squares <= bound``; ``token`` says where it stands."""
-
-    squares: _Squares
-    bound: Fraction
-    token: int
-
-
-_Value = _Linear | _Squares | _Ellipsoid | Dnf | str | None
+_Value = _Linear | Squares | Ellipsoid | Dnf | str | None
 """A closed list or a word; ``None`` stands for a command, or for an expression whose fault is already noted."""
 
 
@@ -147,7 +133,8 @@ class _Parser:
         self.numbers: dict[str, Fraction] = {}
         self.opposites: dict[str, Fraction] = {}
         self.assertions: list[Dnf] = []
-        self.ball: _Ellipsoid | None = None
+        self.ball: Ellipsoid | None = None
+        self.balls_of_some: list[Ellipsoid] = []
 
     def query(self) -> VnnlibQuery:
         opened: list[int] = []
@@ -178,24 +165,20 @@ class _Parser:
             self.faults.add("declares no variables; expected (declare-const X_0 Real) and so on. Is it a VNN-LIB file?")
         n_inputs, n_outputs = self._count("X"), self._count("Y")
         ball = None if self.ball is None else self._ball(self.ball, n_inputs)
+        for given in self.balls_of_some:
+            self._ball(given, n_inputs)
+            if self.ball is not None:
+                self.faults.add("a second ball, beside that of all alternatives", *self._locate(given.token, ""))
         self.faults.raise_if_any()
         return VnnlibQuery(n_inputs, n_outputs, tuple(self.assertions), self.file, self.text, ball)
 
-    def _ball(self, given: _Ellipsoid, n_inputs: int) -> Ball | None:
+    def _ball(self, given: Ellipsoid, n_inputs: int) -> Ball | None:
         """The ball, once all inputs are known; faults are noted."""
-        squares = given.squares.by_input
-        missing = [f"X_{i}" for i in range(n_inputs) if i not in squares]
-        where = self._locate(given.token, "")
-        if missing:
-            listed = ", ".join(missing[:5])
-            self.faults.add(f"a ball needs a square of every input; {len(missing)} lack one: {listed}", *where)
+        try:
+            return given.ball(n_inputs)
+        except ValueError as error:
+            self.faults.add(str(error), *self._locate(given.token, ""))
             return None
-        if given.bound < 0:
-            self.faults.add("the ball has no point: squares do not add up to less than 0", *where)
-            return None
-        parts = [squares[i] for i in range(n_inputs)]
-        center = tuple(-constant / factor for factor, constant, _ in parts)
-        return Ball(center, tuple(weight * factor**2 for factor, _, weight in parts), given.bound)
 
     def _reduce(self, items: list[_Value], at: int, nested: bool) -> _Value:
         """Value of the list that opened at token ``at``."""
@@ -225,7 +208,7 @@ class _Parser:
         if head == "assert":
             if len(items) != 2:
                 raise _Fault(f"assert takes one formula, found {len(items) - 1}")
-            if not isinstance(items[1], _Ellipsoid):
+            if not isinstance(items[1], Ellipsoid):
                 self.assertions.append(_formula(items[1]))
             elif self.ball is not None:
                 raise _Fault("a second ball; at most one is supported")
@@ -276,21 +259,30 @@ class _Parser:
     def _connective(self, head: str, items: list[_Value]) -> Dnf:
         if not items:
             raise _Fault(f"({head}) without arguments")
-        formulas = [_formula(item) for item in items]
+        formulas = [self._ball_of_some(item) if isinstance(item, Ellipsoid) else _formula(item) for item in items]
         try:
             return conjoin(formulas) if head == "and" else disjoin(formulas)
         except OverflowError as error:
             raise _Fault(str(error)) from None
 
-    def _comparison(self, head: str, items: list[_Value], at: int) -> Dnf | _Ellipsoid:
+    def _ball_of_some(self, given: Ellipsoid) -> Dnf:
+        """A ball that only some alternatives have, in the inputs declared above it: later ones are a fault."""
+        self.balls_of_some.append(given)
+        known = sum(variable.kind == "X" for variable in self.declared.values())
+        try:
+            return ((Atom((), (), Fraction(0), False, given.token, given.ball(known)),),)
+        except ValueError:
+            return TRUE
+
+    def _comparison(self, head: str, items: list[_Value], at: int) -> Dnf | Ellipsoid:
         if len(items) != 2:
             raise _Fault(f"({head} ...) compares two values, found {len(items)}")
         left, right = items if head in ("<=", "<", "=") else reversed(items)
-        if isinstance(left, _Squares) and not isinstance(right, _Squares) and head in ("<=", ">="):
+        if isinstance(left, Squares) and not isinstance(right, Squares) and head in ("<=", ">="):
             bound = self._linear(right)
             if not bound.is_constant:
                 raise _Fault("the bound of a ball has to be a number")
-            return _Ellipsoid(left, bound.constant, at)
+            return Ellipsoid(left, bound.constant, at)
         strict = head in ("<", ">")
         atom = self._bound(left, right, strict, at)
         if atom is None:
@@ -319,8 +311,8 @@ class _Parser:
     def _linear(self, value: _Value) -> _Linear:
         if isinstance(value, _Linear):
             return value
-        if isinstance(value, _Squares):
-            raise _Fault(f"squares of inputs are nonlinear; {_ONLY_SQUARES}")
+        if isinstance(value, Squares):
+            raise _Fault(f"squares of inputs are nonlinear; {ONLY_SQUARES}")
         if not isinstance(value, str):
             raise _Fault("expected a number, a variable or arithmetic, found a formula")
         if value not in self.declared:
@@ -355,10 +347,10 @@ class _Parser:
             return f"{token} is not a number here: every constant has to be finite"
         return f"{token[:40]!r} is neither a declared variable nor a decimal number"
 
-    def _arithmetic(self, head: str, items: list[_Value]) -> _Linear | _Squares:
+    def _arithmetic(self, head: str, items: list[_Value]) -> _Linear | Squares:
         if not items:
             raise _Fault(f"({head}) without arguments")
-        if any(isinstance(item, _Squares) for item in items):
+        if any(isinstance(item, Squares) for item in items):
             return self._of_squares(head, items)
         if head == "*" and len(items) == 2:
             square = _square(*(self._linear(item) for item in items))
@@ -381,28 +373,28 @@ class _Parser:
             elif total.is_constant:
                 total = part.scaled(total.constant)
             else:
-                raise _Fault(f"a product of variables is nonlinear; {_ONLY_SQUARES}")
+                raise _Fault(f"a product of variables is nonlinear; {ONLY_SQUARES}")
         return total
 
-    def _of_squares(self, head: str, items: list[_Value]) -> _Squares:
+    def _of_squares(self, head: str, items: list[_Value]) -> Squares:
         """A sum of squares, or a positive multiple of one."""
         if head == "+":
             found: dict[int, tuple[Fraction, Fraction, Fraction]] = {}
             for item in items:
-                if not isinstance(item, _Squares):
-                    raise _Fault(f"squares and other terms in one sum; {_ONLY_SQUARES}")
+                if not isinstance(item, Squares):
+                    raise _Fault(f"squares and other terms in one sum; {ONLY_SQUARES}")
                 twice = [index for index in item.by_input if index in found]
                 if twice:
                     raise _Fault(f"X_{twice[0]} has two squares in the ball")
                 found |= item.by_input
-            return _Squares(found)
+            return Squares(found)
         if head == "*" and len(items) == 2:
-            of_squares, number = items if isinstance(items[0], _Squares) else reversed(items)
+            of_squares, number = items if isinstance(items[0], Squares) else reversed(items)
             factor = self._linear(number)
-            if factor.is_constant and factor.constant > 0 and isinstance(of_squares, _Squares):
+            if factor.is_constant and factor.constant > 0 and isinstance(of_squares, Squares):
                 scaled = {i: (a, c, w * factor.constant) for i, (a, c, w) in of_squares.by_input.items()}
-                return _Squares(scaled)
-        raise _Fault(f"squares can be added, and multiplied by a number above 0; {_ONLY_SQUARES}")
+                return Squares(scaled)
+        raise _Fault(f"squares can be added, and multiplied by a number above 0; {ONLY_SQUARES}")
 
     # errors
 
@@ -416,23 +408,22 @@ class _Parser:
         raise SpecError(message, self.file, *self._locate(at, ""))
 
 
-def _square(left: _Linear, right: _Linear) -> _Squares | None:
+def _square(left: _Linear, right: _Linear) -> Squares | None:
     """The product, if it is the square of a linear expression in one input alone."""
     terms = _terms(left.x)
     if left.y or right.y or left.constant != right.constant or len(terms) != 1 or terms != _terms(right.x):
         return None
     ((index, factor),) = terms
-    return _Squares({index: (factor, left.constant, _ONE)})
+    return Squares({index: (factor, left.constant, _ONE)})
 
 
 def _formula(value: _Value) -> Dnf:
-    if isinstance(value, _Ellipsoid):
-        raise _Fault("a ball has to be an assertion of its own: it cannot be negated or be one of several alternatives")
+    assert not isinstance(value, Ellipsoid)
     if value == "true" or value == "false":
         return TRUE if value == "true" else FALSE
     if isinstance(value, str):
         raise _Fault(f"expected a formula (a comparison, and, or), found {value[:40]!r}", value)
-    if value is None or isinstance(value, (_Linear, _Squares)):
+    if value is None or isinstance(value, (_Linear, Squares)):
         raise _Fault("expected a formula (a comparison, and, or), found arithmetic")
     return value
 

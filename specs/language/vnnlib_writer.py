@@ -19,8 +19,7 @@ def write_vnnlib(problem: Problem) -> str:
     A box bound without a finite expansion is rounded outward to a float64: the query then covers a little more, so
     a proof for it is a proof for ``problem``.
 
-    A ball that not all cases have stands in the alternatives of those that have it: then the query is read by the
-    checker, and by no other reader here.
+    A ball that not all cases have stands in the alternatives of those that have it.
 
     A problem without cases, which nothing can violate, becomes a query whose bounds contradict each other. The checker
     reads it, and other readers here refuse it as one that is hardly meant.
