@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -90,26 +89,21 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}
     told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
-    missed = question.gates.missed(_values(told))
-    return Report(tuple(told), "", total, seen, hashes, missed, listings=question.listings)
-
-
-def _values(answers: Sequence[Answer]) -> dict[tuple[str, str], Fraction | None]:
-    """The values of parameters that are proved, by requirement and name."""
-    found: dict[tuple[str, str], Fraction | None] = {}
-    for answer in answers:
-        solved = answer.requirement.stated.solved
-        if solved is not None:
-            value = solved.value if answer.solution is None else answer.solution.proved
-            found[answer.id, solved.name] = value if answer.verdict == "certified" else None
-    return found
+    return Report(tuple(told), "", total, seen, hashes, question.gates, listings=question.listings)
 
 
 def _resting(question: Question, answers: Sequence[Answer]) -> list[Answer]:
     """The answers with what they rest on; a claim that does not survive an error allowed for is none any more."""
-    kept = [replace(a, outcome=withdrawn(a.requirement, a.outcome, question.assumptions)) for a in answers]
+    kept = [_surviving(a, withdrawn(a.requirement, a.outcome, question.assumptions)) for a in answers]
     known = premises(question.assumptions, {a.id: a.verdict for a in kept})
     return [replace(a, premises=tuple(p for p in known if p.assumption.concerns(a.id))) for a in kept]
+
+
+def _surviving(answer: Answer, outcome: Outcome) -> Answer:
+    """The answer with the outcome that survives; what was solved for is then about overseers without errors."""
+    lost = answer.verdict == "certified" and outcome.verdict != "certified"
+    solution = replace(answer.solution, as_they_are=True) if lost and answer.solution is not None else answer.solution
+    return replace(answer, outcome=outcome, solution=solution)
 
 
 def _solved(
@@ -174,8 +168,8 @@ def _evidence(
             watch,
             settings.start_checker,
         )
-        if outcome.proof is not None and _demands_exact(question, requirement):
-            outcome = _audited(outcome, settings)
+        if outcome.proof is not None and "exact" in _wanted(question, requirement):
+            outcome = _audited(outcome, requirement, settings)
         if outcome.verdict == "violated" and requirement.stated.kinks is not None:
             outcome = off_kinks(question, requirement, outcome, Path(folder), recorded, settings)
         if requirement.stated.decided and outcome.proof is not None:
@@ -217,18 +211,23 @@ def _asked(question: Question, requirement: Requirement) -> engine.Question:
     return engine.Question(requirement.stated.problem, question.model, question.query, requirement.claim)
 
 
-def _demands_exact(question: Question, requirement: Requirement) -> bool:
+def _wanted(question: Question, requirement: Requirement) -> tuple[str, str]:
+    """The weakest class of claim that settles a requirement, and the one that the gates ask for."""
     stated = requirement.stated
-    return "exact" in (stated.accept_class, question.require_class.get(stated.severity))
+    return stated.accept_class, question.gates.require_class.get(stated.severity, "heuristic")
 
 
-def _audited(outcome: Outcome, settings: Settings) -> Outcome:
-    """A certified outcome whose proof was checked in rational arithmetic too, or unknown when that did not work."""
+def _audited(outcome: Outcome, requirement: Requirement, settings: Settings) -> Outcome:
+    """A certified outcome whose proof was checked in rational arithmetic too, where that worked.
+
+    Where it did not, the outcome is unknown if the requirement accepts exact proofs only; a gate does not change it.
+    """
     assert outcome.proof is not None
     left = settings.deadline - time.monotonic()
-    accepted = left > 0 and audit(outcome.proof.path, left)
-    if accepted:
+    if left > 0 and audit(outcome.proof.path, left):
         return replace(outcome, proof=replace(outcome.proof, exact=True))
+    if requirement.stated.accept_class != "exact":
+        return outcome
     reason = "class: proved in outward-rounded float64, but not in rational arithmetic within the time"
     return Outcome("unknown", reason, outcome.attained, outcome.proved, stats=outcome.stats)
 

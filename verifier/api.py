@@ -20,7 +20,7 @@ from verifier.engine.decide import DEFAULT_MEMORY_MB, ORDERS
 from verifier.engine.phases.tier import DEVICES
 from verifier.engine.scheduler import Progress
 from verifier.files import is_yaml
-from verifier.places import places
+from verifier.places import make_folder, places
 from verifier.processors import processors
 from verifier.question import Question, read_question
 from verifier.report.report import SEVERITIES, Report
@@ -82,7 +82,7 @@ def certify(
             report = answer_polynomials(
                 Path(spec), started + timeout, parameters or {}, methods, seed, _path(certificate), _path(out)
             )
-            return replace(report, fail_on=known_severity(fail_on))
+            return _finished(report, fail_on, _path(out))
     kind = special_kind(Path(spec)) if is_yaml(Path(spec)) else ""
     if kind and example_inputs is None:
         options = {"workers": workers, "seed": seed, "device": device}
@@ -90,7 +90,7 @@ def certify(
             kind, _path(model), Path(spec), started + timeout, parameters or {}, certify, options, _path(out)
         )
         if special is not None:
-            return replace(special, fail_on=known_severity(fail_on))
+            return _finished(special, fail_on, _path(out))
     if example_inputs is not None:
         if kind in ("statistical", "mixed"):
             raise CertifyError("a statistical requirement names its model by a hash: save the module to a file first")
@@ -122,9 +122,17 @@ def certify(
         settings = replace(settings, deadline=time.monotonic())
     report = answer(question, settings, read)
     report = report if rates is None else joined(report, rates)
-    report = replace(report, fail_on=fail_on)
+    report = _finished(report, fail_on, _path(out))
     report = report if question.monitor is None else _monitored(report, question.monitor, _path(out))
     return report if question.guard is None else _guarded(report, question, question.guard, _path(out))
+
+
+def _finished(report: Report, fail_on: Severity, out: Path | None) -> Report:
+    """The report with what counts in it. A baseline that is asked for is written into ``out`` if no gate is missed."""
+    report = replace(report, fail_on=known_severity(fail_on))
+    if report.gates.writes_baseline and out is not None and not report.missed:
+        (make_folder(out) / BASELINE).write_text(report.baseline_text(), encoding="utf-8")
+    return report
 
 
 def _monitored(report: Report, plan: MonitorPlan, out: Path | None) -> Report:
@@ -166,6 +174,7 @@ def load(path: str | Path) -> Graph:
     return load_model(path)
 
 
+BASELINE = "baseline.json"
 MODULE = Path("module")  # stands for the file that a model in memory has not got
 METHODS = ("pgd", "ibp", "crown", "alpha-crown", "lp", "sdp", "milp", "smt", "bab")
 

@@ -89,7 +89,7 @@ def run_checker(
     if _is_about_polynomials(certificate):
         return _run_polynomial(certificate, model, spec, parameters)
     if _is_about_statistics(certificate):
-        return _run_statistical(certificate, model, spec)
+        return _run_statistical(certificate, model, spec, parameters)
     from specs.language.chain_archive import is_chain
 
     if is_chain(certificate):
@@ -202,11 +202,17 @@ def _run_axioms(certificate: Path, model: Path | None, spec: Path | None, parame
     return _result(answer)
 
 
-def _run_statistical(certificate: Path, model: Path | None, spec: Path | None) -> CheckResult:
-    """The checker's answer about a statement of probability."""
-    if model is not None or spec is not None:
-        raise CertificateError(f"{certificate}: a statement of probability carries its ledger; leave other files out")
+def _run_statistical(
+    certificate: Path, model: Path | None, spec: Path | None, parameters: Mapping[str, str]
+) -> CheckResult:
+    """The checker's answer about a statement of probability; with a specification it also has to be about it."""
+    if model is not None and spec is None:
+        raise CertificateError(f"{certificate}: which requirement of which specification? Give --spec, too")
     answer = _judged(certificate, None, exact=True)
+    if spec is not None and answer["accepted"]:
+        from verifier.statistics.recompile import bound_to
+
+        answer["reason"] += f"; {bound_to(certificate, model, spec, parameters)}"
     return _result(answer)
 
 

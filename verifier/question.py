@@ -15,8 +15,8 @@ from specs.language.gates import Gates, exactly
 from specs.language.load_spec import load_spec
 from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.loading import load_model
-from specs.property import ClaimClass, Severity
 from specs.property import Requirement as Stated
+from specs.property import Severity
 from specs.sets import InputSet
 from verifier.files import is_model, is_vnnlib, stem
 from verifier.reach import reach
@@ -79,7 +79,6 @@ class Question:
     query: Path | None
     requirements: tuple[Requirement, ...]
     engine: EngineOptions
-    require_class: Mapping[Severity, ClaimClass] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     files: Mapping[str, Path] = field(default_factory=dict)
     extrapolate: Extrapolate | None = None
@@ -131,7 +130,6 @@ def read_question(
         query,
         tuple(put(read, one) for one in read.requirements),
         read.engine,
-        read.require_class,
         read.warnings,
         read.files,
         read.extrapolate,

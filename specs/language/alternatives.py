@@ -24,6 +24,10 @@ class NoPoint(Exception):
         self.message, self.token = message, token
 
 
+class TwoBalls(NoPoint):
+    """An alternative lies in two balls at once; ``token`` is the second one."""
+
+
 class Unbounded(Exception):
     """Some input is not bounded on both sides; the text names all of them."""
 
@@ -36,10 +40,11 @@ def cases_of(
     One case per alternative of their conjunction: its bounds on single inputs are the box, and at least one of the
     other constraints has to be false there. ``e <= 0`` becomes the strict row ``e > 0``, ``e < 0`` the row ``e >= 0``.
     ``ball`` is part of the unsafe set, so every case has it; of a part of the inputs where each case fixes the others.
+    Alternatives may have balls of their own instead.
     Alternatives that contradict themselves are dropped; so are constraints that are true whatever the variables are.
 
     ``name(i)`` is what messages call input ``i``. Raises ``NoPoint`` when no alternative is left, ``Unbounded``,
-    ``PartialBall``, and ``OverflowError`` when there are more than 100,000 alternatives.
+    ``PartialBall``, ``TwoBalls``, and ``OverflowError`` when there are more than 100,000 alternatives.
     """
     shared = _Region(name, [None] * n_inputs, [None] * n_inputs, ball)
     shared.restrict(tuple(atom for assertion in assertions if len(assertion) == 1 for atom in assertion[0]))
@@ -53,6 +58,8 @@ def cases_of(
     for cubes in product(*choices):
         try:
             cases.append(shared.restricted([atom for cube in cubes for atom in cube]).case())
+        except TwoBalls:
+            raise
         except NoPoint as error:
             empty.append(error)
     if not cases:
@@ -76,7 +83,7 @@ class _Region:
 
     def restricted(self, atoms: list[Atom]) -> _Region:
         """A copy under further ``atoms``; it shares the box when these do not bound inputs."""
-        if isinstance(self.ball, PartOfBall) or any(_is_bound(atom) for atom in atoms):
+        if isinstance(self.ball, PartOfBall) or any(_is_bound(atom) or atom.ball for atom in atoms):
             region = replace(self, lower=self.lower.copy(), upper=self.upper.copy(), box=None)
         else:
             region = replace(self, box=self.closed_box())
@@ -86,6 +93,9 @@ class _Region:
     def restrict(self, atoms: tuple[Atom, ...]) -> None:
         bounds, rows = [], []
         for atom in atoms:
+            if atom.ball is not None:
+                self._meet(atom.ball, atom.token)
+                continue
             is_bound = len(atom.x) == 1 and not atom.y
             if is_bound:
                 self._bound(atom)
@@ -98,6 +108,11 @@ class _Region:
         self.rows += tuple(rows)
         self.bounds += tuple(bounds)
         self.strict_bounds += tuple(atom for atom in bounds if atom.strict)
+
+    def _meet(self, ball: Ball, token: int) -> None:
+        if self.ball not in (None, ball):
+            raise TwoBalls("an alternative with two balls: one is supported", token)
+        self.ball = ball
 
     def _bound(self, atom: Atom) -> None:
         """Intersect the box with ``coefficient * x + constant <= 0``."""

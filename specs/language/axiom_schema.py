@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import Budget, Gate, Model
+from specs.language.schema import Budget, Model
+from specs.language.schema_gate import Gate
 from specs.language.schema_inputs import Input
 from specs.language.schema_values import Count, Id, Name, NotEmpty, NotYet, Positive, Section, Version
 from specs.property import Severity
@@ -66,10 +67,13 @@ def _methods(value: object) -> object:
     raise PydanticCustomError("methods", "the method for axioms is fol, as in [{fol: {solver: z3}}]")
 
 
+_AS_WRITTEN = {"type": "array", "items": {"anyOf": [{"const": "fol"}, {"$ref": "#/$defs/FirstOrderMethod"}]}}
+
+
 class AxiomEngine(Section):
     """How to look for the answer."""
 
-    methods: Annotated[FirstOrderMethod, BeforeValidator(_methods)] = Field(
+    methods: Annotated[FirstOrderMethod, BeforeValidator(_methods), WithJsonSchema(_AS_WRITTEN)] = Field(
         default_factory=FirstOrderMethod, description="First-order mode, with its options."
     )
     budget: Budget = Field(default_factory=Budget, description="Limits.")
@@ -88,7 +92,7 @@ class AxiomFile(Section):
     inputs: Annotated[dict[Name, Input], NotEmpty] = Field(description="The input, a box.")
     require: Annotated[tuple[AxiomRequirement, ...], NotEmpty] = Field(description="What has to hold.")
     engine: AxiomEngine = Field(default_factory=AxiomEngine, description="How to look for the answer.")
-    emit: tuple[Literal["report", "certificate", "attack", "relaxed-attack", "ledger"], ...] = Field(
+    emit: tuple[Literal["report", "certificate", "attack", "relaxed-attack", "ledger", "baseline"], ...] = Field(
         default=(), description="What to write; all of it always is."
     )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")

@@ -14,6 +14,7 @@ from specs.language.axiom_schema import AxiomFile, AxiomOverseer
 from specs.language.axioms import AxiomSet, with_axiom
 from specs.language.expression import Expression, ExpressionFault
 from specs.language.faults import Faults
+from specs.language.gates import Gates, read_gates
 from specs.language.input_set import build_input_set
 from specs.language.schema_faults import validated
 from specs.language.source import Source
@@ -56,6 +57,7 @@ class AxiomSpec:
     graph: Graph | None
     questions: tuple[AxiomQuestion, ...]
     seconds: float | None
+    gates: Gates
 
     @property
     def box(self) -> tuple[Point, Point]:
@@ -69,6 +71,7 @@ class AxiomSpec:
         lines.append(f"  and the answers of {Path(self.python).name} to at most {self.queries} questions")
         lines.append(f"for all {self.inputs.describe()}")
         lines += [f"{one.id} ({one.severity}) has to hold: {one.text}" for one in self.questions]
+        lines += self.gates.describe()
         return "\n".join(lines)
 
 
@@ -108,6 +111,7 @@ def read_axiom_spec(
         except ExpressionFault as fault:
             source.expression_fault(fault, *where)
     python = _python(source, overseer, judge, path.parent)
+    gates = read_gates(section, {}, source)
     faults.raise_if_any()
     seconds, asking = section.engine.budget.seconds, judge.budget.seconds
     return AxiomSpec(
@@ -125,6 +129,7 @@ def read_axiom_spec(
         graph,
         tuple(questions),
         None if seconds is None else float(seconds),
+        gates,
     )
 
 

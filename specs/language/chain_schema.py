@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from specs.language.schema import Engine, Gate, Symbolic
+from specs.language.schema import Engine, Symbolic
+from specs.language.schema_gate import Gate
 from specs.language.schema_inputs import BoxSet, Input
 from specs.language.schema_values import Id, Name, NotEmpty, NotYet, Positive, Section, Version
 from specs.property import Severity

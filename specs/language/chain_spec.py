@@ -29,6 +29,7 @@ from specs.language.chain_schema import ChainFile, ChainRequirement, Step
 from specs.language.compile_expression import FUNCTIONS
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
+from specs.language.gates import Gates, read_gates
 from specs.language.schema_faults import validated
 from specs.language.schema_inputs import Input
 from specs.language.source import Source
@@ -37,6 +38,8 @@ from specs.language.textfile import read_text
 from specs.language.yaml_tree import read_yaml
 
 Numbers = tuple[Fraction, ...]
+WHOLE = "chain"
+"""The id of what is said about a chain as a whole."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class ChainSpec:
     require: tuple[ChainRequirement, ...]
     seconds: float | None
     parameters: Mapping[str, str]
+    gates: Gates
 
     def errors(self) -> dict[str, Fraction]:
         """E_k of every step, given that all is shown of every step."""
@@ -148,11 +152,13 @@ class ChainSpec:
                 f"  {len(step.lower)} numbers, {len(step.calls)} sub-question(s), errors grow by {step.lipschitz}: "
                 f"within {float(errors[step.id]):.6g} of what the core says"
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.gates.describe()])
 
 
 def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[str, Path] | None = None) -> ChainSpec:
     """The chain in a spec.yaml. ``files`` are the core's (``""``) and the models' (by step), if they are elsewhere.
+
+    There are no gates then: they may name files beside the specification.
 
     The core is parsed and never executed; models are not read. Raises ``SpecError``.
     """
@@ -196,6 +202,7 @@ def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[st
         if claimed is not None and step.answers and step.lipschitz > claimed.value and step.forms:
             told = f"errors grow by {step.lipschitz} in {step.id}, more than {claimed.value}"
             source.fault(told, "overseers", overseer, "symbolic", "lipschitz")
+    gates = read_gates(section, {(WHOLE, "error"): False}, source, [WHOLE]) if files is None else Gates()
     faults.raise_if_any()
     seconds = section.engine.budget.seconds
     return ChainSpec(
@@ -210,6 +217,7 @@ def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[st
         section.require,
         None if seconds is None else float(seconds),
         dict(parameters),
+        gates,
     )
 
 

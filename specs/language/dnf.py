@@ -8,7 +8,7 @@ from itertools import chain, product
 from math import prod
 from typing import NamedTuple
 
-from specs.problem import Terms
+from specs.problem import Ball, Terms
 
 MAX_DISJUNCTS = 100_000
 MAX_ATOMS = 1_000_000
@@ -17,13 +17,17 @@ Places = Mapping[int, int] | Sequence[int]
 
 
 class Atom(NamedTuple):
-    """``sum x + sum y + constant <= 0`` (``< 0`` when ``strict``); ``token`` says where it stands in its file."""
+    """``sum x + sum y + constant <= 0`` (``< 0`` when ``strict``); ``token`` says where it stands in its file.
+
+    With a ``ball``, which no sum is, it says that the inputs lie in it.
+    """
 
     x: Terms
     y: Terms
     constant: Fraction
     strict: bool
     token: int
+    ball: Ball | None = None
 
     def mirrored(self) -> Atom:
         """The atom ``>= 0`` (``> 0``) of the same expression."""

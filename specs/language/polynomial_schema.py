@@ -5,10 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from specs.language.schema import Budget, Emitted, SolveFor
+from specs.language.schema_gate import Gate
 from specs.language.schema_inputs import Input
 from specs.language.schema_values import (
     Conditions,
@@ -17,7 +18,6 @@ from specs.language.schema_values import (
     Name,
     NotEmpty,
     NotYet,
-    Number,
     Positive,
     Range,
     Section,
@@ -98,10 +98,13 @@ class SumOfSquares(Section):
 
 
 class Methods(Section):
-    """Which methods to use; both when absent."""
+    """Which methods to use; both when absent. In the list each stands by its name, or alone with its options."""
 
-    sample: Sample | None = None
-    sos: SumOfSquares | None = None
+    sample: Sample | None = Field(default=None, description="Looking for a violation.")
+    sos: SumOfSquares | None = Field(default=None, description="Proofs.")
+
+
+_AS_WRITTEN = {"type": "array", "items": {"anyOf": [{"enum": list(METHODS)}, {"$ref": "#/$defs/Methods"}]}}
 
 
 class ExtractAttack(Section):
@@ -116,22 +119,13 @@ class ExtractAttack(Section):
 class PolynomialEngine(Section):
     """How to look for the answer. Nothing here can make an answer wrong."""
 
-    methods: Annotated[Methods, BeforeValidator(_methods)] = Field(
+    methods: Annotated[Methods, BeforeValidator(_methods), WithJsonSchema(_AS_WRITTEN)] = Field(
         default_factory=lambda: Methods(sample=Sample(), sos=SumOfSquares()), description="Methods to use."
     )
     extract_attack: ExtractAttack = Field(default_factory=ExtractAttack, description="What to report of one.")
     budget: Budget = Field(default_factory=Budget, description="Limits.")
     seed: Count | None = Field(default=None, description="Seed of everything random.")
     workers: Count | None = Field(default=None, description="Unused: one process does it all.")
-
-
-class PolynomialGate(Section):
-    """What a run has to reach besides its verdicts, as in ``min: {roa.rho: 2.30}``."""
-
-    min: dict[str, Number] = Field(default={}, description="Least value proved of REQUIREMENT.PARAMETER.")
-    max: dict[str, Number] = Field(default={}, description="Largest value proved of REQUIREMENT.PARAMETER.")
-    require_class: dict[Severity, ClaimClass] = Field(default={}, description="Met by every proof: all are exact.")
-    regression: NotYet = None
 
 
 class PolynomialFile(Section):
@@ -145,4 +139,4 @@ class PolynomialFile(Section):
     require: Annotated[tuple[PolynomialRequirement, ...], NotEmpty] = Field(description="What has to hold.")
     engine: PolynomialEngine = Field(default_factory=PolynomialEngine, description="How to look for the answer.")
     emit: tuple[Emitted, ...] = Field(default=(), description="As with models.")
-    gate: PolynomialGate = Field(default_factory=PolynomialGate, description="What a run has to reach.")
+    gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")

@@ -112,7 +112,7 @@ class PolynomialSpec:
             cases = cases_of(one.unsafe)
             degree = max((p.degree for case in cases for p in case.all), default=0)
             lines.append(f"  compiled to {len(cases)} set(s) that have to be empty, of degree {degree}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.gates.describe()])
 
     def __getitem__(self, id: str) -> PolynomialQuestion:
         for question in self.questions:
@@ -175,8 +175,8 @@ class _Reader:
         for i, id in enumerate(ids):
             if id in ids[:i]:
                 source.fault(f"the id {id!r} is used twice", "require", i, "id")
-        known = [(one.id, name) for one in section.require for name in one.solve_for]
-        gates = read_gates(section.gate.min, section.gate.max, known, source)
+        solved = {(one.id, key): two.maximize for one in section.require for key, two in one.solve_for.items()}
+        gates = read_gates(section, solved, source)
         source.faults.raise_if_any()
         seconds = section.engine.budget.seconds
         return PolynomialSpec(

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from specs.language.schema import json_schema
+from specs.language.json_schema import Schema, definitions
 
 _HEAD = """# spec.yaml
 
@@ -81,104 +82,126 @@ Products of variables, and powers and quotients by variables, are nonlinear and 
 """
 
 
+_KINDS = {
+    "SpecFile": ("", "The file"),
+    "StatisticalFile": (
+        """## Rates
+
+Requirements with `statistical` bound how likely an event is: see [statistics](../statistics.md). They may stand beside
+others in one file. Then all of the keys above may be used, overseers may also be programs, and entries under `inputs`
+may also be laws. A file with nothing but such requirements has these keys.
+""",
+        "The file, where all that it asks about are rates",
+    ),
+    "AxiomFile": (
+        """## Overseers known by axioms
+
+Where an overseer has `axioms`, the file is about every function that has them and gives the answers it gave: see
+[overseers](../overseers.md).
+""",
+        "The file, where an overseer has axioms",
+    ),
+    "ChainFile": (
+        """## Chains
+
+A file with `chain` is about models each of which does at once what the one before it does, amplified: see
+[overseers](../overseers.md).
+""",
+        "The file, where there is a chain",
+    ),
+    "PolynomialFile": (
+        """## Polynomials
+
+A file that names neither models nor overseers is about polynomials: see [](../relaxations/sos.md).
+""",
+        "The file, where there are no networks",
+    ),
+}
+
+
 def reference_page() -> str:
     """The page, ending in one newline."""
-    schema = json_schema()
-    sections = [_section("The file", schema)]
-    definitions = schema["$defs"]
-    order = [
-        "Model",
-        "Overseer",
-        "NetworkFile",
-        "Symbolic",
-        "LipschitzClaim",
-        "TableFile",
-        "ChainStatement",
-        "Input",
-        "Normalize",
-        "InputBox",
-        "Ball",
-        "DatasetRow",
-        "DatasetRows",
-        "Inject",
-        "Natural",
-        "Requirement",
-        "ActivationHull",
-        "Monitor",
-        "Guard",
-        "SolveFor",
-        "Assumption",
-        "AssumptionCheck",
-        "OverseerError",
-        "Engine",
-        "Budget",
-        "Extrapolation",
-        "Gate",
-        "Adversary",
-        "Calibration",
-    ]
-    titles = {
-        "Model": "models.NAME",
-        "Overseer": "overseers.NAME",
-        "NetworkFile": "overseers.NAME.network",
-        "Symbolic": "overseers.NAME.symbolic",
-        "LipschitzClaim": "overseers.NAME.symbolic.lipschitz",
-        "TableFile": "overseers.NAME.table",
-        "ChainStatement": "overseers.NAME.chain",
-        "Input": "inputs.NAME",
-        "Normalize": "inputs.NAME.normalize",
-        "InputBox": "inputs.NAME.box",
-        "Ball": "inputs.NAME.ball",
-        "DatasetRow": "inputs.NAME.ball.center",
-        "DatasetRows": "inputs.NAME.points",
-        "Inject": "inputs.NAME.inject",
-        "Natural": "inputs.NAME.natural",
-        "Requirement": "require[]",
-        "ActivationHull": "require[].where.activation_hull",
-        "Monitor": "monitor",
-        "Guard": "guard",
-        "SolveFor": "require[].solve_for.NAME",
-        "Assumption": "assume[]",
-        "AssumptionCheck": "assume[].check",
-        "OverseerError": "assume[].error",
-        "Engine": "engine",
-        "Budget": "engine.budget",
-        "Extrapolation": "emit[].extrapolation",
-        "Gate": "gate",
-        "Adversary": "adversary",
-        "Calibration": "adversary.calibrate_power",
-    }
-    sections += [_section(f"`{titles[name]}`", definitions[name]) for name in order]
-    return "\n".join([_HEAD, *sections, _EXPRESSIONS])
+    known = definitions()
+    shown: set[str] = set()
+    sections = [_HEAD]
+    for name, (told, title) in _KINDS.items():
+        sections += [told] if told else []
+        sections += [
+            _section(title if name == root else f"`{title_}`", known, root)
+            for root, title_ in _walk(name, known, shown)
+        ]
+        sections += [_EXPRESSIONS] if name == "SpecFile" else []
+    return "\n".join(sections)
 
 
-def _section(title: str, schema: dict[str, Any]) -> str:
+def _walk(name: str, known: Mapping[str, Schema], shown: set[str], path: str = "") -> Iterator[tuple[str, str]]:
+    """The sections below one, each once and under the first place that it has; ``shown`` grows by them."""
+    if name in shown:
+        return
+    shown.add(name)
+    yield name, path
+    for key, value in known[name]["properties"].items():
+        for part, place in _named(value, f"{path}.{key}" if path else key):
+            yield from _walk(part, known, shown, place)
+
+
+def _named(value: Schema, path: str) -> Iterator[tuple[str, str]]:
+    """The sections that a value may be, with their places."""
+    if "$ref" in value:
+        yield value["$ref"].rpartition("/")[2], path
+    for part in (*value.get("anyOf", ()), *value.get("oneOf", ())):
+        yield from _named(part, path)
+    for part in value.get("patternProperties", {}).values():
+        yield from _named(part, f"{path}.NAME")
+    if isinstance(value.get("items"), dict):
+        yield from _named(value["items"], f"{path}[]")
+
+
+def _section(title: str, known: Mapping[str, Schema], name: str) -> str:
+    schema = known[name]
     lines = [f"### {title}", "", schema["description"], "", "| key | value | meaning |", "|---|---|---|"]
     required = schema.get("required", [])
     for key, value in schema["properties"].items():
         default = value.get("default")
-        needed = "" if key in required else f" Default: `{default}`." if default not in (None, "", [], {}) else ""
+        needed = (
+            "" if key in required else f" Default: `{_yaml(default)}`." if default not in (None, "", [], {}) else ""
+        )
         mark = "**" if key in required else ""
-        lines.append(f"| {mark}`{key}`{mark} | {_type(value)} | {value.get('description', '')}{needed} |")
+        lines.append(f"| {mark}`{key}`{mark} | {_type(value)} | {_meaning(value, known)}{needed} |")
     return "\n".join([*lines, ""])
+
+
+def _meaning(value: Schema, known: Mapping[str, Schema]) -> str:
+    """What a key says of itself, or what its section does where that is the same."""
+    reference = value.get("$ref", "").rpartition("/")[2]
+    return str(value.get("description") or known.get(reference, {}).get("description", ""))
+
+
+def _yaml(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _type(value: dict[str, Any]) -> str:
     if "enum" in value:
         return ", ".join(f"`{choice}`" for choice in value["enum"])
     if "const" in value:
-        return f"`{value['const']}`"
+        return f"`{_yaml(value['const'])}`"
     if "$ref" in value:
         return "mapping"
     alternatives = value.get("anyOf") or value.get("oneOf") or []
     options = [option for option in alternatives if "enum" in option or option.get("type") not in ("null", "string")]
+    if not options and any(option.get("type") == "string" for option in alternatives):
+        return "text"
     if options:
         return " or ".join(dict.fromkeys(_type(option) for option in options))
     if value.get("type") == "array":
         return f"list of {_type(value['items'])}" if value.get("items") else "list"
     if value.get("type") == "object":
         return "mapping"
-    return {"string": "text", "integer": "whole number", "number": "number"}.get(value.get("type", ""), "any")
+    return _WORDS.get(value.get("type", ""), "any")
+
+
+_WORDS = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from specs.language.schema_gate import Gate
 from specs.language.schema_guard import Guard
 from specs.language.schema_inputs import (
     Input,
@@ -64,7 +65,7 @@ def _where(value: object) -> object:
     return [value] if isinstance(value, (str, dict)) else value
 
 
-LATER_ARTEFACTS = ("model", "vnnlib", "junit", "sarif", "csv", "latex", "baseline", "ledger")
+LATER_ARTEFACTS = ("model", "vnnlib", "junit", "sarif", "csv", "latex", "ledger")
 
 
 def _artefact(value: object) -> object:
@@ -272,15 +273,6 @@ class Engine(Section):
     extract_attack: NotYet = None
 
 
-class Gate(Section):
-    """What a run has to reach besides its verdicts."""
-
-    require_class: dict[Severity, ClaimClass] = Field(default={}, description="Weakest class of claim by severity.")
-    min: dict[str, Number] = Field(default={}, description="Least value proved of REQUIREMENT.PARAMETER.")
-    max: dict[str, Number] = Field(default={}, description="Largest value proved of REQUIREMENT.PARAMETER.")
-    regression: NotYet = None
-
-
 class Calibration(Section):
     """How strong an adversary is, by the radius at which it makes networks fail that nobody has trained for this."""
 
@@ -326,7 +318,7 @@ class Emit(Section):
     extrapolation: Extrapolation = Field(description="A network on which the relaxed attack is a real one.")
 
 
-Artefact = Literal["report", "certificate", "attack", "relaxed-attack", "extrapolation", "monitor"]
+Artefact = Literal["report", "certificate", "attack", "relaxed-attack", "extrapolation", "monitor", "baseline"]
 Emitted = Annotated[
     Annotated[Artefact, BeforeValidator(_artefact), Tag("name")] | Annotated[Emit, Tag("options")],
     Discriminator(_kind_of_emitted),
@@ -351,7 +343,7 @@ class SpecFile(Section):
         default=(),
         description="What to write. Certificates and attacks always are; `report.json`, which also holds a relaxed "
         "attack, goes into the folder of `--out`. `extrapolation`, by name or with options as in "
-        "{extrapolation: {minimal: true}}, is written for what stays unknown.",
+        "{extrapolation: {minimal: true}}, is written for what stays unknown, `baseline` for `gate.regression`.",
     )
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")
     assume: tuple[Assumption, ...] = Field(
@@ -366,12 +358,3 @@ class SpecFile(Section):
     monitor: Monitor | None = Field(default=None, description="A monitor to export with the certificate.")
     guard: Guard | None = Field(default=None, description="A guard to export with the certificate.")
     policy: NotYet = None
-
-
-def json_schema() -> dict[str, Any]:
-    """JSON Schema of spec.yaml, for editors; keys that are not supported yet are left out."""
-    schema = SpecFile.model_json_schema(by_alias=True)
-    for part in [schema, *schema.get("$defs", {}).values()]:
-        properties = part.get("properties", {})
-        part["properties"] = {key: value for key, value in properties.items() if "not" not in value}
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

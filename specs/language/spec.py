@@ -15,7 +15,7 @@ from specs.joint import JointSet
 from specs.language.decimals import exact
 from specs.language.gates import Gates
 from specs.language.networks import Module
-from specs.property import ClaimClass, Requirement, Severity
+from specs.property import Requirement
 from specs.sets import InputSet
 from specs.solved import Solved
 
@@ -75,7 +75,6 @@ class Spec:
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()
     extrapolate: Extrapolate | None = None
-    require_class: Mapping[Severity, ClaimClass] = field(default_factory=lambda: MappingProxyType({}))
     gates: Gates = field(default_factory=Gates)
     assumptions: tuple[Assumption, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -155,6 +154,7 @@ class Spec:
             lines += self._described(requirement)
         lines += [f"assumes {one.id} ({one.kind}): {one.text}" for one in self.assumptions]
         lines += [self.guard.describe()] if self.guard is not None else []
+        lines += self.gates.describe()
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)
 

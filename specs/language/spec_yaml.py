@@ -102,8 +102,8 @@ def read_spec(
     requirements = compiler.requirements(section.require, only)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
     assumptions = (*read_assumptions(section, source), *chain_assumptions(reader.read))
-    known = [(one.id, name) for one in section.require for name in one.solve_for]
-    gates = read_gates(section.gate.min, section.gate.max, known, source)
+    wanted = {(one.id, key): two.maximize for one in section.require for key, two in one.solve_for.items()}
+    gates = read_gates(section, wanted, source)
     faults.raise_if_any()
     monitor = None
     if section.monitor is not None:
@@ -133,7 +133,6 @@ def read_spec(
         engine=_engine(section.engine),
         emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),
         extrapolate=_extrapolate(section.emit, path.parent),
-        require_class=MappingProxyType(dict(section.gate.require_class)),
         gates=gates,
         assumptions=assumptions,
         parameters=MappingProxyType(dict(parameters)),

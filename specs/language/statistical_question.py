@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from specs.language.decimals import exact
+from specs.language.gates import Gates
 from specs.language.networks import Posed
 from specs.language.statistical_schema import QueryBudget, Statistical
 from specs.language.terms import Extreme, Term
@@ -96,6 +97,7 @@ class StatisticalSpec:
     questions: tuple[StatisticalQuestion, ...]
     seconds: float | None
     seed: int
+    gates: Gates
 
     def describe(self) -> str:
         """The questions in words."""
@@ -112,4 +114,4 @@ class StatisticalSpec:
                 lines.append(f"  by the answers of {asked}")
             if terms.sides == "upper":
                 lines.append("  it cannot be violated, only certified or unknown: say `sides: both` for that")
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.gates.describe()])

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import Engine, Gate, Model, Overseer
+from specs.language.schema import Engine, Model, Overseer
+from specs.language.schema_gate import Gate
 from specs.language.schema_inputs import Input
 from specs.language.schema_values import (
     AtLeastOne,

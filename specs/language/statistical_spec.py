@@ -19,6 +19,7 @@ from specs.language.dataset import read_examples
 from specs.language.decimals import exact
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
+from specs.language.gates import read_gates
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleReader
 from specs.language.schema import Overseer, SpecFile
@@ -57,6 +58,7 @@ def read_statistical_spec(
     source = Source(text.split("\n"), document, faults)
     reader = _Reader(source, section, path.parent, model, load)
     questions = [reader.question(i, one) for i, one in enumerate(section.require)]
+    gates = read_gates(section, {}, source)
     faults.raise_if_any()
     seconds = section.engine.budget.seconds
     return StatisticalSpec(
@@ -66,6 +68,7 @@ def read_statistical_spec(
         tuple(one for one in questions if one is not None),
         None if seconds is None else float(seconds),
         section.engine.seed or 0,
+        gates,
     )
 
 

@@ -63,8 +63,9 @@ def parse_vnnlib(text: str, file: Path | None = None) -> VnnlibQuery:
     """The query in ``text``; ``file`` is for messages.
 
     Linear arithmetic over declared ``X_i`` and ``Y_j`` with ``+ - * /``, comparisons ``<= >= < > =`` and nested
-    ``and``/``or``; and one assertion of a ball, ``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square,
-    of a linear ``T``, and a weight ``w > 0``; for the norm 1 an absolute value, ``(ite (>= T 0) T (- T))``.
+    ``and``/``or``; and a ball, ``(<= (+ (* w (* T T)) ...) b)``, in which every input has one square, of a linear
+    ``T``, and a weight ``w > 0``; for the norm 1 an absolute value, ``(ite (>= T 0) T (- T))``. A ball is an assertion
+    of its own, or there is at most one in each alternative.
 
     Raises ``SpecError`` with line and column, all independent faults at once.
     """
@@ -103,6 +104,7 @@ class _Parser:
         self.opposites: dict[str, Fraction] = {}
         self.assertions: list[Dnf] = []
         self.ball: BallFormula | None = None
+        self.balls_of_some: list[BallFormula] = []
 
     def query(self) -> VnnlibQuery:
         opened: list[int] = []
@@ -133,6 +135,10 @@ class _Parser:
             self.faults.add("declares no variables; expected (declare-const X_0 Real) and so on. Is it a VNN-LIB file?")
         n_inputs, n_outputs = self._count("X"), self._count("Y")
         ball = None if self.ball is None else self._ball(self.ball, n_inputs)
+        for given in self.balls_of_some:
+            self._ball(given, n_inputs)
+            if self.ball is not None:
+                self.faults.add("a second ball, beside that of all alternatives", *self._locate(given.token, ""))
         self.faults.raise_if_any()
         return VnnlibQuery(n_inputs, n_outputs, tuple(self.assertions), self.file, self.text, ball)
 
@@ -225,11 +231,20 @@ class _Parser:
     def _connective(self, head: str, items: list[_Value]) -> Dnf:
         if not items:
             raise Fault(f"({head}) without arguments")
-        formulas = [_formula(item) for item in items]
+        formulas = [self._ball_of_some(item) if isinstance(item, BallFormula) else _formula(item) for item in items]
         try:
             return conjoin(formulas) if head == "and" else disjoin(formulas)
         except OverflowError as error:
             raise Fault(str(error)) from None
+
+    def _ball_of_some(self, given: BallFormula) -> Dnf:
+        """A ball that only some alternatives have, in the inputs declared above it: later ones are a fault."""
+        self.balls_of_some.append(given)
+        known = sum(variable.kind == "X" for variable in self.declared.values())
+        try:
+            return ((Atom((), (), Fraction(0), False, given.token, given.ball(known)),),)
+        except Fault:
+            return TRUE
 
     def _comparison(self, head: str, items: list[_Value], at: int) -> Dnf | BallFormula:
         if len(items) != 2:
@@ -364,7 +379,7 @@ class _Parser:
 
 def _formula(value: _Value) -> Dnf:
     if isinstance(value, BallFormula):
-        raise Fault("a ball has to be an assertion of its own: it cannot be negated or be one of several alternatives")
+        raise Fault("a ball is no condition that a choice can depend on")
     if value == "true" or value == "false":
         return TRUE if value == "true" else FALSE
     if isinstance(value, str):

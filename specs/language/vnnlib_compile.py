@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from specs.errors import SpecError
 from specs.graph import Graph
-from specs.language.alternatives import NoPoint, Unbounded, cases_of
+from specs.language.alternatives import NoPoint, TwoBalls, Unbounded, cases_of
 from specs.language.vnnlib import VnnlibQuery
 from specs.problem import Problem
 
@@ -19,6 +19,8 @@ def compile_vnnlib(query: VnnlibQuery, graph: Graph) -> Problem:
     _check_sizes(query, graph)
     try:
         cases = cases_of(query.assertions, query.n_inputs, "X_{}".format, query.ball)
+    except TwoBalls as error:
+        raise SpecError(error.message, query.file, *query.position(error.token)) from None
     except NoPoint as error:
         line, column = query.position(error.token) if error.token >= 0 else (0, 0)
         message = f"describes no point at all, so there is nothing to verify: {error.message}. Correct the bounds"

@@ -10,7 +10,7 @@ from specs.language.dnf import Dnf
 from specs.problem import Ball, Terms
 
 ONE = Fraction(1)
-ONLY_BALLS = "a query is linear in X and Y, but for one assertion of a ball, (<= (+ (* w (* T T)) ...) b)"
+ONLY_BALLS = "a query is linear in X and Y, but for a ball, (<= (+ (* w (* T T)) ...) b)"
 ABSOLUTE = "an absolute value is written (ite (>= T 0) T (- T)), with the same T, linear in one input"
 
 

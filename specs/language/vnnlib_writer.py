@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain, groupby
 
-from specs.errors import SpecError
 from specs.language.decimals import format_decimal
 from specs.problem import Ball, Box, Problem, Row
 
@@ -20,19 +19,21 @@ def write_vnnlib(problem: Problem) -> str:
     A box bound without a finite expansion is rounded outward to a float64: the query then covers a little more, so
     a proof for it is a proof for ``problem``.
 
-    A ball that not all cases have stands in the alternatives of those that have it: then the query is read by the
-    checker, and by no other reader here.
+    A ball that not all cases have stands in the alternatives of those that have it.
 
-    Raises ``SpecError`` when ``problem`` has no case: it holds vacuously, and VNN-LIB has no way to say so.
+    A problem without cases, which nothing can violate, becomes a query whose bounds contradict each other. The checker
+    reads it, and other readers here refuse it as one that is hardly meant.
     """
-    if not problem.cases:
-        raise SpecError("the property holds without looking at any input; there is no query to write")
     graph = problem.graph
     lines = ["; VNN-LIB 1.0: satisfiable exactly where the property fails"]
     if not all(_is_finite(bound) for case in problem.cases for bound in case.box.lower + case.box.upper):
         lines.append("; some bounds of inputs are not finite decimals: they are rounded outward, so the box is larger")
     lines += [f"(declare-const X_{i} Real)" for i in range(graph.input_size)]
     lines += [f"(declare-const Y_{i} Real)" for i in range(graph.output_size)]
+    if not problem.cases:
+        lines += ["; no input at all violates the property: the bounds of X_0 contradict each other"]
+        lines += ["(assert (>= X_0 1))", *(f"(assert (>= X_{i} 0))" for i in range(1, graph.input_size))]
+        return "\n".join([*lines, *(f"(assert (<= X_{i} 0))" for i in range(graph.input_size))]) + "\n"
     first, *others = problem.cases
     if any(case.ball != first.ball for case in others):
         return "\n".join([*lines, "(assert (or", *_sets_with_balls(problem), "))"]) + "\n"

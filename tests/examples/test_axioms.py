@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from specs.errors import CertificateError
+from specs.errors import CertificateError, SpecError
 from specs.loading import load_model
 from verifier import api
 from verifier.checking import run_checker
@@ -53,6 +53,17 @@ def test_the_stricter_overseer_is_attacked_at_an_output_of_the_target(example: P
     assert answer.value < 0
     assert load_model(model).evaluate_flat(answer.model_input).tolist() == list(answer.point)
     assert all(0 <= x <= 1 for x in answer.model_input)
+
+
+def test_a_proof_through_a_network_misses_a_gate_on_exact_ones(example: Path) -> None:
+    spec = example / "gated.yaml"
+    spec.write_text((example / "axioms.yaml").read_text() + "gate: {require_class: {malign: exact}}\n")
+    report = api.certify(example / "target.onnx", spec, out=example / "out", timeout=50)
+    assert (report.verdict, report.exit_code) == ("certified", 4)
+    assert report.missed == ("accepted: a malign requirement has to be proved exact, it is sound",)
+    spec.write_text(spec.read_text().replace("require_class: {malign: exact}", "max: {accepted.K: 1}"))
+    with pytest.raises(SpecError, match=r"gated.yaml:21:\d+: gate.max: 'accepted.K' is not solved for"):
+        api.certify(example / "target.onnx", spec, timeout=50)
 
 
 def test_the_model_is_what_the_script_makes(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def answer_axioms(
                 found = run.answer()
                 answers.append(found if out is not None else run.without_files(found))
     seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
-    return Report(tuple(answers), "", seconds, versions(), hashes)
+    return Report(tuple(answers), "", seconds, versions(), hashes, spec.gates)
 
 
 @dataclass

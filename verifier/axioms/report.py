@@ -44,6 +44,11 @@ class AxiomAnswer:
         return self.requirement.id
 
     @property
+    def parameter(self) -> None:
+        """Nothing is solved for."""
+        return None
+
+    @property
     def claim_class(self) -> Literal["exact", "sound", "heuristic"]:
         """As strong as the proof, given the axioms; a failing answer is a fact, unless a runtime stands before it."""
         if self.verdict == "certified":
@@ -53,11 +58,16 @@ class AxiomAnswer:
     @property
     def claim(self) -> str:
         """The property in words, with what is assumed of the overseer."""
+        return f"{self.question} AND THE {self.answers} ANSWERS IN THE LEDGER sha256:{self.ledger_sha256}"
+
+    @property
+    def question(self) -> str:
+        """The claim without what was asked in the run."""
         region = self.spec.inputs.describe().removeprefix(f"{self.spec.inputs.name}: ")
         axioms = " AND ".join(f"({text})" for text in self.spec.axioms.texts)
         return (
             f"FOR ALL {self.spec.inputs.name} IN {{{region}}}: {self.requirement.text}, FOR EVERY {self.spec.overseer} "
-            f"WITH {axioms} AND THE {self.answers} ANSWERS IN THE LEDGER sha256:{self.ledger_sha256}"
+            f"WITH {axioms}"
         )
 
     @property
@@ -118,6 +128,7 @@ class AxiomAnswer:
             "class": self.claim_class,
             "reason": self.reason,
             "claim": self.claim,
+            "question": self.question,
             "sentence": self.sentence,
             "axioms": list(self.spec.axioms.texts),
             "rests_on": list(self.rests_on),

@@ -71,7 +71,7 @@ def answer_chain(
             if whole.certificate is not None:
                 whole = replace(whole, certificate=replace(whole.certificate, path=Path()))
     seconds = {"read": read, "decide": time.monotonic() - started - read}
-    return Report((*answers, whole), "", seconds, versions(), dict(whole.hashes))
+    return Report((*answers, whole), "", seconds, versions(), dict(whole.hashes), chain.gates)
 
 
 @dataclass

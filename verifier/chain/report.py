@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from specs.language.chain_spec import ChainSpec, Outside
+from specs.language.chain_spec import WHOLE, ChainSpec, Outside
 from specs.language.decimals import exact
 from specs.property import Severity
 from verifier.chain.table import Row, assumptions
@@ -18,7 +18,7 @@ from verifier.engine.outcome import Proof, Verdict
 class EndToEnd:
     """The claim about the last model, as requirements have an id and a severity."""
 
-    id: str = "chain"
+    id: str = WHOLE
     severity: Severity = "malign"
 
 
@@ -48,6 +48,11 @@ class ChainAnswer:
         return self.requirement.id
 
     @property
+    def parameter(self) -> tuple[str, Fraction | None]:
+        """The error of the whole, which is wanted as small as it can be shown to be."""
+        return "error", self.error
+
+    @property
     def claim_class(self) -> Literal["exact", "sound", "heuristic"]:
         return {"certified": "sound", "violated": "exact"}.get(self.verdict, "heuristic")  # type: ignore[return-value]
 
@@ -62,10 +67,14 @@ class ChainAnswer:
     @property
     def claim(self) -> str:
         """The property in words."""
-        name, q = self.chain.steps[-1].id, self.chain.variable
-        what = f"|{name}({q}) - what {self.chain.core.name} says, unrolled|"
         bound = "" if self.error is None else f" <= {exact(self.error)}"
-        return f"FOR ALL {q} IN THE QUESTIONS OF {name}: {what}{bound}"
+        return f"{self.question}{bound}"
+
+    @property
+    def question(self) -> str:
+        """The claim without what the run found."""
+        name, q = self.chain.steps[-1].id, self.chain.variable
+        return f"FOR ALL {q} IN THE QUESTIONS OF {name}: |{name}({q}) - what {self.chain.core.name} says, unrolled|"
 
     @property
     def sentence(self) -> str:
@@ -109,6 +118,8 @@ class ChainAnswer:
             "class": self.claim_class,
             "reason": self.reason,
             "claim": self.claim,
+            "question": self.question,
+            "parameter": {"name": "error", "proved": None if self.error is None else str(self.error)},
             "sentence": self.sentence,
             "core": {"name": self.chain.core.name, "listing": self.chain.core.listing},
             "steps": [

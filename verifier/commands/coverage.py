@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from specs.errors import CertifyError
-from verifier.commands.arguments import Parser, names
+from verifier.commands.arguments import Parser, assignment, at_least_one, names
 from verifier.commands.save import save_text
 from verifier.exit_codes import OK
 from verifier.files import is_model
@@ -23,7 +24,9 @@ def main(arguments: Sequence[str]) -> int:
     absent = [str(file) for file in options.files if not file.is_file()]
     if absent:
         raise CertifyError(f"there is no file {' and no file '.join(absent)}")
-    for file, what in ((options.out, "output"), (options.json, "JSON")):
+    if (options.attack is None) != (options.spec is None) or (options.attack and not options.prune):
+        raise CertifyError("to try attacks on the pruned network say all of --prune FILE --attack REPORT --spec SPEC")
+    for file, what in ((options.out, "output"), (options.json, "JSON"), (options.prune, "pruned model")):
         if file:
             check_writable(file, what)
     import numpy as np
@@ -46,6 +49,11 @@ def main(arguments: Sequence[str]) -> int:
     layers = {tap: layer_of(values) for tap, values in found.values.items()}
     whole = Coverage(str(model), _sha256(model), str(data), examples.sha256, len(examples.inputs), layers)
     print(text(whole), flush=True)
+    if options.prune:
+        from verifier.commands.pruning import prune
+
+        whole = replace(whole, pruning=prune(options, model, graph, examples.inputs))
+        print(f"\n{whole.pruning.text()}", flush=True)
     if options.json:
         save_text(json_text(whole), options.json)
     if options.out:
@@ -86,4 +94,15 @@ def _parser() -> Parser:
     )
     add("--out", type=Path, metavar="FILE", help="write all counts and patterns as .npz")
     add("--json", type=Path, metavar="FILE", help="write the counts as JSON")
+    add("--prune", type=Path, metavar="FILE", help="write the network without idle ReLU units, .onnx, and a spec.yaml")
+    add(
+        "--min-support",
+        type=at_least_one,
+        default=1,
+        metavar="M",
+        help="prune below so many examples (default 1)",
+    )
+    add("--attack", type=Path, metavar="REPORT", help="a report.json whose attacks are tried on the pruned network")
+    add("--spec", type=Path, metavar="SPEC", help="the specification that the attacks break")
+    add("--set", type=assignment, action="append", default=[], metavar="K=V", help="a parameter of it")
     return parser

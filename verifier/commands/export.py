@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from specs.errors import CertifyError, SpecError
+from specs.errors import CertifyError
 from verifier.commands.arguments import Parser, assignment
 from verifier.commands.run import model_and_spec
 from verifier.exit_codes import OK
@@ -25,10 +25,10 @@ def main(arguments: Sequence[str]) -> int:
     lines: list[str] = []
     for requirement in question.requirements:
         problem = requirement.stated.problem
-        try:
-            text = write_vnnlib(problem)
-        except SpecError as error:
-            raise CertifyError(f"requirement {requirement.id}: {error.message}") from None
+        if not problem.cases:
+            why = "nothing can violate it, and a query that nothing satisfies is refused by most readers"
+            raise CertifyError(f"requirement {requirement.id}: {requirement.stated.vacuous}: {why}")
+        text = write_vnnlib(problem)
         query = options.out / f"{requirement.id}.vnnlib"
         written[query] = text.encode()
         if question.model is not None and is_onnx(question.model):

@@ -182,7 +182,7 @@ class _Decision:
         inputs = self._free_inputs() if pairs else network.input_size
         joint = left.programs and any(len(case.any_of) > JOINT for case in self.problem.cases)
         left.by_phases = inputs > SPLIT_UP_TO or network.work > HEAVY or bool(network.signs) or joint
-        if not self._by_relaxations(network) and self.options.search:
+        if self.cases and not self._by_relaxations(network) and self.options.search:
             self._search(network)
         if self.attack is not None:
             return self._outcome("violated", "")

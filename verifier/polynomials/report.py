@@ -57,6 +57,17 @@ class PolynomialAnswer:
         return claim_of(self.requirement, self.proved)
 
     @property
+    def question(self) -> str:
+        """The claim without a value for its parameter."""
+        return claim_of(self.requirement, None)
+
+    @property
+    def parameter(self) -> tuple[str, Fraction | None] | None:
+        """The parameter that was to be found, and its best value."""
+        unknown = self.requirement.unknown
+        return None if unknown is None else (unknown.name, self.proved)
+
+    @property
     def claim_class(self) -> Literal["exact", "heuristic"]:
         return "heuristic" if self.verdict == "unknown" else "exact"
 
@@ -145,6 +156,7 @@ class PolynomialAnswer:
             "class": self.claim_class,
             "reason": self.reason,
             "claim": self.claim,
+            "question": self.question,
             "sentence": self.sentence,
             "bracket": [None if end is None else float(end) for end in (self.proved, self.refuted)],
             "parameter": self._parameter(),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specs.hulls.coverage import Layer
+from verifier.report.pruning import Pruning
 
 SHOWN = 12  # units of one list, and patterns
 
@@ -22,6 +23,7 @@ class Coverage:
     data_sha256: str
     examples: int
     layers: Mapping[str, Layer]
+    pruning: Pruning | None = None
 
 
 def text(found: Coverage) -> str:
@@ -43,6 +45,8 @@ def json_text(found: Coverage) -> str:
         "data": {"path": found.data, "sha256": found.data_sha256, "examples": found.examples},
         "layers": {name: _plain(layer) for name, layer in found.layers.items()},
     }
+    if found.pruning is not None:
+        whole["pruned"] = found.pruning.to_json()
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 
 

@@ -10,12 +10,14 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal
 
 from specs.joint import JointSet
+from specs.language.gates import Gates, Miss, exactly
 from specs.property import Severity
 from specs.sets import InputSet
 from verifier.engine.outcome import Attack, Extrapolated, Outcome, Proof, RelaxedAttack, Verdict
 from verifier.exit_codes import GATE_MISSED, OK, UNKNOWN, VIOLATED
 from verifier.premises import Premise, survival_in_words
 from verifier.question import Requirement
+from verifier.report.gated import misses, plain_result
 from verifier.report.sentence import claim_class, sentence
 from verifier.solving.solution import Solution
 
@@ -66,6 +68,27 @@ class Answer:
         return self.outcome.attained, self.outcome.proved
 
     @property
+    def question(self) -> str:
+        """The claim without a value that was found in the run."""
+        claim, stated = self.requirement.claim, self.requirement.stated.solved
+        if stated is None or self.solution is None:
+            return claim
+        return claim.removesuffix(f" WITH {stated.name} = {exactly(stated.value)}")
+
+    @property
+    def slack(self) -> float | None:
+        """By how much what is certified is proved to hold; infinite where nothing can break it."""
+        return max(self.outcome.proved, 0.0) if self.verdict == "certified" else None
+
+    @property
+    def parameter(self) -> tuple[str, Fraction | None] | None:
+        """The parameter that is given or was to be found, and its best value."""
+        stated = self.requirement.stated.solved
+        if stated is None:
+            return None
+        return stated.name, stated.value if self.solution is None else self.solution.proved
+
+    @property
     def certificate(self) -> Proof | None:
         return self.outcome.proof
 
@@ -98,6 +121,8 @@ class Answer:
             "class": self.claim_class,
             "reason": self.reason,
             "claim": requirement.claim,
+            "question": self.question,
+            "slack": self.slack,
             "sentence": self.sentence,
             "bracket": list(self.bracket),
             "certificate": self.certificate and self.certificate.to_json(),
@@ -115,7 +140,7 @@ class Answer:
 class Report:
     """Every requirement's answer. ``reason`` says why there is none, when time ran out before a question was read.
 
-    ``missed`` are numeric gates of the specification that were missed, in words. ``monitor`` is what became of the
+    ``gates`` are what the specification asks of a run besides the verdicts. ``monitor`` is what became of the
     monitor that the specification asks for, ``guard`` what became of the guard, ``listings`` the texts of explicit
     cores, by the names of their overseers.
     ``fail_on`` is the mildest severity that counts for the verdict and the exit code.
@@ -126,7 +151,7 @@ class Report:
     seconds: dict[str, float] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
-    missed: tuple[str, ...] = ()
+    gates: Gates = field(default_factory=Gates)
     monitor: Exported | None = None
     guard: Exported | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
@@ -135,22 +160,34 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """Violated if any requirement is, else unknown if any is; those too mild to count do so only when alone."""
-        counted = [a for a in self.requirements if self._counts(a)] or list(self.requirements)
+        counted = [a for a in self.requirements if self._counts(a.requirement.severity)] or list(self.requirements)
         found = {answer.verdict for answer in counted} or {"unknown"}
         return next(verdict for verdict in _GRAVEST if verdict in found)
 
     @property
     def exit_code(self) -> int:
-        """0 certified, 1 violated, 3 unknown; 4 where nothing is wrong but a gate is missed.
+        """0 certified, 1 violated, 3 unknown; 4 where all is certified and a gate is missed, or an earlier run is.
 
         Requirements milder than ``fail_on`` never change it.
         """
-        informative = self.requirements and not any(map(self._counts, self.requirements))
+        informative = self.requirements and not any(self._counts(one.requirement.severity) for one in self.requirements)
         code = OK if informative else EXIT_CODES[self.verdict]
-        return GATE_MISSED if code == OK and self.missed else code
+        missed = self._misses
+        if (code == OK and missed) or (code == UNKNOWN and any(miss.lost for miss in missed)):
+            return GATE_MISSED
+        return code
 
-    def _counts(self, answer: Answer) -> bool:
-        return SEVERITIES.index(answer.requirement.severity) <= SEVERITIES.index(self.fail_on)
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Gates that were missed, in words."""
+        return tuple(miss.words for miss in self._misses)
+
+    @property
+    def _misses(self) -> list[Miss]:
+        return [miss for miss in misses(self.gates, self.requirements) if self._counts(miss.severity)]
+
+    def _counts(self, severity: Severity) -> bool:
+        return SEVERITIES.index(severity) <= SEVERITIES.index(self.fail_on)
 
     @property
     def decisive(self) -> Answer | None:
@@ -196,6 +233,11 @@ class Report:
         if self.missed:
             plain["gates_missed"] = list(self.missed)
         return dict(_finite(plain))
+
+    def baseline_text(self) -> str:
+        """What later runs may be compared with, as JSON."""
+        plain = {"requirements": list(map(plain_result, self.requirements)), "versions": self.versions}
+        return json.dumps({**plain, "hashes": self.hashes}, indent=1, allow_nan=False) + "\n"
 
     def json_text(self) -> str:
         return json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"

@@ -27,7 +27,8 @@ class Solution:
     """``proved`` is the best value with a certificate, ``refuted`` the best one with a witness, None without any.
 
     ``witness`` is the file of the latter, if it is kept; ``why`` says why the two are further apart than the
-    resolution, where they are.
+    resolution, where they are. ``as_they_are``: with the errors of overseers that are allowed for the value is not
+    proved any more; the bracket is about the overseers without any.
     """
 
     wanted: Solved
@@ -36,6 +37,7 @@ class Solution:
     tried: tuple[Tried, ...]
     witness: Path | None = None
     why: str = ""
+    as_they_are: bool = False
 
     @property
     def bracket(self) -> str:
@@ -57,7 +59,8 @@ class Solution:
         """What the bracket means, and what it does not."""
         wanted, name = self.wanted, self.wanted.name
         best = "LARGEST" if wanted.maximize else "SMALLEST"
-        told = f"SOLVED FOR THE {best} {name}: {self.bracket}"
+        whose = " OF THE OVERSEERS AS THEY ARE" if self.as_they_are else ""
+        told = f"SOLVED FOR THE {best} {name}{whose}: {self.bracket}"
         if not wanted.is_monotone:
             told += f"; both are about these values alone: that there is an order among all {name} does not follow"
         elif self.proved is not None and self.refuted is not None:
@@ -65,6 +68,7 @@ class Solution:
             told += f"; at every {name} {beyond} {exactly(self.refuted)} of the range an input breaks it"
         elif self.proved is None and self.refuted == self._easy_end:
             told += f"; the input given breaks it for every {name} of the range"
+        told += "; with the errors that are allowed for, the value is not proved" if self.as_they_are else ""
         return told + (f" ({self.why})" if self.why else "") + "."
 
     @property
@@ -77,7 +81,8 @@ class Solution:
         range_ = "the values tried only; no order among them is known" if not self.wanted.is_monotone else ""
         resolution = f"wider than {exact(self.wanted.resolution)}: {self.why}" if self.why else ""
         bracket = self.bracket.removeprefix(f"{self.wanted.name} in ")
-        return [(self.wanted.name, bracket), ("", range_), ("", resolution)]
+        whose = "of the overseers as they are: with the errors allowed for it is not proved" if self.as_they_are else ""
+        return [(self.wanted.name, bracket), ("", whose), ("", range_), ("", resolution)]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -89,5 +94,6 @@ class Solution:
             "monotone": self.wanted.is_monotone,
             "witness": str(self.witness) if self.witness is not None else None,
             "why": self.why,
+            "overseers_as_they_are": self.as_they_are,
             "tried": [{"value": str(one.value), "verdict": one.verdict, "seconds": one.seconds} for one in self.tried],
         }

@@ -66,7 +66,7 @@ def answer_statistical(
             stopped = run.stopped
             answers.append(found if out is not None else found.without_files())
     seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
-    return Report(tuple(answers), stopped, seconds, versions(), hashes)
+    return Report(tuple(answers), stopped, seconds, versions(), hashes, spec.gates)
 
 
 GOES_ON = "not all draws were asked about; the same command goes on with the ledger"
@@ -77,7 +77,7 @@ class _OutOfTime(CertifyError):
 
 
 @dataclass
-class _Networks:
+class Networks:
     """Networks in the place of an overseer: their answer is what float64 computes."""
 
     question: StatisticalQuestion
@@ -96,6 +96,24 @@ class _Networks:
         if not math.isfinite(value):
             raise OverseerError(f"{self.name}: no finite number")
         return value
+
+
+def plan_of(question: StatisticalQuestion, seed: int) -> Plan:
+    """What is fixed before the first answer."""
+    terms, inputs, rows = question.terms, question.inputs, question.rows
+    box = ([float(v) for v in end if v is not None] for end in (inputs.lower, inputs.upper))
+    sampler = Box(*map(tuple, box)) if rows is None else Rows(*rows.shape, rows_hash(rows))
+    return Plan(
+        question.id,
+        sampler,
+        seed,
+        terms.queries,
+        Fraction(terms.confidence),
+        question.below,
+        terms.method,
+        terms.sides,
+        model=question.model_sha256,
+    )
 
 
 @dataclass
@@ -143,7 +161,7 @@ class _Run:
     def _queries(self, stack: contextlib.ExitStack) -> Queries:
         program, overseer = self.question.program, None
         if program is None:
-            networks: Overseer = _Networks(self.question)
+            networks: Overseer = Networks(self.question)
             budget = Budget(self.question.terms.queries)
             return stack.enter_context(Queries(self._ledger, networks, budget))
         given = program.budget
@@ -157,25 +175,9 @@ class _Run:
         overseer = stack.enter_context(PythonOverseer(program.python))
         return stack.enter_context(Queries(self._ledger, overseer, budget, program.deterministic))
 
-    def _plan(self) -> Plan:
-        terms, inputs, rows = self.question.terms, self.question.inputs, self.question.rows
-        box = ([float(v) for v in end if v is not None] for end in (inputs.lower, inputs.upper))
-        sampler = Box(*map(tuple, box)) if rows is None else Rows(*rows.shape, rows_hash(rows))
-        return Plan(
-            self.question.id,
-            sampler,
-            self.seed,
-            terms.queries,
-            Fraction(terms.confidence),
-            self.question.below,
-            terms.method,
-            terms.sides,
-            model=self.question.model_sha256,
-        )
-
     def _ask(self, queries: Queries) -> str:
         """Ask about all draws; why not all of them were asked about, if so. After a stop nothing is asked."""
-        queries.announce(self._plan())
+        queries.announce(plan_of(self.question, self.seed))
         if self.stopped:
             return f"{self.stopped}: {GOES_ON}"
 
@@ -187,7 +189,7 @@ class _Run:
 
         while True:
             try:
-                queries.run(self._plan(), respond, self.question.rows)
+                queries.run(plan_of(self.question, self.seed), respond, self.question.rows)
                 return ""
             except OverseerError:
                 continue  # it counts as a failure; behind it the others are asked

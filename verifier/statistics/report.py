@@ -61,6 +61,11 @@ class StatisticalAnswer:
         return "certified" if self.rate.upper <= most else "violated" if self.rate.lower > most else "unknown"
 
     @property
+    def parameter(self) -> None:
+        """Nothing is solved for."""
+        return None
+
+    @property
     def claim_class(self) -> str:
         return (
             "heuristic" if self.rate is None else f"statistical({exact(Fraction(self.requirement.terms.confidence))})"
@@ -71,6 +76,11 @@ class StatisticalAnswer:
         """What has to hold, in words."""
         question = self.requirement
         return f"UNDER {question.law}: Pr[{question.text}] <= {exact(Fraction(question.terms.max_rate))}"
+
+    @property
+    def question(self) -> str:
+        """The claim: nothing in it is found in a run."""
+        return self.claim
 
     @property
     def sentence(self) -> str:
@@ -139,6 +149,7 @@ class StatisticalAnswer:
             "class": self.claim_class,
             "reason": self.reason,
             "claim": self.claim,
+            "question": self.question,
             "sentence": self.sentence,
             "rate": None
             if rate is None

@@ -59,6 +59,31 @@ def test_a_requirement_that_accepts_only_exact_proofs_gets_one_or_stays_open(fil
     assert report["below"].reason.startswith("class:")
 
 
+def test_a_gate_on_classes_is_missed_by_a_weaker_proof_which_still_is_one(files, tmp_path, monkeypatch):
+    text = EXACT.replace(", accept_class: exact", "") + "gate: {require_class: {malign: exact}}\n"
+    (tmp_path / "gated.yaml").write_text(text)
+    report = certify(None, "gated.yaml", timeout=20)
+    assert (report.exit_code, report.missed, report["below"].claim_class) == (0, (), "exact")
+    monkeypatch.setattr("verifier.answer.audit", lambda certificate, seconds: False)
+    report = certify(None, "gated.yaml", timeout=20)
+    assert (report.verdict, report["below"].claim_class, report.exit_code) == ("certified", "sound", 4)
+    assert report.missed == ("below: a malign requirement has to be proved exact, it is sound",)
+    assert report.to_json()["gates_missed"] == list(report.missed)
+    (tmp_path / "gated.yaml").write_text(text.replace("severity: malign", "severity: benign"))
+    assert certify(None, "gated.yaml", timeout=20).exit_code == 0
+    (tmp_path / "gated.yaml").write_text(text.replace("<= 2", "<= 0.5"))
+    violated = certify(None, "gated.yaml", timeout=20)
+    assert (violated.exit_code, violated.missed) == (1, ())
+
+
+def test_a_gate_on_classes_counts_as_its_severity_does(files, tmp_path, monkeypatch):
+    text = EXACT.replace(", accept_class: exact", "").replace("malign", "benign")
+    (tmp_path / "gated.yaml").write_text(text + "gate: {require_class: {benign: exact}}\n")
+    monkeypatch.setattr("verifier.answer.audit", lambda certificate, seconds: False)
+    assert certify(None, "gated.yaml", timeout=20).exit_code == 4
+    assert certify(None, "gated.yaml", timeout=20, fail_on="malign").exit_code == 0
+
+
 def test_violated_evaluates_like_the_graph(files):
     report = certify(str(files), "fails.vnnlib", timeout=20, workers=1)
     assert (report.verdict, report.exit_code) == ("violated", 1)

@@ -7,6 +7,9 @@ from fractions import Fraction
 
 import pytest
 
+from specs.errors import SpecError
+from specs.language.vnnlib import parse_vnnlib
+from specs.language.vnnlib_compile import compile_vnnlib
 from specs.language.vnnlib_writer import write_vnnlib
 from specs.problem import Ball, Box, Case, Problem, Row
 from tests.unit.specs.language.networks import network
@@ -63,6 +66,50 @@ def test_the_checker_reads_the_same_cases(seed: int) -> None:
             if case.ball is not None:
                 assert read.ball is not None
                 assert read.ball.contains(x) == case.ball.holds(x)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_both_readers_read_the_same(seed: int) -> None:
+    rng = random.Random(seed)
+    cases = [case for _ in range(rng.randint(2, 4)) for case in random_case(rng)]
+    text = write_vnnlib(Problem(network(2, 1), tuple(cases)))
+    ours, theirs = compile_vnnlib(parse_vnnlib(text), network(2, 1)).cases, read_query(text, 2, 1)
+    assert len(ours) == len(theirs) - sum(case.empty for case in theirs)
+    for case, read in zip(ours, (case for case in theirs if not case.empty)):
+        assert (case.box.lower, case.box.upper) == (read.lower, read.upper)
+        kept = list({(tuple(r.x.items()), tuple(r.y.items()), r.constant, r.strict): r for r in read.rows}.values())
+        assert [(dict(row.x), dict(row.y), row.constant, row.strict) for row in case.any_of] == [
+            (row.x, row.y, row.constant, row.strict) for row in kept
+        ]
+        assert (case.ball is None) == (read.ball is None)
+        if case.ball is not None and read.ball is not None:
+            assert (case.ball.center, case.ball.weights, case.ball.bound) == (
+                read.ball.center, read.ball.weights, read.ball.bound
+            )  # fmt: skip
+
+
+DECLARED = "(declare-const X_0 Real)\n(declare-const Y_0 Real)\n"
+BOUNDS, CIRCLE, OTHER = "(>= X_0 0) (<= X_0 9)", "(<= (* X_0 X_0) 4)", "(<= (* (- X_0 1) (- X_0 1)) 4)"
+
+
+@pytest.mark.parametrize(
+    ("assertions", "told"),
+    [
+        (f"(assert (and {BOUNDS} {CIRCLE} {OTHER}))", "3:55: an alternative with two balls: one is supported"),
+        (f"(assert {OTHER})\n(assert (or (and {BOUNDS} {CIRCLE})))", "4:40: a second ball, beside that of all"),
+        (f"(assert {OTHER})\n(assert {CIRCLE})", "4:1: a second ball; at most one is supported"),
+        (f"(declare-const X_1 Real)\n(assert (or (and {BOUNDS} {CIRCLE})))", "4:40: a ball needs a square of every"),
+        (f"(assert (or (and {BOUNDS} {CIRCLE})))\n(declare-const X_1 Real)", "3:40: a ball needs a square of every"),
+        (f"(assert (or (and {BOUNDS} (<= (* X_0 X_0) -1))))", "3:40: the ball has no point"),
+        (f"(assert (or (and {BOUNDS} (>= (* X_0 X_0) 4))))", "squares"),
+        (f"(assert (and (>= X_0 5) (<= X_0 9) {CIRCLE}))", "the ball has no point within these bounds"),
+    ],
+)
+def test_balls_that_are_refused(assertions: str, told: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        compile_vnnlib(parse_vnnlib(f"{DECLARED}{assertions}\n"), network(1, 1))
+    where = ":".join(str(part) for part in (caught.value.line, caught.value.column) if part)
+    assert told in f"{where}: {caught.value.message}", f"{where}: {caught.value.message}"
 
 
 def test_equal_balls_are_one_and_a_ball_of_all_cases_goes_with_no_other() -> None:

@@ -190,7 +190,7 @@ gate: {require_class: {malign: sound}}
         ("crown", "bab"), 2.5, 500, 7, 2
     )  # fmt: skip
     assert loaded.emit == ("report", "certificate")
-    assert loaded.require_class == {"malign": "sound"}
+    assert loaded.gates.require_class == {"malign": "sound"}
     assert "compiled to 1 case(s) with 1 linear row(s)" in loaded.describe()
 
 

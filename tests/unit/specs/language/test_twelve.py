@@ -29,7 +29,7 @@ MISSING = {
     "03": ["32:60: emit[4]: the artefact sarif"],
     "04": ["17:1: distill"],
     "06": ["25:3: adversary.expand_catastrophe and round"],
-    "07": ["15:1: sweep", "23:3: gate.regression"],
+    "07": ["15:1: sweep"],
     "09": ["18:10: adversary.moves:", "23:1: policy"],
     "10": ["14:5: overseers.panel_hat.surrogate"],
     "12": ["7:46: models.gen.recall", "17:1: incremental and policy"],

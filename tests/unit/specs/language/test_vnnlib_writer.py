@@ -14,6 +14,7 @@ from specs.language.vnnlib_compile import compile_vnnlib
 from specs.language.vnnlib_writer import write_vnnlib
 from specs.problem import Box, Case, Problem, Row, Terms
 from tests.unit.specs.language.networks import network
+from verifier.checker.vnnlib import read_query
 
 
 def read_back(problem: Problem) -> Problem:
@@ -69,9 +70,12 @@ def test_other_coefficients_are_scaled_and_stay_exact() -> None:
     assert not read.strict
 
 
-def test_a_vacuous_problem_cannot_be_written() -> None:
-    with pytest.raises(SpecError, match="no query to write"):
-        write_vnnlib(Problem(network(1, 1), ()))
+def test_what_nothing_can_violate_is_a_query_of_no_input_at_all() -> None:
+    text = write_vnnlib(Problem(network(2, 1), ()))
+    (case,) = read_query(text, 2, 1)
+    assert (case.empty, case.rows) == (True, ())
+    with pytest.raises(SpecError, match=r"describes no point at all"):
+        compile_vnnlib(parse_vnnlib(text), network(2, 1))
 
 
 @pytest.mark.shared

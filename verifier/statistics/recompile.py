@@ -1,0 +1,100 @@
+"""Whether a statement of probability is about a requirement of a specification: the plan made anew, and what was shown.
+
+The checker judges the statement alone. Here the specification is read again, and everything that it fixes has to be
+what the ledger has: the law, the number of draws and their seed, the event's number, the method, the confidence, the
+files of the models, the program. What a program was shown behind each draw is computed anew, too, and compared bit by
+bit; so are the answers where networks answer themselves. What the program answered is left to the ledger's word.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from specs.errors import CertificateError
+from specs.language.decimals import exact
+from specs.language.statistical_question import StatisticalQuestion
+from specs.language.statistical_spec import read_statistical_spec
+from specs.loading import load_model
+from verifier.statistics.answer import Networks, plan_of
+from verifier.statistics.statement import LEDGER, STATEMENT
+
+_MEANING = {
+    "sampler": "the law",
+    "seed": "the seed",
+    "queries": "the number of draws",
+    "method": "the method",
+    "sides": "the sides",
+    "confidence": "the confidence",
+    "below": "the number that the event compares with",
+    "model": "the files of the models",
+}
+
+
+def bound_to(statement: Path, model: Path | None, spec: Path, parameters: Mapping[str, str]) -> str:
+    """Which requirement the statement is about, and whether its bound is low enough; in words.
+
+    The statement has to be one that the checker has accepted. Raises ``CertificateError`` where it is about something
+    else, and ``SpecError`` or ``ModelError``.
+    """
+    with zipfile.ZipFile(statement) as archive:
+        manifest = json.loads(archive.read(STATEMENT))
+        lines = [json.loads(line) for line in archive.read(LEDGER).splitlines()]
+    read = read_statistical_spec(spec, model, parameters, load_model)
+    name = manifest["plan"]
+    numbered = {question.id: (number, question) for number, question in enumerate(read.questions)}
+    if name not in numbered:
+        known = ", ".join(numbered)
+        raise CertificateError(f"{statement}: {spec} has no statistical requirement {name!r}; there are {known}")
+    number, question = numbered[name]
+    plan = next(line["plan"] for line in lines if line["kind"] == "plan" and line["name"] == name)
+    wrong = [*_other_plan(plan, question, read.seed + number), *_other_overseer(lines[0], question)]
+    wrong = wrong or list(_other_questions(lines, question))[:1]
+    if wrong:
+        raise CertificateError(f"{statement}: not about requirement {name} of {spec}: {', '.join(wrong)} differ")
+    most, upper = Fraction(question.terms.max_rate), Fraction(manifest["upper"])
+    shown = "is at most" if upper <= most else "is not shown to be at most"
+    return f"requirement {name}: its rate {shown} {exact(most)}"
+
+
+def _other_plan(plan: Mapping[str, Any], question: StatisticalQuestion, seed: int) -> Iterator[str]:
+    wanted = json.loads(json.dumps(plan_of(question, seed).to_json()))
+    return (_MEANING.get(key, key) for key in wanted if plan.get(key) != wanted[key])
+
+
+def _other_overseer(header: Mapping[str, Any], question: StatisticalQuestion) -> Iterator[str]:
+    program = question.program
+    if program is None:
+        name, source, deterministic = Networks(question).name, Networks(question).sha256, True
+    else:
+        file, _, function = program.python.rpartition(":")
+        name = f"{Path(file).name}:{function}"
+        source, deterministic = hashlib.sha256(Path(file).read_bytes()).hexdigest(), program.deterministic
+    if header["source"] != source or header["overseer"] != name:
+        yield "the event or the networks" if program is None else f"the program {name}"
+    if header["deterministic"] != deterministic:
+        yield "whether the program answers in one way only"
+
+
+def _other_questions(lines: list[dict[str, Any]], question: StatisticalQuestion) -> Iterator[str]:
+    """Draws of which something else was shown, or found, than the specification says."""
+    answers = {line["to"]: line["answer"] for line in lines if line["kind"] == "answer"}
+    for line in lines:
+        if line["kind"] not in ("ask", "hit") or line["purpose"] != question.id:
+            continue
+        draw, *shown = [[float.fromhex(v) for v in values] for values in line["arguments"]]
+        found = [[float(v) for v in values] for values in question.evaluated(np.array(draw))]
+        if question.program is not None:
+            if shown != found:
+                yield f"what draw {line['draw']} shows (which float64 of another machine may do, too) and the ledger"
+            continue
+        answer = lines[line["to"]]["answer"] if line["kind"] == "hit" else answers.get(line["n"])
+        if answer is not None and [[float.fromhex(answer)]] != found:
+            yield f"what the networks compute for draw {line['draw']} and the ledger"
