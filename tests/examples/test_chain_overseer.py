@@ -1,4 +1,4 @@
-"""A sorting network judged by the last network of the chain example: one claim survives the chain's error, one does not."""
+"""A sorting network judged by the last network of a chain: one claim survives the chain's error, one does not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HERE = Path(__file__).parents[2] / "docs" / "examples" / "chain-overseer"
 
 
 def test_the_target_sorts_exactly() -> None:
-    """The 0-1 principle (Knuth): a network of comparators that sorts all sequences of zeros and ones sorts everything."""
+    """The 0-1 principle (Knuth): comparators that sort all sequences of zeros and ones sort everything."""
     graph = load_model(HERE / "sort.onnx")
     for number in range(256):
         q = [number >> i & 1 for i in range(8)]
