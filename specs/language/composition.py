@@ -167,6 +167,8 @@ class Composition:
         module, column = self.modules[name], node.col_offset
         if any(one.model == name for one in self.injections):
             raise ExpressionFault(f"something is written into {name}: of what is this the derivative?", column)
+        if module.is_table:
+            raise ExpressionFault(f"{name} is an answer table, which has no derivative", column)
         size = module.graph.input_size
         fitting = [
             k for k, one in enumerate(self.inputs) if one.size == size and input_name in ("", one.name) and not one.role

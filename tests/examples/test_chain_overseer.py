@@ -1,4 +1,4 @@
-"""A sorting network judged by the last network of the chain example: one claim survives its error, one does not."""
+"""A sorting network judged by the last network of a chain: one claim survives the chain's error, one does not."""
 
 from __future__ import annotations
 

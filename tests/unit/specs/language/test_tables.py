@@ -226,6 +226,7 @@ def test_answers_alone_decide_exactly(read: Read, tmp_path: Path) -> None:
         ("judge([0, 0]).ok >= 0", "points: [[0, 0]]", "judge is called on constants only"),
         ("judge(x, x[0]).ok >= 0", "points: [[0, 0]]", "judge sees x[0], x[1] (2 number(s)), but is called on 2 and 1"),
         ("tap(judge, relu1)(x)[0] >= 0", "points: [[0, 0]]", "judge is an answer table and has no layers"),
+        ("lipschitz(judge, norm=inf) <= 1", "points: [[0, 0]]", "judge is an answer table, which has no derivative"),
         ("judge(x).fine >= 0", "points: [[0, 0]]", "no element is called 'fine' (names are bad, ok)"),
         ("judge(x).ok * target(x)[0] >= 0", "points: [[0, 0]]", "nonlinear"),
     ],
