@@ -20,13 +20,36 @@ from specs.sets import InputSet
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Inputs that are drawn independently of each other, each uniformly from its box: one point of all boxes' product.
+
+    Their elements stand one after the other, in a draw as in what composed networks consume.
+    """
+
+    sets: tuple[InputSet, ...]
+
+    @property
+    def lower(self) -> tuple[Fraction | None, ...]:
+        return tuple(end for one in self.sets for end in one.lower)
+
+    @property
+    def upper(self) -> tuple[Fraction | None, ...]:
+        return tuple(end for one in self.sets for end in one.upper)
+
+    def to_model(self, raw: Sequence[Fraction | float]) -> tuple[Fraction, ...]:
+        """What networks consume for a draw, exactly."""
+        starts = [sum(one.size for one in self.sets[:k]) for k in range(len(self.sets))]
+        return tuple(v for one, at in zip(self.sets, starts) for v in one.to_model(raw[at : at + one.size]))
+
+
+@dataclass(frozen=True)
 class Evaluated:
-    """Vectors of terms over one input and what networks compute of it, for raw values of the input in float64.
+    """Vectors of terms over inputs and what networks compute of them, for raw values of the inputs in float64.
 
     Networks run in float64 on what they consume, rounded; what is linear around them is exact, and rounded once.
     """
 
-    inputs: InputSet
+    inputs: Drawn
     posed: Posed | None
     vectors: tuple[tuple[Term, ...], ...]
 
@@ -74,7 +97,7 @@ class StatisticalQuestion:
     below: Fraction
     program: Program | None
     evaluated: Evaluated
-    inputs: InputSet
+    inputs: Drawn
     law: str
     rows: np.ndarray | None
     terms: Statistical

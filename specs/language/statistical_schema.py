@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from specs.language.schema import Engine, Model, Overseer
@@ -23,6 +23,7 @@ from specs.language.schema_values import (
     Positive,
     Section,
     Version,
+    texts,
 )
 from specs.property import ClaimClass, Severity
 
@@ -80,7 +81,10 @@ class Statistical(Section):
     """The probability of an event is at most a rate, with a confidence."""
 
     event: str = Field(description='What is to be rare, as in "panel(x, y) < 0".')
-    distribution: str = Field(description="The law of the input: its name under `inputs`, or an .npz file of examples.")
+    distribution: Annotated[tuple[str, ...], BeforeValidator(texts), NotEmpty] = Field(
+        description="The law of the input: its name under `inputs`, or an .npz file of examples. For several inputs, a "
+        "list of uniform laws, one of each: they are drawn independently."
+    )
     max_rate: Share = Field(description="The largest probability that is accepted.")
     confidence: Share = Field(default=Fraction(999, 1000), description="The confidence of the bound.")
     queries: AtLeastOne = Field(default=2000, description="How many inputs are drawn.")

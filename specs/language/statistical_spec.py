@@ -29,7 +29,7 @@ from specs.language.scope import Value
 from specs.language.solve_for import starting_values
 from specs.language.source import Source
 from specs.language.statistical_part import asking, statistical_part
-from specs.language.statistical_question import Evaluated, Program, StatisticalQuestion, StatisticalSpec
+from specs.language.statistical_question import Drawn, Evaluated, Program, StatisticalQuestion, StatisticalSpec
 from specs.language.statistical_schema import (
     Distribution,
     PythonOverseer,
@@ -105,7 +105,7 @@ class _Reader:
         terms, path = one.statistical, ("require", i, "statistical")
         before = len(self.source.faults.found)
         self._check_class(i, one)
-        found = self._law(terms.distribution, *path, "distribution")
+        found = self._laws(terms.distribution, *path, "distribution")
         event = self.source.parse(terms.event, *path, "event")
         if found is None or event is None:
             return None
@@ -173,8 +173,23 @@ class _Reader:
             )
             self.source.fault(why, "require", i, "statistical", "queries")
 
+    def _laws(self, names: Sequence[str], *path: str | int) -> tuple[Drawn, str, np.ndarray | None] | None:
+        """The inputs, the law in words, and the examples it draws from, if it does."""
+        found = [self._law(name, *path) for name in names]
+        laws = [one for one in found if one is not None]
+        if len(laws) < len(found):
+            return None
+        sets = tuple(inputs for inputs, _, _ in laws)
+        if len(laws) > 1 and any(rows is not None for _, _, rows in laws):
+            self.source.fault("several inputs are drawn uniformly only, not from examples", *path)
+            return None
+        if len({one.name for one in sets}) < len(sets):
+            self.source.fault("two laws of the same input", *path)
+            return None
+        return Drawn(sets), " and, independently, ".join(words for _, words, _ in laws), laws[0][2]
+
     def _law(self, name: str, *path: str | int) -> tuple[InputSet, str, np.ndarray | None] | None:
-        """The input, the law in words, and the examples it draws from, if it does."""
+        """The same of one input."""
         laws = {key: one for key, one in self.section.inputs.items() if isinstance(one, Distribution)}
         if name in laws:
             law, rows = laws[name].distribution, laws[name].distribution.sampler.rows
@@ -249,27 +264,32 @@ class _Reader:
             self.source.fault(why, "overseers", name, "python")
         return Program(name, f"{self.folder / file}:{function}", one.budget, one.deterministic)
 
-    def _shown(self, wanted: Expression, program: Program | None, inputs: InputSet) -> list[Expression]:
+    def _shown(self, wanted: Expression, program: Program | None, inputs: Drawn) -> list[Expression]:
         """What is to be evaluated: what a program is shown behind the draw, or all of it."""
         if program is None:
             return [wanted]
         call = wanted.tree
         assert isinstance(call, ast.Call)
-        if not call.args or not isinstance(call.args[0], ast.Name) or call.args[0].id != inputs.name:
-            raise ExpressionFault(f"the first thing that {program.name} is shown has to be {inputs.name}", 0)
+        first, *others = inputs.sets
+        if others:
+            told = f"{program.name} is a program, which is shown a draw of one input: only networks can judge several"
+            raise ExpressionFault(told, 0)
+        if not call.args or not isinstance(call.args[0], ast.Name) or call.args[0].id != first.name:
+            raise ExpressionFault(f"the first thing that {program.name} is shown has to be {first.name}", 0)
         return [parse_expression(ast.unparse(part)) for part in call.args[1:]]
 
-    def _evaluated(self, expressions: Sequence[Expression], inputs: InputSet) -> Evaluated:
+    def _evaluated(self, expressions: Sequence[Expression], inputs: Drawn) -> Evaluated:
         """The expressions over the networks they call, compiled as in any other requirement."""
         needed = {name for one in expressions for name in self._read(one)}
         lets = {name: part for name, part in self.lets.items() if part is not None and name in needed}
-        composition = Composition(self.networks, (inputs,), couple((inputs,), ()), ())
-        scope, faults = scope_of((inputs,), [composition.raw(0)], lets, composition, {})
+        sets, places = inputs.sets, range(len(inputs.sets))
+        composition = Composition(self.networks, sets, couple(sets, ()), ())
+        scope, faults = scope_of(sets, [composition.raw(k) for k in places], lets, composition, {})
         for name, fault in faults:
             self.source.expression_fault(fault, "let", name)
         vectors = tuple(_flat(compile_value(one, scope)) for one in expressions)
         slots = {slot for terms in vectors for term in terms for slot in _slots(term)}
-        return Evaluated(inputs, composition.posed([0], slots) if slots else None, vectors)
+        return Evaluated(inputs, composition.posed(places, slots) if slots else None, vectors)
 
     def _read(self, expression: Expression) -> set[str]:
         """The names under ``let`` that an expression needs, by way of others included."""
