@@ -136,7 +136,6 @@ def size(term: str) -> str:
         (f"(<= (+ {size('X_0')} (ite (>= X_1 0) X_1 (- X_0))) 1)", "an absolute value is written"),
         (f"(<= (+ {size('X_0')} (ite (>= X_1 0) X_1)) 1)", "a condition and two values"),
         (f"(<= (+ {size('X_0')} (ite X_1 X_1 (- X_1))) 1)", "expected a formula"),
-        (f"(or (<= (+ {size('X_0')} {size('X_1')}) 1) (<= Y_0 1))", "an assertion of its own"),
         (f"(<= (+ {size('X_0')} {size('X_1')}) -1)", "the ball has no point"),
         (f"(<= {size('X_0')} {size('X_1')})", "nonlinear"),
     ],
