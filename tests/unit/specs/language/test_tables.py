@@ -333,3 +333,30 @@ def test_outputs_within_the_range_may_be_asked_about(read: Read, tmp_path: Path)
         t = min(max(value(TARGET, tuple(x), 0), Fraction(-2)), Fraction(4))
         found = float(row.constant + sum(c * Fraction(y[k]) for k, c in row.y))
         assert found == pytest.approx(float(along(t)[0]), abs=1e-12)  # float64 rounds within the composed network
+
+
+def test_examples_with_their_labels(read: Read, tmp_path: Path) -> None:
+    """Examples of a data file, told apart by label as well: each point with its own answer and its own label."""
+    rng = random.Random(5)
+    answers = {(Fraction(i, 8), Fraction(i * i % 7, 8)): (decimals(rng), decimals(rng)) for i in range(24)}
+    record(tmp_path, answers)
+    labels = [rng.randrange(2) for _ in answers]
+    np.savez(tmp_path / "d.npz", inputs=np.array([[float(v) for v in x] for x in answers]), labels=np.array(labels))
+    text = spec("argmax(target(x)) == label(x) or judge(x).ok >= 0.3", "points: {dataset: d.npz}")
+    (requirement,) = read(text).requirements
+    wanted = [
+        not (value(TARGET, x, label) > value(TARGET, x, 1 - label) or answers[x][1] >= Fraction(3, 10))
+        for x, label in zip(answers, labels)
+    ]
+    assert failing(requirement, [(*x, *answers[x]) for x in answers]) == wanted
+    assert any(wanted)
+    assert not all(wanted)
+
+
+def test_a_parameter_is_solved_for_beside_a_table(read: Read, tmp_path: Path) -> None:
+    record(tmp_path, {(Fraction(0), Fraction(0)): (Fraction(0), Fraction(1))})
+    sought = ", solve_for: {t: {maximize: true, range: [-10, 10]}}"
+    text = spec("judge(x).ok + target(x)[0] >= t", "points: [[0, 0]]").replace('t"}', f't"{sought}}}')
+    (requirement,) = read(text).requirements
+    assert requirement.solved is not None
+    assert requirement.solved.effect == "harder"
