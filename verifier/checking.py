@@ -162,9 +162,10 @@ def _is_about_polynomials(certificate: Path) -> bool:
 
 
 def _is_about_statistics(certificate: Path) -> bool:
+    from verifier.checker.relaxed_checker import is_about_relaxed_checker
     from verifier.checker.statistics import is_about_statistics
 
-    return is_about_statistics(certificate)
+    return is_about_statistics(certificate) or is_about_relaxed_checker(certificate)
 
 
 def _is_about_axioms(certificate: Path) -> bool:

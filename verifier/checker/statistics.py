@@ -305,7 +305,7 @@ def _rests(plan: Plan, ledger: LedgerContent) -> str:
         cut = f", {ledger.unanswered} questions were cut off" if ledger.unanswered else ""
         told.append(f"the overseer is deterministic: {ledger.repeated} answers are repeated{cut}")
     told.append(_fixed(plan))
-    told.append(_drawn(content))
+    told.append(_drawn(plan))
     if plan.further:
         told.append(f"further arguments are what the model sha256:{text(content['model'])!r} gave")
     of_draws = f"for P = {text(content['nature'])!r} and Q = {_law_of_draws(content)}"
@@ -326,13 +326,15 @@ def _rests(plan: Plan, ledger: LedgerContent) -> str:
     return "; ".join(told)
 
 
-def _drawn(content: dict[str, Any]) -> str:
-    sampler = content["sampler"]
+def _drawn(plan: Plan) -> str:
+    sampler = plan.content["sampler"]
     if sampler["kind"] == "seeds":
         return "runs with the seeds 0, 1, ... stand for independent runs with a random seed; this is not about inputs"
     if sampler["kind"] == "sample":
+        different = len({tuple(x) for x in plan.inputs})
         what = f"the {natural(sampler['count'])} rows of the file sha256:{sampler['sha256']}"
-        return f"{what} are independent draws of P, and nothing that was fixed before was chosen by them"
+        what += f", {different} of them different, are independent draws of P"
+        return f"{what}, and nothing that was fixed before was chosen by them"
     return "float64 draws of PCG64 stand for independent draws of the law"
 
 
