@@ -90,7 +90,10 @@ def run_checker(
     if _is_about_statistics(certificate):
         return _run_statistical(certificate, model, spec)
     from verifier.chain.folder import is_chain
+    from verifier.relaxed_checker.cover_file import check_cover, is_cover
 
+    if is_cover(certificate):
+        return check_cover(certificate, model, spec, exact)
     if is_chain(certificate):
         from verifier.chain.check import check_chain
 

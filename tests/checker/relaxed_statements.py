@@ -16,6 +16,7 @@ from verifier.checker.relaxed_checker import read_relaxed, verdict_on_relaxed
 from verifier.relaxed_checker.asking import Flags, Misses, ask_all
 from verifier.relaxed_checker.compose import Natural, compose
 from verifier.relaxed_checker.plans import calibration_plan, domination_plan
+from verifier.relaxed_checker.statements import Stated
 from verifier.statistics.sampling import Box
 from verifier.statistics.statement import write_statement
 
@@ -63,20 +64,21 @@ def natural_inputs(count: int, seed: int = 3) -> np.ndarray:
     return 0.5 + np.random.default_rng(seed).random((count, 2)) / 2
 
 
-def make(folder, radius=0.3, flags=300, inputs=400, tau=TAU, kappa=F(4), nature=NATURE, level=CONFIDENCE):
+def make(folder, radius=0.3, flags=300, inputs=400, tau=TAU, kappa=None, nature=NATURE, level=CONFIDENCE):
     """The files of flags and of misses with what they state, and who answered the second."""
     checker = Near(radius)
     misses = Misses(checker, Same(), Corner(), tau)
     data = natural_inputs(inputs)
     made = []
+    proposed = domination_plan("flagged", SQUARE, 7, flags, tau, kappa or F(4), nature, level)
     for name, overseer, plan, rows in (
-        ("flagged", Flags(checker), domination_plan("flagged", SQUARE, 7, flags, tau, kappa, nature, level), None),
+        ("flagged", Flags(checker), proposed, None),
         ("missed", misses, calibration_plan("missed", data, NATURE, level), data),
     ):
         with asking(folder / f"{name}.jsonl", overseer) as queries:
             ask_all(queries, plan, lambda x: [x], rows)
         file = folder / f"{name}.nnstat"
-        made.append((file, write_statement(file, folder / f"{name}.jsonl", name, rows)))
+        made.append(Stated(file, write_statement(file, folder / f"{name}.jsonl", name, rows)))
     return made[0], made[1], misses
 
 

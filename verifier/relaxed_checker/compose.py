@@ -10,8 +10,9 @@ from pathlib import Path
 
 from specs.errors import CertifyError
 from verifier.relaxed_checker.asking import Misses
+from verifier.relaxed_checker.statements import Stated
 from verifier.statistics.clopper_pearson import decimal_text
-from verifier.statistics.statement import EPOCH, Statement
+from verifier.statistics.statement import EPOCH, Statement, rounded_up
 
 FORMAT, VERSION = "nnrelaxed", 1
 COMPOSITION, FLAGGED, MISSED = "composition.json", "flagged.nnstat", "missed.nnstat"
@@ -36,13 +37,14 @@ class Natural:
         flagged, missed = self.flagged, self.missed
         rests = [f"P is a law of inputs; {flagged.plan.method} is about its image under the embedding"]
         rests += [*flagged.assumptions, *(one for one in missed.assumptions if one not in flagged.assumptions)]
+        told = ", ".join(f"A{k} {text}" for k, text in enumerate(rests, 1))
         return (
-            f"Pr[the overseer objects] <= {_up(self.upper)} under P = {flagged.plan.nature}, CLASS "
-            f"statistical({self.confidence}) (flagged above {self.tau}: {_up(flagged.bounds.upper)} by "
-            f"{flagged.plan.method} from {flagged.answered} draws of the proposal, {flagged.failures} of them flagged; "
-            f"missed: {_up(missed.bounds.upper)} from {missed.answered} natural inputs, {missed.failures} of them "
-            f"missed). RESTS ON: {', '.join(f'A{k} {text}' for k, text in enumerate(rests, 1))}. DOES NOT SAY: which "
-            "inputs fail, or that none does; anything about another law, another model, overseer or relaxed checker."
+            f"Pr[the overseer objects] <= {rounded_up(self.upper)} under P = {flagged.plan.nature}, CLASS "
+            f"statistical({self.confidence}) (flagged above {self.tau}: {rounded_up(flagged.bounds.upper)} by "
+            f"{flagged.plan.method} from {flagged.answered} draws of the proposal, {flagged.failures} flagged; missed: "
+            f"{rounded_up(missed.bounds.upper)} from {missed.answered} natural inputs, {missed.failures} missed). "
+            f"RESTS ON: {told}. DOES NOT SAY: which inputs fail, or that none does; anything about another law, "
+            "another model, overseer or relaxed checker."
         )
 
 
@@ -56,17 +58,17 @@ def calibrated(missed: Statement, most: Fraction) -> Fraction:
     if bound > most:
         raise Inconsistent(
             f"the relaxed checker is rejected: {missed.failures} of {missed.answered} natural inputs are objected to "
-            f"and not flagged; the bound {_up(bound)} on how often exceeds {_up(most)}"
+            f"and not flagged; the bound {rounded_up(bound)} on how often exceeds {rounded_up(most)}"
         )
     return bound
 
 
-def compose(target: Path, flagged: tuple[Path, Statement], missed: tuple[Path, Statement], misses: Misses) -> Natural:
-    """Write the statement made of two, which are the files and what they state; ``misses`` is who answered the second.
+def compose(target: Path, flagged: Stated, missed: Stated, misses: Misses) -> Natural:
+    """Write the statement made of two; ``misses`` is who answered the second.
 
     Raises ``ValueError`` where they do not fit together.
     """
-    one, two = flagged[1], missed[1]
+    one, two = flagged.statement, missed.statement
     if one.plan.nature != two.plan.nature or one.plan.below != -misses.tau or two.plan.below != 0:
         raise ValueError("the two statements are of different laws or levels")
     upper = min(Fraction(1), _decimal(one.bounds.upper) + _decimal(two.bounds.upper))
@@ -89,15 +91,11 @@ def compose(target: Path, flagged: tuple[Path, Statement], missed: tuple[Path, S
     }
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(COMPOSITION, EPOCH), json.dumps(manifest, indent=1).encode())
-        for name, file in ((FLAGGED, flagged[0]), (MISSED, missed[0])):
+        for name, file in ((FLAGGED, flagged.file), (MISSED, missed.file)):
             archive.writestr(zipfile.ZipInfo(name, EPOCH), file.read_bytes())
     return natural
 
 
-def _decimal(value: Fraction, places: int = 16) -> Fraction:
-    """Rounded up to so many decimal places; sixteen are what a statement is written with."""
-    return Fraction(-(-value * 10**places // 1), 10**places)
-
-
-def _up(value: Fraction) -> str:
-    return format(float(_decimal(value, 6)), ".6f")
+def _decimal(value: Fraction) -> Fraction:
+    """Rounded up to sixteen decimal places, which is what a statement is written with."""
+    return Fraction(-(-value * 10**16 // 1), 10**16)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from specs.graph import Graph, Node, ops
+from specs.graph import ops
+from specs.loading.graph_builder import GraphBuilder
 from specs.loading.onnx_writer import write_onnx
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -66,24 +67,14 @@ def one_sided(layers: Layers, states: np.ndarray, shares: np.ndarray, tau: float
 
 def write(path: Path, layers: Layers) -> None:
     """The network as an ONNX file in float32: equal layers give equal bytes."""
-    nodes = [Node("state", ops.Input((1, len(layers[0][0]))), (), (1, len(layers[0][0])))]
-    value = "state"
+    builder = GraphBuilder()
+    value = builder.input("state", (1, len(layers[0][0])))
     for number, (weight, bias) in enumerate(layers, start=1):
-        w, b = f"w{number}", f"b{number}"
-        nodes += [_constant(w, weight), _constant(b, bias)]
-        shape = (1, weight.shape[1])
-        nodes.append(Node(f"m{number}", ops.MatMul(), (value, w), shape))
-        nodes.append(Node(f"z{number}", ops.Add(), (f"m{number}", b), shape))
-        value = f"z{number}"
+        value = builder.add(ops.MatMul(), value, builder.constant(weight.astype(np.float32)))
+        value = builder.add(ops.Add(), value, builder.constant(bias.astype(np.float32)))
         if number < len(layers):
-            nodes.append(Node(f"h{number}", ops.Relu(), (value,), shape))
-            value = f"h{number}"
-    path.write_bytes(write_onnx(Graph(tuple(nodes), ("state",), (value,))))
-
-
-def _constant(name: str, value: np.ndarray) -> Node:
-    single = value.astype(np.float32)
-    return Node(name, ops.Constant(single), (), single.shape)
+            value = builder.add(ops.Relu(), value, stem="hidden")
+    path.write_bytes(write_onnx(builder.build(("state",), (value,))))
 
 
 def _forward(layers: Layers, x: np.ndarray) -> list[np.ndarray]:

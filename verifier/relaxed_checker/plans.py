@@ -17,29 +17,50 @@ def search_plan(name: str, runs: int, tau: Fraction, confidence: Fraction) -> Pl
 
 
 def domination_plan(
-    name: str, proposal: Box | Mixture, seed: int, draws: int, tau: Fraction, kappa: Fraction, nature: str,
+    name: str,
+    proposal: Box | Mixture,
+    seed: int,
+    draws: int,
+    tau: Fraction,
+    kappa: Fraction,
+    nature: str,
     confidence: Fraction,
-) -> Plan:  # fmt: skip
+) -> Plan:
     """D2: how often a natural state is flagged at tau, where nature's law of states has a density of at most kappa
     with respect to the proposal."""
     return Plan(name, proposal, seed, draws, confidence, -_level(tau), "domination", kappa=kappa, nature=nature)
 
 
 def renyi_plan(
-    name: str, proposal: Box | Mixture, seed: int, draws: int, tau: Fraction, order: Fraction, divergence: Fraction,
-    nature: str, confidence: Fraction,
-) -> Plan:  # fmt: skip
+    name: str,
+    proposal: Box | Mixture,
+    seed: int,
+    draws: int,
+    tau: Fraction,
+    order: Fraction,
+    divergence: Fraction,
+    nature: str,
+    confidence: Fraction,
+) -> Plan:
     """D2, where only a Renyi divergence of nature's law from the proposal is bounded."""
     return Plan(
-        name, proposal, seed, draws, confidence, -_level(tau), "renyi", order=order, divergence=divergence,
+        name,
+        proposal,
+        seed,
+        draws,
+        confidence,
+        -_level(tau),
+        "renyi",
+        order=order,
+        divergence=divergence,
         nature=nature,
-    )  # fmt: skip
+    )
 
 
-def calibration_plan(name: str, natural: np.ndarray, nature: str, confidence: Fraction) -> Plan:
+def calibration_plan(name: str, natural: np.ndarray, nature: str, confidence: Fraction, model: str = "") -> Plan:
     """How often the relaxed checker is blind: natural inputs (N, d) that were held out, each asked about once."""
     rows = Sample(*natural.shape, rows_hash(natural))
-    return Plan(name, rows, 0, len(natural), confidence, nature=nature)
+    return Plan(name, rows, 0, len(natural), confidence, nature=nature, model=model)
 
 
 def _level(tau: Fraction) -> Fraction:

@@ -243,6 +243,11 @@ def _decimal(value: Fraction, up: bool) -> Fraction:
     return Fraction(whole, 10**16)
 
 
+def rounded_up(value: Fraction) -> str:
+    """Six decimal places, not below the value."""
+    return _shown(value, up=True)
+
+
 def _shown(value: Fraction, up: bool) -> str:
     """Six decimal places, rounded outward."""
     scaled = value * 10**6
