@@ -70,7 +70,7 @@ def make(folder, radius=0.3, flags=300, inputs=400, tau=TAU, kappa=None, nature=
     misses = Misses(checker, Same(), Corner(), tau)
     data = natural_inputs(inputs)
     made = []
-    proposed = domination_plan("flagged", SQUARE, 7, flags, tau, kappa or F(4), nature, level)
+    proposed = domination_plan("flagged", SQUARE, 7, flags, tau, level, nature, kappa or F(4))
     for name, overseer, plan, rows in (
         ("flagged", Flags(checker), proposed, None),
         ("missed", misses, calibration_plan("missed", data, NATURE, level), data),

@@ -185,7 +185,7 @@ HALVES = {
 
 
 def _domination(tau=TAU, nature=NATURE):
-    return domination_plan("flagged", SQUARE, 7, 60, tau, F(4), nature, CONFIDENCE)
+    return domination_plan("flagged", SQUARE, 7, 60, tau, CONFIDENCE, nature, F(4))
 
 
 @pytest.mark.parametrize("which", HALVES)
@@ -358,6 +358,6 @@ def test_a_mixture_may_be_the_proposal(tmp_path, honest):
     """Half of the draws near the corner: the density of nature is at most 8/5 of the proposal's."""
     near = replace(SQUARE, lower=(0.5, 0.5))
     plan = domination_plan(
-        "flagged", Mixture((F(1, 2), F(1, 2)), (SQUARE, near)), 7, 60, TAU, F(8, 5), NATURE, CONFIDENCE
+        "flagged", Mixture((F(1, 2), F(1, 2)), (SQUARE, near)), 7, 60, TAU, CONFIDENCE, NATURE, F(8, 5)
     )
     assert passes(_joined(honest, flagged=_stated(tmp_path, Flags(Near()), plan).read_bytes()))

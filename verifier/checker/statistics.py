@@ -270,7 +270,7 @@ def _law_of_draws(content: dict[str, Any]) -> str:
     if sampler["kind"] == "rows":
         return f"a row of {sampler['count']} of the file sha256:{sampler['sha256']}"
     if sampler["kind"] == "seeds":
-        return "the seeds of a program that is run by them"
+        return "the choice of a seed"
     if sampler["kind"] == "sample":
         return f"P = {text(content['nature'])!r}"
     if sampler["kind"] == "blocks":

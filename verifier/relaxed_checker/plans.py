@@ -10,6 +10,8 @@ from verifier.statistics.plan import Plan
 from verifier.statistics.sampling import Box, Mixture, Sample, Seeds
 from verifier.statistics.statement import rows_hash
 
+Proposal = Box | Mixture
+
 
 def search_plan(name: str, runs: int, tau: Fraction, confidence: Fraction) -> Plan:
     """D1: how often a run of the adversary, with the seeds 0 to ``runs`` - 1, finds a state that is flagged at tau."""
@@ -17,44 +19,21 @@ def search_plan(name: str, runs: int, tau: Fraction, confidence: Fraction) -> Pl
 
 
 def domination_plan(
-    name: str,
-    proposal: Box | Mixture,
-    seed: int,
-    draws: int,
-    tau: Fraction,
+    name: str, proposal: Proposal, seed: int, draws: int, tau: Fraction, confidence: Fraction, nature: str,
     kappa: Fraction,
-    nature: str,
-    confidence: Fraction,
-) -> Plan:
+) -> Plan:  # fmt: skip
     """D2: how often a natural state is flagged at tau, where nature's law of states has a density of at most kappa
     with respect to the proposal."""
     return Plan(name, proposal, seed, draws, confidence, -_level(tau), "domination", kappa=kappa, nature=nature)
 
 
 def renyi_plan(
-    name: str,
-    proposal: Box | Mixture,
-    seed: int,
-    draws: int,
-    tau: Fraction,
-    order: Fraction,
-    divergence: Fraction,
-    nature: str,
-    confidence: Fraction,
-) -> Plan:
-    """D2, where only a Renyi divergence of nature's law from the proposal is bounded."""
-    return Plan(
-        name,
-        proposal,
-        seed,
-        draws,
-        confidence,
-        -_level(tau),
-        "renyi",
-        order=order,
-        divergence=divergence,
-        nature=nature,
-    )
+    name: str, proposal: Proposal, seed: int, draws: int, tau: Fraction, confidence: Fraction, nature: str,
+    order: Fraction, divergence: Fraction,
+) -> Plan:  # fmt: skip
+    """D2, where the Renyi divergence of this order of nature's law of states from the proposal is bounded."""
+    known = {"order": order, "divergence": divergence, "nature": nature}
+    return Plan(name, proposal, seed, draws, confidence, -_level(tau), "renyi", **known)  # type: ignore[arg-type]
 
 
 def calibration_plan(name: str, natural: np.ndarray, nature: str, confidence: Fraction, model: str = "") -> Plan:
