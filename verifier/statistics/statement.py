@@ -194,9 +194,7 @@ def _drawn(plan: Plan) -> str:
     if isinstance(plan.sampler, Seeds):
         return "(declared) runs with the seeds 0, 1, ... stand for independent runs with a random seed"
     if isinstance(plan.sampler, Sample):
-        return (
-            f"(declared) the rows are independent draws of P = {plan.nature}, and chose nothing that was fixed before"
-        )
+        return f"(declared) the rows are independent draws of P = {plan.nature}, by which nothing before was chosen"
     return "(declared) float64 draws of PCG64 stand for independent draws of the stated law"
 
 

@@ -21,7 +21,7 @@ from verifier.relaxed_checker.learn import learn, one_sided, write
 from verifier.statistics.queries import Budget, Queries
 
 HERE = Path(__file__).parent
-TAU, GAIN, MARGIN = 0.5, 0.125, 0.25
+TAU, GAIN, MARGIN = 0.5, 0.125, 0.0625
 STATES, SAMPLES = 480, 4
 ENCODER = np.array([[1, -0.25, -0.25, -0.25, -0.25, 0], [0, 0.25, 0.25, 0.25, 0.25, 0]])
 

@@ -30,12 +30,14 @@ HERE = Path(__file__).parent
 TAU = Fraction(1, 2)
 CONFIDENCE = Fraction("0.99")
 NATURE = "readings of the building"
-KAPPA = Fraction(5)
+KAPPA = Fraction(4)
 STEEPNESS = Fraction(16)
 CALM = Box((-0.25, 0.0), (0.25, 0.5))
-PROPOSAL = Mixture(  # uniform on a region that holds all states of nature: a warm room is not wanted much warmer
-    (Fraction(14, 26), Fraction(7, 26), Fraction(5, 26)),
-    (Box((-0.375, 0.0), (0.5, 0.5)), Box((-0.375, 0.5), (0.5, 0.75)), Box((-0.375, 0.75), (0.25, 1.0))),
+STAIRS = ((0.0, 0.5, 0.5), (0.5, 0.625, 0.5), (0.625, 0.75, 0.375), (0.75, 0.875, 0.25), (0.875, 1.0, 0.125))
+"""By how warm the room is, up to which number the state's first can be: nobody wants more than 1."""
+PROPOSAL = Mixture(  # uniform on all stairs
+    tuple(Fraction(weight, 100) for weight in (56, 14, 12, 10, 8)),
+    tuple(Box((-0.375, low), (most, high)) for low, high, most in STAIRS),
 )
 
 
