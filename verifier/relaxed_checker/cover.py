@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heappop, heappush
 
 Point = tuple[Fraction, ...]
 Score = Callable[[Sequence[Fraction]], Fraction]
@@ -35,27 +36,37 @@ class Covered:
 def cover(score: Score, lower: Point, upper: Point, steepness: Fraction, level: Fraction, most: int) -> Covered:
     """Proves score <= level on the box, given that ``steepness`` bounds the sum of the sizes of derivatives on it.
 
-    Cells are halved along their longest side, the first of several. Raises ``OpenCell`` at the first centre whose score
-    exceeds the level, or when more than ``most`` cells have been looked at.
+    The cell whose bound is largest is halved next, along its longest side, the first of several. Raises ``OpenCell`` at
+    the first centre whose score exceeds the level, or when more than ``most`` cells have been looked at.
     """
-    cells = [(lower, upper)]
+    whole = max(u - l for l, u in zip(lower, upper, strict=True)) or Fraction(1)
     looked, done, smallest, largest = 0, 0, Fraction(1), None
-    whole = max((u - l for l, u in zip(lower, upper, strict=True)), default=Fraction(0)) or Fraction(1)
-    while cells:
-        low, high = cells.pop()
-        centre = tuple((l + u) / 2 for l, u in zip(low, high))
-        found = score(centre)
-        looked += 1
-        if found > level or looked > most:
-            raise OpenCell(centre, found, found > level)
-        largest = found if largest is None else max(largest, found)
-        widths = [u - l for l, u in zip(low, high)]
-        longest = max(widths)
-        if found + steepness * longest / 2 <= level:
-            done, smallest = done + 1, min(smallest, longest / whole)
-            continue
-        k = widths.index(longest)
-        middle = (*low[:k], centre[k], *low[k + 1 :]), (*high[:k], centre[k], *high[k + 1 :])
-        cells += [(low, middle[1]), (middle[0], high)]
+    open_cells: list[tuple[Fraction, int, Point, Point]] = []
+    new = [(lower, upper)]
+    while new:
+        for low, high in new:
+            centre = _middle(low, high)
+            found, longest = score(centre), max(u - l for l, u in zip(low, high))
+            looked += 1
+            if found > level or looked > most:
+                raise OpenCell(centre, found, found > level)
+            largest = found if largest is None else max(largest, found)
+            bound = found + steepness * longest / 2
+            if bound <= level:
+                done, smallest = done + 1, min(smallest, longest / whole)
+            else:
+                heappush(open_cells, (-bound, looked, low, high))
+        new = _halves(*heappop(open_cells)[2:]) if open_cells else []
     assert largest is not None
     return Covered(done, smallest, largest)
+
+
+def _middle(low: Point, high: Point) -> Point:
+    return tuple((l + u) / 2 for l, u in zip(low, high))
+
+
+def _halves(low: Point, high: Point) -> list[tuple[Point, Point]]:
+    widths = [u - l for l, u in zip(low, high)]
+    k = widths.index(max(widths))
+    middle = _middle(low, high)[k]
+    return [(low, (*high[:k], middle, *high[k + 1 :])), ((*low[:k], middle, *low[k + 1 :]), high)]

@@ -26,7 +26,7 @@ MANIFEST, MODEL, CERTIFICATE = "cover.json", "relaxed.onnx", "steep.nncert"
 KEYS = {"format", "version", "lower", "upper", "level", "steepness", "cells", "claim"}
 EPOCH = (1980, 1, 1, 0, 0, 0)
 LARGEST_MEMBER = 1 << 28
-MOST_CELLS = 100_000
+MOST_CELLS = 20_000
 
 
 class NoCover(CertifyError):
@@ -136,7 +136,10 @@ def check_cover(file: Path, model: Path | None, spec: Path | None, exact_too: bo
             path.write_bytes(members[name])
         spec = Path(folder) / "steep.yaml"
         spec.write_text(steepness_spec(states, steepness), encoding="utf-8")
-        proof = run_checker(paths[CERTIFICATE], paths[MODEL], spec, exact_too, {})
+        try:
+            proof = run_checker(paths[CERTIFICATE], paths[MODEL], spec, exact_too, {})
+        except CertifyError as error:
+            raise CertificateError(f"{file}: {error}") from None
     digest = hashlib.sha256(members[MODEL]).hexdigest()
     wrong, reason, cells = "", "", 0
     if not proof.accepted or proof.kind != "proof":
