@@ -10,6 +10,8 @@ from specs.language.yaml_tree import Document, YamlPath
 
 _OF_SAMPLING = ("certify", "name", "description", "models", "overseers", "inputs", "let", "require", "engine", "emit")
 
+KAPPA = "kappa"  # of the adversary: whatever else it may do belongs to what is asked for all inputs
+
 
 def is_statistical(requirement: object) -> bool:
     return isinstance(requirement, dict) and "statistical" in requirement
@@ -29,6 +31,10 @@ def ordinary_part(document: Document) -> Document:
     _drop(data, "overseers", programs)
     _drop(data, "inputs", laws)
     _drop(data, "let", asking(_dict(data.get("let")), programs))
+    if KAPPA in _dict(data.get("adversary")):
+        _drop(data, "adversary", [KAPPA])
+        if not data["adversary"]:
+            del data["adversary"]
     if isinstance(data.get("emit"), list):
         data["emit"] = [one for one in data["emit"] if one != "ledger"]
     return _of_requirements(document, data, lambda one: not is_statistical(one))
@@ -39,7 +45,9 @@ def statistical_part(document: Document) -> Document:
     data = dict(document.data)
     if not all(map(is_statistical, _list(data.get("require")))):  # the other reader knows the other keys
         gate = {key: value for key, value in _dict(data.get("gate")).items() if key == "require_class"}
-        data = {key: value for key, value in data.items() if key in _OF_SAMPLING} | ({"gate": gate} if gate else {})
+        kappa = {key: value for key, value in _dict(data.get("adversary")).items() if key == KAPPA}
+        more = {key: value for key, value in (("gate", gate), ("adversary", kappa)) if value}
+        data = {key: value for key, value in data.items() if key in _OF_SAMPLING} | more
     return _of_requirements(document, data, is_statistical)
 
 

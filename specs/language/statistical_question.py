@@ -78,6 +78,8 @@ class StatisticalQuestion:
     rows: np.ndarray | None
     terms: Statistical
     models: tuple[tuple[str, Path], ...]
+    kappa: Fraction | None = None
+    """Draws are an adversary's: the law that is meant has a density of at most this with respect to theirs."""
 
     @property
     def model_sha256(self) -> str:

@@ -104,6 +104,10 @@ class _Reader:
         if found is None or event is None:
             return None
         inputs, law, rows = found
+        kappa = self._kappa(i, terms, rows)
+        if kappa is not None:
+            law = f"P = {terms.nature}, of a density of at most {exact(kappa)} with respect to {law}"
+            terms = terms.model_copy(update={"method": "domination"})
         try:
             wanted, below = self._event(event)
             program = self._program(wanted)
@@ -116,7 +120,7 @@ class _Reader:
             return None
         if program is not None:
             self._check_budget(i, terms, program)
-        self._check_size(i, terms)
+        self._check_size(i, terms, kappa or Fraction(1))
         if len(self.source.faults.found) > before:
             return None
         return StatisticalQuestion(
@@ -132,7 +136,27 @@ class _Reader:
             rows,
             terms,
             tuple((f"{module.kind} {module.name}", module.file) for module in self.networks),
+            kappa,
         )
+
+    def _kappa(self, i: int, terms: Statistical, rows: np.ndarray | None) -> Fraction | None:
+        """By how much nature's law may exceed that of the draws, None where the draws are nature's own."""
+        given, path = self.section.adversary, ("require", i, "statistical", "nature")
+        if not terms.nature:
+            if given is not None and not any(one.statistical.nature for one in self.section.require):
+                why = "which law is dominated? add nature: its name to a statistical requirement"
+                self.source.fault(why, "adversary", "kappa")
+            return None
+        if given is None:
+            why = "how does it compare with the draws? add adversary: {kappa: K}, or say distribution instead"
+            self.source.fault(why, *path)
+        elif rows is not None:
+            self.source.fault("no law has a density with respect to the rows of a file: draw from a box", *path)
+        elif terms.sides == "both" or terms.method != "clopper-pearson":
+            self.source.fault("another law's rate is bounded from above, after all draws: no sides, no method", *path)
+        else:
+            return Fraction(given.kappa)
+        return None
 
     def _check_alone(self, wanted: Expression, program: Program | None) -> None:
         """Answers of programs are compared with numbers and nothing else: an event is read off the ledger."""
@@ -158,10 +182,10 @@ class _Reader:
             why = f"more than the {program.budget.queries} that {program.name} may be asked"
             self.source.fault(why, "require", i, "statistical", "queries")
 
-    def _check_size(self, i: int, terms: Statistical) -> None:
-        """With no failure at all, the bound of Clopper and Pearson has to reach the rate."""
+    def _check_size(self, i: int, terms: Statistical, kappa: Fraction) -> None:
+        """With no failure at all, the bound of Clopper and Pearson, times kappa, has to reach the rate."""
         level = (1 - Fraction(terms.confidence)) / (2 if terms.sides == "both" else 1)
-        if terms.method == "clopper-pearson" and (1 - Fraction(terms.max_rate)) ** terms.queries > level:
+        if terms.method != "betting" and (1 - Fraction(terms.max_rate) / kappa) ** terms.queries > level:
             why = (
                 f"even without any failure {terms.queries} draws do not show a rate of at most {exact(terms.max_rate)}"
             )

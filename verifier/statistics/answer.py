@@ -170,6 +170,8 @@ class _Run:
             self.question.below,
             terms.method,
             terms.sides,
+            kappa=self.question.kappa,
+            nature=terms.nature,
             model=self.question.model_sha256,
         )
 
