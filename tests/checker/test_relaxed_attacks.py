@@ -354,6 +354,26 @@ def test_the_producer_refuses_what_the_checker_would(honest, tmp_path):
             bad()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_changed_byte_changes_nothing_or_is_refused(tmp_path, seed):
+    """Whatever is accepted after one byte was changed says the same, but for the producer's own words."""
+    data, _ = composed(tmp_path, flags=30, inputs=30)
+    told, rng, refused = verdict(data).reason, np.random.default_rng(seed), 0
+    for _ in range(100):
+        changed = bytearray(data)
+        changed[rng.integers(len(data))] ^= 1 << int(rng.integers(8))
+        try:
+            found = verdict(bytes(changed))
+        except CheckError:
+            refused += 1
+            continue
+        if found.accepted:
+            assert found.reason == told
+        else:
+            refused += 1
+    assert refused > 80
+
+
 def test_a_mixture_may_be_the_proposal(tmp_path, honest):
     """Half of the draws near the corner: the density of nature is at most 8/5 of the proposal's."""
     near = replace(SQUARE, lower=(0.5, 0.5))

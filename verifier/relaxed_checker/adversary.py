@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -21,6 +22,21 @@ class Found:
 
     state: tuple[float, ...]
     value: float
+
+
+class Adversary(Protocol):
+    """Whoever looks for a state with a large value. ``sha256`` is of everything that a run with a seed depends on."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def states(self) -> Box: ...
+
+    def run(self, checker: RelaxedChecker, seed: int) -> Found: ...
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from specs.overseer.python_overseer import OverseerError
-from verifier.relaxed_checker.adversary import Climb
+from verifier.relaxed_checker.adversary import Adversary
 from verifier.relaxed_checker.checkers import RelaxedChecker
 from verifier.relaxed_checker.identity import identity
 from verifier.statistics.plan import Plan
@@ -53,7 +53,7 @@ class Runs:
     """Asked with a seed; answers minus the value of the state that the adversary's run with this seed finds."""
 
     checker: RelaxedChecker
-    adversary: Climb
+    adversary: Adversary
 
     @property
     def name(self) -> str:

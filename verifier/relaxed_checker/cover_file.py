@@ -58,9 +58,9 @@ def claim(checker: str, states: Box, level: Fraction, steepness: Fraction, cover
     return (
         f"FOR ALL states in {_sides(states)}: the relaxed checker sha256:{checker} gives at most {exact(level)}, "
         f"CLASS sound ({covered.cells} cells, at most {float(covered.largest):.6g} at their centres). RESTS ON: A1 "
-        f"(proved, certificate embedded) its derivatives there sum to at most {exact(steepness)} in size. DOES NOT "
-        "SAY: anything about inputs whose states lie elsewhere, about what the overseer says, or about what the "
-        "network gives in floating point."
+        f"(proved, certificate embedded) its derivatives there sum to at most {exact(steepness)} in size, A2 (binding "
+        "recompiled) these were made of the network by the loader. DOES NOT SAY: anything about inputs whose states "
+        "lie elsewhere, about what the overseer says, or about what the network gives in floating point."
     )
 
 

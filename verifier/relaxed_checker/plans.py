@@ -38,7 +38,7 @@ def renyi_plan(
 
 def calibration_plan(name: str, natural: np.ndarray, nature: str, confidence: Fraction, model: str = "") -> Plan:
     """How often the relaxed checker is blind: natural inputs (N, d) that were held out, each asked about once."""
-    rows = Sample(*natural.shape, rows_hash(natural))
+    rows = Sample(len(natural), natural.shape[1], rows_hash(natural))
     return Plan(name, rows, 0, len(natural), confidence, nature=nature, model=model)
 
 

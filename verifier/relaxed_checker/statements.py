@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from verifier.relaxed_checker.adversary import Climb
+from verifier.relaxed_checker.adversary import Adversary
 from verifier.relaxed_checker.asking import Flags, Misses, Runs, ask_all
 from verifier.relaxed_checker.checkers import RelaxedChecker
 from verifier.relaxed_checker.plans import calibration_plan, search_plan
@@ -47,8 +47,9 @@ class Searched(Stated):
 
 
 def search(
-    folder: Path, name: str, checker: RelaxedChecker, adversary: Climb, runs: int, tau: Fraction, confidence: Fraction
-) -> Searched:
+    folder: Path, name: str, checker: RelaxedChecker, adversary: Adversary, runs: int, tau: Fraction,
+    confidence: Fraction,
+) -> Searched:  # fmt: skip
     """Run the adversary with the seeds 0 to ``runs`` - 1 and state how often it succeeds, however often it did."""
     asked = Runs(checker, adversary)
     found = ask(folder, asked, search_plan(name, runs, tau, confidence), lambda seed: [seed.tolist()])

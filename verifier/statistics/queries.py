@@ -30,8 +30,11 @@ class BudgetSpent(CertifyError):
 class Overseer(Protocol):
     """What is asked: ``PythonOverseer``, or anything that raises ``OverseerError`` for what is no finite number."""
 
-    name: str
-    sha256: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
 
     def ask(self, arguments: Arguments, seconds: float) -> float: ...
 

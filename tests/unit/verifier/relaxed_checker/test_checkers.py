@@ -15,14 +15,14 @@ from specs.errors import CertifyError
 from specs.overseer.python_overseer import OverseerError
 from tests.checker.statements import asking, stand
 from verifier.relaxed_checker.adversary import Climb
-from verifier.relaxed_checker.asking import Flags, Misses, ask_all
+from verifier.relaxed_checker.asking import Flags, Misses, Runs, ask_all
 from verifier.relaxed_checker.checkers import NetworkChecker, RoundedChecker
 from verifier.relaxed_checker.compose import Inconsistent, calibrated
 from verifier.relaxed_checker.embedding import Layer
 from verifier.relaxed_checker.identity import identity
 from verifier.relaxed_checker.laws import Normal
 from verifier.relaxed_checker.learn import learn, one_sided, write
-from verifier.relaxed_checker.plans import calibration_plan, domination_plan
+from verifier.relaxed_checker.plans import calibration_plan, domination_plan, search_plan
 from verifier.relaxed_checker.quantiles import OfQuantiles, Ranks
 from verifier.relaxed_checker.statements import calibrate
 from verifier.statistics.queries import Budget, BudgetSpent, Queries
@@ -126,6 +126,21 @@ def test_the_adversary_climbs_and_can_be_run_again():
     assert len({one.state for one in found}) == 20
     assert all(0 <= v <= 1 for one in found for v in one.state)
     assert climb.evaluations == 128
+
+
+@pytest.mark.parametrize(("states", "successes"), [(Box((0.0, 0.0), (0.5, 0.5)), 0), (Box((0.5, 0.5), (1.0, 1.0)), 10)])
+def test_the_adversary_against_a_slow_overseer(tmp_path, states, successes):
+    """Where no rounding of a state reaches the line no run succeeds; where the corner is in reach all do. Questions of
+    the runs are charged to the overseer's own ledger."""
+    climb = Climb(states, starts=4, rounds=4, tries=2)
+    with asking(tmp_path / "overseer.jsonl", Above()) as queries:
+        checker = rounded(queries, samples=4)
+        with asking(tmp_path / "l.jsonl", Runs(checker, climb)) as runs:
+            ask_all(runs, search_plan("search", 10, TAU, F(9, 10)), lambda seed: [seed.tolist()])
+        assert climb.evaluations * 4 <= queries.spent.queries <= 10 * (climb.evaluations + 1) * 4
+    statement, accepted = stand(tmp_path, "search")
+    assert accepted
+    assert statement.failures == successes
 
 
 def test_no_number_from_0_to_1_is_no_answer():
