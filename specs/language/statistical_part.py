@@ -10,7 +10,7 @@ from specs.language.yaml_tree import Document, YamlPath
 
 _OF_SAMPLING = ("certify", "name", "description", "models", "overseers", "inputs", "let", "require", "engine", "emit")
 
-KAPPA = "kappa"  # of the adversary: whatever else it may do belongs to what is asked for all inputs
+OF_SAMPLING = {"adversary": "kappa", "engine": "relaxed_checker"}  # keys of sections that are of both parts
 
 
 def is_statistical(requirement: object) -> bool:
@@ -31,10 +31,11 @@ def ordinary_part(document: Document) -> Document:
     _drop(data, "overseers", programs)
     _drop(data, "inputs", laws)
     _drop(data, "let", asking(_dict(data.get("let")), programs))
-    if KAPPA in _dict(data.get("adversary")):
-        _drop(data, "adversary", [KAPPA])
-        if not data["adversary"]:
-            del data["adversary"]
+    for key, of_sampling in OF_SAMPLING.items():
+        if of_sampling in _dict(data.get(key)):
+            _drop(data, key, [of_sampling])
+            if not data[key]:
+                del data[key]
     if isinstance(data.get("emit"), list):
         data["emit"] = [one for one in data["emit"] if one != "ledger"]
     return _of_requirements(document, data, lambda one: not is_statistical(one))
@@ -45,7 +46,7 @@ def statistical_part(document: Document) -> Document:
     data = dict(document.data)
     if not all(map(is_statistical, _list(data.get("require")))):  # the other reader knows the other keys
         gate = {key: value for key, value in _dict(data.get("gate")).items() if key == "require_class"}
-        kappa = {key: value for key, value in _dict(data.get("adversary")).items() if key == KAPPA}
+        kappa = {key: value for key, value in _dict(data.get("adversary")).items() if key == OF_SAMPLING["adversary"]}
         more = {key: value for key, value in (("gate", gate), ("adversary", kappa)) if value}
         data = {key: value for key, value in data.items() if key in _OF_SAMPLING} | more
     return _of_requirements(document, data, is_statistical)

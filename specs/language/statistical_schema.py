@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import Engine, Gate, Model, Overseer
+from specs.language.relaxed_schema import SamplingEngine
+from specs.language.schema import Gate, Model, Overseer
 from specs.language.schema_inputs import Input
 from specs.language.schema_values import (
     AtLeastOne,
@@ -155,6 +156,6 @@ class StatisticalFile(Section):
     let: dict[Name, str] = Field(default={}, description="Names for expressions.")
     require: Annotated[tuple[StatisticalRequirement, ...], NotEmpty] = Field(description="What has to be rare.")
     adversary: Dominating | None = Field(default=None, description="Who draws, if not nature.")
-    engine: Engine = Field(default_factory=Engine, description="Limits, and the seed of the draws.")
+    engine: SamplingEngine = Field(default_factory=SamplingEngine, description="Limits, and the seed of the draws.")
     emit: tuple[Any, ...] = Field(default=(), description="What to write; all of it always is.")
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")

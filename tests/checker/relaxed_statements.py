@@ -13,10 +13,11 @@ import numpy as np
 from tests.checker.statements import F, asking
 from verifier.checker.errors import CheckError
 from verifier.checker.relaxed_checker import read_relaxed, verdict_on_relaxed
-from verifier.relaxed_checker.asking import Flags, Misses, ask_all
+from verifier.relaxed_checker.asking import Flags, Misses
 from verifier.relaxed_checker.compose import Natural, compose
 from verifier.relaxed_checker.plans import calibration_plan, domination_plan
 from verifier.relaxed_checker.statements import Stated
+from verifier.statistics.queries import ask_all
 from verifier.statistics.sampling import Box
 from verifier.statistics.statement import write_statement
 

@@ -33,12 +33,12 @@ from tests.checker.statements import restated as told_anew
 from tests.checker.statements import verdict as judged
 from verifier.checker.errors import CheckError
 from verifier.relaxed_checker.adversary import Climb
-from verifier.relaxed_checker.asking import Flags, Misses, Runs, ask_all
+from verifier.relaxed_checker.asking import Flags, Misses, Runs
 from verifier.relaxed_checker.compose import compose
 from verifier.relaxed_checker.plans import calibration_plan, domination_plan, search_plan
 from verifier.relaxed_checker.statements import Stated
 from verifier.statistics.plan import Plan
-from verifier.statistics.queries import content_key
+from verifier.statistics.queries import ask_all, content_key
 from verifier.statistics.sampling import Mixture, Rows, Sample, Seeds
 from verifier.statistics.statement import rows_bytes, rows_hash, write_statement
 

@@ -5,27 +5,27 @@ Answers are such that the event in question is "below a number": see ``plans``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import isfinite
 from typing import Protocol
 
-import numpy as np
-
 from specs.overseer.python_overseer import OverseerError
 from verifier.relaxed_checker.adversary import Adversary
 from verifier.relaxed_checker.checkers import RelaxedChecker
 from verifier.relaxed_checker.identity import identity
-from verifier.statistics.plan import Plan
-from verifier.statistics.queries import Arguments, Overseer, Queries
+from verifier.statistics.queries import Arguments, Overseer
 
 
 class Embedding(Protocol):
     """iota: from a real input to the relaxed action that it is a case of. ``sha256`` is of what it depends on."""
 
-    name: str
-    sha256: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
 
     def __call__(self, x: Sequence[float]) -> list[float]: ...
 
@@ -93,17 +93,6 @@ class Misses:
         if Fraction(_value(self.checker, self.embedding(arguments[0]))) > self.tau:
             return 1.0
         return self.overseer.ask(arguments, seconds)
-
-
-def ask_all(
-    queries: Queries, plan: Plan, respond: Callable[[np.ndarray], Arguments], data: np.ndarray | None = None
-) -> None:
-    """Every draw of the plan; one without an answer counts as a failure, and the others are still asked about."""
-    while True:
-        try:
-            return queries.run(plan, respond, data)
-        except OverseerError:
-            continue
 
 
 def _value(checker: RelaxedChecker, state: Sequence[float]) -> float:

@@ -27,8 +27,11 @@ State = Sequence[float]
 class RelaxedChecker(Protocol):
     """``sha256`` is of everything that the values depend on."""
 
-    name: str
-    sha256: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
 
     def value(self, state: State) -> float:
         """In [0, 1], the same whenever it is asked about the same state. Raises ``OverseerError`` if there is none."""
@@ -58,8 +61,11 @@ class NetworkChecker:
 class Rounding(Protocol):
     """From a relaxed action to a real input, at random."""
 
-    name: str
-    sha256: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
 
     def draw(self, state: np.ndarray, rng: np.random.Generator) -> np.ndarray: ...
 

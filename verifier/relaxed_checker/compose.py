@@ -33,11 +33,17 @@ class Natural:
     missed: Statement
 
     @property
-    def claim(self) -> str:
+    def assumptions(self) -> tuple[str, ...]:
+        """What it rests on: what both halves do, and that they are about one law."""
         flagged, missed = self.flagged, self.missed
         rests = [f"P is a law of inputs; {flagged.plan.method} is about its image under the embedding"]
         rests += [*flagged.assumptions, *(one for one in missed.assumptions if one not in flagged.assumptions)]
-        told = ", ".join(f"A{k} {text}" for k, text in enumerate(rests, 1))
+        return tuple(rests)
+
+    @property
+    def claim(self) -> str:
+        flagged, missed = self.flagged, self.missed
+        told = ", ".join(f"A{k} {text}" for k, text in enumerate(self.assumptions, 1))
         return (
             f"Pr[the overseer objects] <= {rounded_up(self.upper)} under P = {flagged.plan.nature}, CLASS "
             f"statistical({self.confidence}) (flagged above {self.tau}: {rounded_up(flagged.bounds.upper)} by "

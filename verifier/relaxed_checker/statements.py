@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from verifier.relaxed_checker.adversary import Adversary
-from verifier.relaxed_checker.asking import Flags, Misses, Runs, ask_all
+from verifier.relaxed_checker.asking import Flags, Misses, Runs
 from verifier.relaxed_checker.checkers import RelaxedChecker
 from verifier.relaxed_checker.plans import calibration_plan, search_plan
 from verifier.statistics.plan import Plan
-from verifier.statistics.queries import Arguments, Budget, Overseer, Queries
+from verifier.statistics.queries import Arguments, Budget, Overseer, Queries, ask_all
 from verifier.statistics.statement import SUFFIX, Statement, rounded_up, write_statement
 
 

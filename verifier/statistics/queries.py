@@ -184,6 +184,17 @@ class Queries:
         return float.fromhex(str(line["answer"]))
 
 
+def ask_all(
+    queries: Queries, plan: Plan, respond: Callable[[np.ndarray], Arguments], data: np.ndarray | None = None
+) -> None:
+    """Every draw of the plan; one without an answer counts as a failure, and the others are still asked about."""
+    while True:
+        try:
+            return queries.run(plan, respond, data)
+        except OverseerError:
+            continue
+
+
 def content_key(arguments: Arguments) -> str:
     """SHA-256 of the arguments as little-endian float64 with their lengths; -0 is not 0."""
     digest = hashlib.sha256(struct.pack("<Q", len(arguments)))

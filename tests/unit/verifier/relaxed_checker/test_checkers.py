@@ -15,7 +15,7 @@ from specs.errors import CertifyError
 from specs.overseer.python_overseer import OverseerError
 from tests.checker.statements import asking, stand
 from verifier.relaxed_checker.adversary import Climb
-from verifier.relaxed_checker.asking import Flags, Misses, Runs, ask_all
+from verifier.relaxed_checker.asking import Flags, Misses, Runs
 from verifier.relaxed_checker.checkers import NetworkChecker, RoundedChecker
 from verifier.relaxed_checker.compose import Inconsistent, calibrated
 from verifier.relaxed_checker.embedding import Layer
@@ -25,7 +25,7 @@ from verifier.relaxed_checker.learn import learn, one_sided, write
 from verifier.relaxed_checker.plans import calibration_plan, domination_plan, search_plan
 from verifier.relaxed_checker.quantiles import OfQuantiles, Ranks
 from verifier.relaxed_checker.statements import calibrate
-from verifier.statistics.queries import Budget, BudgetSpent, Queries
+from verifier.statistics.queries import Budget, BudgetSpent, Queries, ask_all
 from verifier.statistics.sampling import Box
 
 F = Fraction

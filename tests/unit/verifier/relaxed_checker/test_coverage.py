@@ -11,12 +11,13 @@ import pytest
 
 from tests.checker.statements import asking, stand
 from verifier.checker import statistics_bounds as checker
-from verifier.relaxed_checker.asking import Flags, Runs, ask_all
+from verifier.relaxed_checker.asking import Flags, Runs
 from verifier.relaxed_checker.laws import Normal, divergence_of_normals, domination_of_normals
 from verifier.relaxed_checker.plans import domination_plan, renyi_plan, search_plan
 from verifier.relaxed_checker.quantiles import OfQuantiles, cube
 from verifier.statistics.clopper_pearson import upper_bound
 from verifier.statistics.importance import domination, renyi
+from verifier.statistics.queries import ask_all
 
 F = Fraction
 LEVEL = F(1, 20)
