@@ -47,7 +47,7 @@ def test_each_statement_is_accepted_and_says_what_it_is_about(stated):
 
 
 def test_the_bound_covers_the_rate_of_objections(stated, made):
-    """A hundred thousand new readings, judged without anything of the statistics."""
+    """New readings, judged without anything of the statistics."""
     judge = runpy.run_path(str(FOLDER / "panel.py"))["judge"]
     graph = load_model(FOLDER / "target.onnx")
     readings = made["natural"](np.random.default_rng(77), 20_000)
@@ -76,6 +76,16 @@ def test_the_relaxed_checker_is_proved_calm(tmp_path):
     report = api.certify(FOLDER / "target.onnx", FOLDER / "calm.yaml", out=tmp_path, workers=1)
     assert report["not-flagged"].verdict == "certified", report.sentence
     assert api.check(tmp_path / "calm.nncert", FOLDER / "target.onnx", FOLDER / "calm.yaml")
+
+
+def test_the_specification_states_the_same_kind_of_bound(tmp_path):
+    with patch("verifier.statistics.ledger.os.fsync"):
+        report = api.certify(FOLDER / "target.onnx", FOLDER / "natural.yaml", out=tmp_path)
+    answer = report["panel-ok"]
+    assert answer.verdict == "certified", answer.sentence
+    assert 0.001 < float(answer.rate.upper) < 0.4
+    assert answer.spent.queries == 1500
+    assert api.check(tmp_path / "natural.panel-ok.nnstat")
 
 
 def test_the_target_is_what_the_script_makes(tmp_path, made):
