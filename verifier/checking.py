@@ -91,7 +91,10 @@ def run_checker(
     if _is_about_statistics(certificate):
         return _run_statistical(certificate, model, spec, parameters)
     from specs.language.chain_archive import is_chain
+    from verifier.relaxed_checker.cover_file import check_cover, is_cover
 
+    if is_cover(certificate):
+        return check_cover(certificate, model, spec, exact)
     if is_chain(certificate):
         from verifier.chain.check import check_chain
 
@@ -173,9 +176,10 @@ def _is_about_polynomials(certificate: Path) -> bool:
 
 
 def _is_about_statistics(certificate: Path) -> bool:
+    from verifier.checker.relaxed_checker import is_about_relaxed_checker
     from verifier.checker.statistics import is_about_statistics
 
-    return is_about_statistics(certificate)
+    return is_about_statistics(certificate) or is_about_relaxed_checker(certificate)
 
 
 def _is_about_axioms(certificate: Path) -> bool:

@@ -10,6 +10,8 @@ from specs.language.yaml_tree import Document, YamlPath
 
 _OF_SAMPLING = ("certify", "name", "description", "models", "overseers", "inputs", "let", "require", "engine", "emit")
 
+OF_SAMPLING = {"adversary": "kappa", "engine": "relaxed_checker"}  # keys of sections that are of both parts
+
 
 def is_statistical(requirement: object) -> bool:
     return isinstance(requirement, dict) and "statistical" in requirement
@@ -29,6 +31,11 @@ def ordinary_part(document: Document) -> Document:
     _drop(data, "overseers", programs)
     _drop(data, "inputs", laws)
     _drop(data, "let", asking(_dict(data.get("let")), programs))
+    for key, of_sampling in OF_SAMPLING.items():
+        if of_sampling in _dict(data.get(key)):
+            _drop(data, key, [of_sampling])
+            if not data[key]:
+                del data[key]
     if isinstance(data.get("emit"), list):
         data["emit"] = [one for one in data["emit"] if one != "ledger"]
     return _of_requirements(document, data, lambda one: not is_statistical(one))
@@ -39,7 +46,9 @@ def statistical_part(document: Document) -> Document:
     data = dict(document.data)
     if not all(map(is_statistical, _list(data.get("require")))):  # the other reader knows the other keys
         gate = {key: value for key, value in _dict(data.get("gate")).items() if key == "require_class"}
-        data = {key: value for key, value in data.items() if key in _OF_SAMPLING} | ({"gate": gate} if gate else {})
+        kappa = {key: value for key, value in _dict(data.get("adversary")).items() if key == OF_SAMPLING["adversary"]}
+        more = {key: value for key, value in (("gate", gate), ("adversary", kappa)) if value}
+        data = {key: value for key, value in data.items() if key in _OF_SAMPLING} | more
     return _of_requirements(document, data, is_statistical)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from specs.language.statistical_schema import QueryBudget, Statistical
 from specs.language.terms import Extreme, Term
 from specs.property import Severity
 from specs.sets import InputSet
+
+if TYPE_CHECKING:
+    from specs.language.relaxed_question import RelaxedTerms
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,10 @@ class StatisticalQuestion:
     rows: np.ndarray | None
     terms: Statistical
     models: tuple[tuple[str, Path], ...]
+    kappa: Fraction | None = None
+    """Draws are an adversary's: the law that is meant has a density of at most this with respect to theirs."""
+    relaxed: RelaxedTerms | None = None
+    """Draws are of states, which a relaxed checker judges; ``rows`` are the natural inputs it is calibrated on."""
 
     @property
     def model_sha256(self) -> str:
@@ -132,6 +140,10 @@ class StatisticalSpec:
             lines.append(
                 f"  bounded by {terms.method} from {terms.queries} draws, confidence {exact(terms.confidence)}"
             )
+            if one.relaxed is not None:
+                judge = f"{one.relaxed.network.name}, above {one.relaxed.level}"
+                count = 0 if one.rows is None else len(one.rows)
+                lines.append(f"  of states that {judge} judges, calibrated on all {count} natural inputs")
             if one.program is not None:
                 asked = f"{Path(one.program.python).name}, of at most {one.program.budget.queries} questions"
                 lines.append(f"  by the answers of {asked}")

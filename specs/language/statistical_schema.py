@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema import Engine, Model, Overseer
+from specs.language.relaxed_schema import SamplingEngine
+from specs.language.schema import Model, Overseer
 from specs.language.schema_gate import Gate
 from specs.language.schema_inputs import Input
 from specs.language.schema_values import (
@@ -35,6 +36,15 @@ def _between(value: Fraction) -> Fraction:
 
 
 Share = Annotated[Number, AfterValidator(_between)]
+
+
+def _at_least_one(value: Fraction) -> Fraction:
+    if value < 1:
+        raise PydanticCustomError("factor", "expected a number from 1: no law is dominated with less")
+    return value
+
+
+Factor = Annotated[Number, AfterValidator(_at_least_one)]
 
 
 class QueryBudget(Section):
@@ -91,9 +101,21 @@ class Statistical(Section):
     method: Literal["clopper-pearson", "betting"] = Field(
         default="clopper-pearson", description="The bound; betting may end early and after any number."
     )
+    nature: str = Field(
+        default="", description="The law that is meant, in words, if inputs are drawn by an adversary with a kappa."
+    )
     sides: Literal["upper", "both"] = Field(
         default="upper", description="Whether the probability is bounded from below, too: only then it can be violated."
     )
+
+
+class Dominating(Section):
+    """An adversary that draws inputs, and what it is to nature."""
+
+    kappa: Factor = Field(
+        description="Nature brings about nothing more than this many times as often as the adversary's draws."
+    )
+    moves: tuple[Literal["input"], ...] = Field(default=(), description="What it has: inputs to choose.")
 
 
 class StatisticalRequirement(Section):
@@ -138,6 +160,7 @@ class StatisticalFile(Section):
     inputs: Annotated[dict[Name, AnyInput], NotEmpty] = Field(description="Inputs, and laws of inputs.")
     let: dict[Name, str] = Field(default={}, description="Names for expressions.")
     require: Annotated[tuple[StatisticalRequirement, ...], NotEmpty] = Field(description="What has to be rare.")
-    engine: Engine = Field(default_factory=Engine, description="Limits, and the seed of the draws.")
+    adversary: Dominating | None = Field(default=None, description="Who draws, if not nature.")
+    engine: SamplingEngine = Field(default_factory=SamplingEngine, description="Limits, and the seed of the draws.")
     emit: tuple[Any, ...] = Field(default=(), description="What to write; all of it always is.")
     gate: Gate = Field(default_factory=Gate, description="What a run has to reach.")

@@ -22,6 +22,8 @@ from specs.language.faults import Faults
 from specs.language.gates import read_gates
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleReader
+from specs.language.relaxed_question import RelaxedTerms, bounds_of, least_bound
+from specs.language.relaxed_schema import RelaxedChecker
 from specs.language.schema import Overseer, SpecFile
 from specs.language.schema_faults import validated
 from specs.language.schema_inputs import Input
@@ -59,6 +61,7 @@ def read_statistical_spec(
     reader = _Reader(source, section, path.parent, model, load)
     questions = [reader.question(i, one) for i, one in enumerate(section.require)]
     gates = read_gates(section, {}, source)
+    reader.check_alone([one for one in questions if one is not None])
     faults.raise_if_any()
     seconds = section.engine.budget.seconds
     return StatisticalSpec(
@@ -100,6 +103,15 @@ class _Reader:
         for name in (one.overseer for one in chain_assumptions(self.networks)):
             source.fault("a rate allows for no error of a chain; give the model as network", "overseers", name, "chain")
 
+    def check_alone(self, questions: Sequence[StatisticalQuestion]) -> None:
+        """Calibration has a ledger of its own, so whoever is asked in it is asked by one requirement only."""
+        for one in questions:
+            if one.relaxed is not None and one.program is not None:
+                asked = " and ".join(other.id for other in questions if other.program == one.program)
+                if asked != one.id:
+                    why = f"one budget for {asked}: by way of a relaxed checker only one may ask {one.program.name}"
+                    self.source.fault(why, "overseers", one.program.name, "budget")
+
     def question(self, i: int, one: StatisticalRequirement) -> StatisticalQuestion | None:
         """The question, None where something is wrong with it."""
         terms, path = one.statistical, ("require", i, "statistical")
@@ -110,19 +122,32 @@ class _Reader:
         if found is None or event is None:
             return None
         inputs, law, rows = found
+        kappa = self._kappa(i, terms, rows)
+        checker = self.section.engine.relaxed_checker if kappa is not None else None
+        if kappa is not None and checker is not None:
+            told = f"{checker.sees} has a density of at most {exact(kappa)} with respect to uniform states"
+            law = f"P = {terms.nature}, under which {told}"
+            terms = terms.model_copy(update={"method": "a relaxed checker"})
+        elif kappa is not None:
+            law = f"P = {terms.nature}, of a density of at most {exact(kappa)} with respect to {law}"
+            terms = terms.model_copy(update={"method": "domination"})
         try:
             wanted, below = self._event(event)
             program = self._program(wanted)
             self._check_alone(wanted, program)
+            relaxed = None if checker is None else self._relaxed(i, checker, program, below, inputs)
             evaluated = self._evaluated(self._shown(wanted, program, inputs), inputs)
             if program is None and [len(terms) for terms in evaluated.vectors] != [1]:
                 raise ExpressionFault("the event has to compare a single number", 0)
         except ExpressionFault as fault:
             self.source.expression_fault(fault, *path, "event")
             return None
-        if program is not None:
+        if program is not None and checker is None:
             self._check_budget(i, terms, program)
-        self._check_size(i, terms)
+        if checker is None:
+            self._check_size(i, terms, kappa or Fraction(1))
+        if relaxed is not None and rows is not None and kappa is not None:
+            self._check_halves(i, terms, kappa, len(rows), program)
         if len(self.source.faults.found) > before:
             return None
         return StatisticalQuestion(
@@ -138,7 +163,72 @@ class _Reader:
             rows,
             terms,
             tuple((f"{module.kind} {module.name}", module.file) for module in self.networks),
+            kappa,
+            relaxed,
         )
+
+    def _relaxed(
+        self, i: int, given: RelaxedChecker, program: Program | None, below: Fraction, inputs: Drawn
+    ) -> RelaxedTerms | None:
+        """The relaxed checker, None after adding what is wrong with it. Raises ``ExpressionFault`` about the event."""
+        if program is None or below != 0:
+            raise ExpressionFault("a relaxed checker stands for a program, as in panel(x, y) < 0", 0)
+        path = ("engine", "relaxed_checker")
+        sees = self.source.parse(given.sees, *path, "sees")
+        network = self.folder / given.network
+        if not network.is_file():
+            self.source.fault(f"there is no file {given.network!r}", *path, "network")
+            return None
+        try:
+            embedding = None if sees is None else self._evaluated([sees], inputs)
+        except ExpressionFault as fault:
+            self.source.expression_fault(fault, *path, "sees")
+            return None
+        if embedding is None:
+            return None
+        ends = [bounds_of(end, len(embedding.vectors[0])) for end in (given.states.lo, given.states.hi)]
+        if ends[0] is None or ends[1] is None or not all(l < u for l, u in zip(*ends)):
+            why = (
+                f"expected a lower and a larger upper bound for each of {len(embedding.vectors[0])} elements of a state"
+            )
+            self.source.fault(why, *path, "states")
+            return None
+        return RelaxedTerms(network, ends[0], ends[1], Fraction(given.level), embedding, given.sees)
+
+    def _check_halves(self, i: int, terms: Statistical, kappa: Fraction, rows: int, program: Program | None) -> None:
+        least = least_bound(1 - Fraction(terms.confidence), kappa, terms.queries, rows)
+        if least > terms.max_rate:
+            why = (
+                f"even if nothing is flagged or missed, {terms.queries} states and {rows} inputs show {least:.4f} only"
+            )
+            self.source.fault(why, "require", i, "statistical", "queries")
+        if program is not None and rows > program.budget.queries:
+            why = f"all {rows} natural inputs are asked about, and {program.name} may be asked {program.budget.queries}"
+            self.source.fault(why, "overseers", program.name, "budget", "queries")
+
+    def _kappa(self, i: int, terms: Statistical, rows: np.ndarray | None) -> Fraction | None:
+        """By how much nature's law may exceed that of the draws, None where the draws are nature's own."""
+        given, path = self.section.adversary, ("require", i, "statistical", "nature")
+        if not terms.nature:
+            if given is not None and not any(one.statistical.nature for one in self.section.require):
+                why = "which law is dominated? add nature: its name to a statistical requirement"
+                self.source.fault(why, "adversary", "kappa")
+            return None
+        if given is None:
+            why = "how does it compare with the draws? add adversary: {kappa: K}, or say distribution instead"
+            self.source.fault(why, *path)
+        elif (rows is not None) != (self.section.engine.relaxed_checker is not None):
+            why = (
+                "no law has a density with respect to the rows of a file: draw from a box"
+                if rows is not None
+                else "a relaxed checker is calibrated on natural inputs: distribution: their .npz file"
+            )
+            self.source.fault(why, *path)
+        elif terms.sides == "both" or terms.method != "clopper-pearson":
+            self.source.fault("another law's rate is bounded from above, after all draws: no sides, no method", *path)
+        else:
+            return Fraction(given.kappa)
+        return None
 
     def _check_alone(self, wanted: Expression, program: Program | None) -> None:
         """Answers of programs are compared with numbers and nothing else: an event is read off the ledger."""
@@ -164,10 +254,10 @@ class _Reader:
             why = f"more than the {program.budget.queries} that {program.name} may be asked"
             self.source.fault(why, "require", i, "statistical", "queries")
 
-    def _check_size(self, i: int, terms: Statistical) -> None:
-        """With no failure at all, the bound of Clopper and Pearson has to reach the rate."""
+    def _check_size(self, i: int, terms: Statistical, kappa: Fraction) -> None:
+        """With no failure at all, the bound of Clopper and Pearson, times kappa, has to reach the rate."""
         level = (1 - Fraction(terms.confidence)) / (2 if terms.sides == "both" else 1)
-        if terms.method == "clopper-pearson" and (1 - Fraction(terms.max_rate)) ** terms.queries > level:
+        if terms.method != "betting" and (1 - Fraction(terms.max_rate) / kappa) ** terms.queries > level:
             why = (
                 f"even without any failure {terms.queries} draws do not show a rate of at most {exact(terms.max_rate)}"
             )

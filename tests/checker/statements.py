@@ -96,6 +96,12 @@ def written(folder, plan, data=None, answered=None, overseer=None, deterministic
     return target, statements.write_statement(target, file, plan.name, data)
 
 
+def stand(folder, name):
+    """What the ledger ``l.jsonl`` says of this plan, and whether the checker accepts it."""
+    stated = statements.write_statement(folder / "s.nnstat", folder / "l.jsonl", name)
+    return stated, verdict((folder / "s.nnstat").read_bytes()).accepted
+
+
 def verdict(data: bytes):
     return verdict_on_statement(read_statement(data))
 

@@ -28,11 +28,22 @@ from verifier.checker.exact_tree import audit
 from verifier.checker.network import Network
 from verifier.checker.onnx import read_network
 from verifier.checker.parallel import prove_all
+from verifier.checker.relaxed_checker import (
+    RelaxedEvidence,
+    is_about_relaxed_checker,
+    read_relaxed,
+    verdict_on_relaxed,
+)
 from verifier.checker.selftest import self_test
 from verifier.checker.sos import verdict_on_polynomials
 from verifier.checker.sos_format import is_about_polynomials
 from verifier.checker.sos_format import read_evidence as read_polynomials
-from verifier.checker.statistics import is_about_statistics, read_statement, verdict_on_statement
+from verifier.checker.statistics import (
+    StatisticalEvidence,
+    is_about_statistics,
+    read_statement,
+    verdict_on_statement,
+)
 from verifier.checker.vnnlib import QueryCase, read_query
 from verifier.checker.witness import refute
 
@@ -63,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         data = _bytes(options.certificate)
         if is_about_polynomials(data):
             return check_polynomials(data, options, started)
-        if is_about_statistics(data):
+        if is_about_statistics(data) or is_about_relaxed_checker(data):
             return check_statistics(data, options, started)
         if is_about_axioms(data):
             return check_axioms(data, options, started)
@@ -136,11 +147,16 @@ def check_polynomials(data: bytes, options: argparse.Namespace, started: float) 
 
 
 def check_statistics(data: bytes, options: argparse.Namespace, started: float) -> int:
-    """Judge a statement of probability, which carries its ledger along."""
+    """Judge a statement of probability, or one made of two, which carries its ledger along."""
     if options.model or options.query:
         raise CheckError("a statement of probability carries its ledger; the checker takes no model and no query")
-    evidence = read_statement(data)
-    verdict = verdict_on_statement(evidence)
+    evidence: StatisticalEvidence | RelaxedEvidence
+    if is_about_relaxed_checker(data):
+        evidence = read_relaxed(data)
+        verdict = verdict_on_relaxed(evidence)
+    else:
+        evidence = read_statement(data)
+        verdict = verdict_on_statement(evidence)
     detail = f"{verdict.leaves} lines, outward-rounded decimals"
     ledger = {"query": Origin("embedded", "", evidence.sha256)}
     return _tell(verdict, options, started, "statistical", False, evidence.claim, detail, ledger, LEDGER)

@@ -53,6 +53,7 @@ CELL = {"mass", "status", "lower", "upper", "queries", "share", "evidence"}
 ONE_SIDED = ("domination", "renyi", "importance", "stratified")
 ANY_TIME = ("betting", "importance")
 NEEDED = {"stratified": "blocks", "importance": "mixture"}  # the sampler that a method draws from
+LISTED = ("seeds", "sample")  # kinds whose draws no generator makes
 LARGEST_POWER = LARGEST_DIVERGENCE = 1000
 LONGEST_SUM = 1 << 14  # bits of the denominator
 
@@ -112,8 +113,12 @@ def verdict_on_statement(evidence: StatisticalEvidence) -> Verdict:
     kind = read_kind(content["sampler"])
     if kind != NEEDED.get(method, kind) or (kind == "blocks" and method != "stratified"):
         return _no(f"the method {method!r} does not go with draws from {kind}", ledger)
+    if kind in LISTED and method not in ("clopper-pearson", "betting"):
+        return _no(f"the method {method!r} does not go with draws from {kind}", ledger)
+    if kind == "sample" and (natural(content["sampler"]["count"]) != queries or not text(content["nature"])):
+        return _no("a sample is not drawn whole, or of no law that is named", ledger)
     if plan.foreseen and kind != "rows":
-        return _no(f"{plan.foreseen} draws had been asked about before the plan: its seed was chosen by them", ledger)
+        return _no(f"{plan.foreseen} draws had been asked about before the plan: it was chosen by them", ledger)
     for draw, (stated, x) in enumerate(zip_longest(plan.inputs, islice(draw_again(content, evidence.rows), count))):
         if stated != x:
             return _no(f"draw {draw} is not the one that the seed gives", ledger)
@@ -264,6 +269,10 @@ def _law_of_draws(content: dict[str, Any]) -> str:
     sampler = content["sampler"]
     if sampler["kind"] == "rows":
         return f"a row of {sampler['count']} of the file sha256:{sampler['sha256']}"
+    if sampler["kind"] == "seeds":
+        return "the choice of a seed"
+    if sampler["kind"] == "sample":
+        return f"P = {text(content['nature'])!r}"
     if sampler["kind"] == "blocks":
         return (
             f"a cell by its mass and uniform in it, {len(content['cells'])} cells (sha256:{_digest(content['cells'])})"
@@ -296,7 +305,7 @@ def _rests(plan: Plan, ledger: LedgerContent) -> str:
         cut = f", {ledger.unanswered} questions were cut off" if ledger.unanswered else ""
         told.append(f"the overseer is deterministic: {ledger.repeated} answers are repeated{cut}")
     told.append(_fixed(plan))
-    told.append("float64 draws of PCG64 stand for independent draws of the law")
+    told.append(_drawn(plan))
     if plan.further:
         told.append(f"further arguments are what the model sha256:{text(content['model'])!r} gave")
     of_draws = f"for P = {text(content['nature'])!r} and Q = {_law_of_draws(content)}"
@@ -315,6 +324,18 @@ def _rests(plan: Plan, ledger: LedgerContent) -> str:
     if others:
         told.append(f"the statement is one of {others + 1} plans of the ledger, each with a confidence of its own")
     return "; ".join(told)
+
+
+def _drawn(plan: Plan) -> str:
+    sampler = plan.content["sampler"]
+    if sampler["kind"] == "seeds":
+        return "runs with the seeds 0, 1, ... stand for independent runs with a random seed; this is not about inputs"
+    if sampler["kind"] == "sample":
+        different = len({tuple(x) for x in plan.inputs})
+        what = f"the {natural(sampler['count'])} rows of the file sha256:{sampler['sha256']}"
+        what += f", {different} of them different, are independent draws of P"
+        return f"{what}, and nothing that was fixed before was chosen by them"
+    return "float64 draws of PCG64 stand for independent draws of the law"
 
 
 def _fixed(plan: Plan) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, count
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,8 @@ SAMPLERS = {
     "mixture": {"kind", "weights", "parts"},
     "rows": {"kind", "count", "size", "sha256"},
     "blocks": {"kind", "counts", "parts"},
+    "seeds": {"kind"},
+    "sample": {"kind", "count", "size", "sha256"},
 }
 FEWEST_STEPS = 1 << 20  # of float64 from one end of a side to the other
 MOST_CHOICES = 1 << 63
@@ -39,9 +41,13 @@ def draw_again(content: dict[str, Any], rows: bytes) -> Iterator[list[float]]:
     sampler = content["sampler"]
     kind = read_kind(sampler)
     generator = np.random.PCG64(natural(content["seed"]))
-    if kind == "blocks":
-        for part, count in zip(*read_blocks(sampler)):
-            for _ in range(count):
+    if kind == "seeds":
+        yield from ([float(number)] for number in count())
+    elif kind == "sample":
+        yield from ([float(v) for v in row] for row in _table(sampler, rows))
+    elif kind == "blocks":
+        for part, times in zip(*read_blocks(sampler)):
+            for _ in range(times):
                 yield _point(part, generator)
     elif kind == "box":
         part = read_box(sampler)
@@ -61,12 +67,12 @@ def draw_again(content: dict[str, Any], rows: bytes) -> Iterator[list[float]]:
 
 
 def _table(sampler: dict[str, Any], rows: bytes) -> np.ndarray:
-    count, size, stated = natural(sampler["count"]), natural(sampler["size"]), sampler["sha256"]
+    many, size, stated = natural(sampler["count"]), natural(sampler["size"]), sampler["sha256"]
     if not isinstance(stated, str) or not HASH.fullmatch(stated) or hashlib.sha256(rows).hexdigest() != stated:
         raise CheckError("the rows to draw from are not those of the plan")
-    if len(rows) != 8 * count * size or not rows:
+    if len(rows) != 8 * many * size or not rows:
         raise CheckError("the rows to draw from are not as many as the plan says")
-    return np.frombuffer(rows, dtype="<f8").reshape(count, size)
+    return np.frombuffer(rows, dtype="<f8").reshape(many, size)
 
 
 def _point(box: Box, generator: np.random.PCG64) -> list[float]:
@@ -74,12 +80,12 @@ def _point(box: Box, generator: np.random.PCG64) -> list[float]:
     return [min(max(l + (r >> 11) * 2.0**-53 * (u - l), l), u) for r, l, u in zip(raw, *box)]
 
 
-def _below(count: int, generator: np.random.PCG64) -> int:
-    if not 1 <= count <= MOST_CHOICES:
+def _below(choices: int, generator: np.random.PCG64) -> int:
+    if not 1 <= choices <= MOST_CHOICES:
         raise CheckError("a choice among none, or among too many")
-    while (raw := int(generator.random_raw())) >= (1 << 64) - (1 << 64) % count:
+    while (raw := int(generator.random_raw())) >= (1 << 64) - (1 << 64) % choices:
         pass
-    return raw % count
+    return raw % choices
 
 
 def read_box(value: object) -> Box:
@@ -98,7 +104,7 @@ def read_blocks(sampler: dict[str, Any]) -> tuple[list[Box], list[int]]:
     parts, counts = read_parts(sampler), sampler["counts"]
     if not isinstance(counts, list) or len(counts) != len(parts):
         raise CheckError("there is no count of draws for each block")
-    return parts, [natural(count) for count in counts]
+    return parts, [natural(times) for times in counts]
 
 
 def read_mixture(sampler: dict[str, Any]) -> tuple[list[Fraction], list[Box]]:

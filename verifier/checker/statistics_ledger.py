@@ -50,6 +50,7 @@ class LedgerContent:
     """Who was asked, by plan what was answered, and how many questions never got an answer of their own."""
 
     overseer: str
+    source: str
     deterministic: bool
     plans: dict[str, Plan] = field(default_factory=dict)
     lines: int = 0
@@ -116,7 +117,9 @@ class _Reading:
             raise CheckError("the ledger does not state the hash of the overseer's source")
         self.budget = _budget(first["budget"])
         self.found = LedgerContent(
-            f"{text(first['overseer'])!r} (sha256:{first['source']})", deterministic=first["deterministic"]
+            f"{text(first['overseer'])!r} (sha256:{first['source']})",
+            first["source"],
+            deterministic=first["deterministic"],
         )
         self.waiting: dict[int, Question] = {}
         self.answered: dict[int, str] = {}  # the key of the question that a line answers

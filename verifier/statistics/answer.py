@@ -29,7 +29,7 @@ from verifier.places import make_folder
 from verifier.report.report import Report
 from verifier.statistics.ledger import LedgerError
 from verifier.statistics.plan import Plan
-from verifier.statistics.queries import Arguments, Budget, BudgetSpent, Overseer, Queries
+from verifier.statistics.queries import Arguments, Budget, BudgetSpent, Overseer, Queries, ask_all
 from verifier.statistics.report import Rate, StatisticalAnswer
 from verifier.statistics.sampling import Box, Rows
 from verifier.statistics.statement import STATEMENT, SUFFIX, Statement, StatementError, rows_hash, write_statement
@@ -54,13 +54,16 @@ def answer_statistical(
     read = time.monotonic() - started
     hashes = {"spec": _sha256(file)} | {name: _sha256(one) for q in spec.questions for name, one in q.models}
     programs = {q.program.name: Path(q.program.python.rpartition(":")[0]) for q in spec.questions if q.program}
+    relaxed = {q.relaxed.network for q in spec.questions if q.relaxed is not None}
+    hashes |= {f"relaxed checker {one.name}": _sha256(one) for one in sorted(relaxed)}
     hashes |= {f"overseer {name}": _sha256(one) for name, one in programs.items()}
     answers, stopped = [], ""
     with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
         home = make_folder(out) if out is not None else Path(scratch)
         for number, question in enumerate(spec.questions):
             share = (deadline - time.monotonic()) / (len(spec.questions) - number)
-            run = _Run(spec, question, spec.seed + number, home, min(share, spec.seconds or math.inf), hashes)
+            seconds = min(share, spec.seconds or math.inf)
+            run = kind_of_run(question)(spec, question, spec.seed + number, home, seconds, hashes)
             run.stopped = stopped
             found = run.answer()
             stopped = run.stopped
@@ -69,10 +72,19 @@ def answer_statistical(
     return Report(tuple(answers), stopped, seconds, versions(), hashes, spec.gates)
 
 
+def kind_of_run(question: StatisticalQuestion) -> type[Run]:
+    """Who answers: somebody who asks about draws, or about states and natural inputs."""
+    if question.relaxed is None:
+        return Run
+    from verifier.relaxed_checker.requirement import RelaxedRun
+
+    return RelaxedRun
+
+
 GOES_ON = "not all draws were asked about; the same command goes on with the ledger"
 
 
-class _OutOfTime(CertifyError):
+class OutOfTime(CertifyError):
     """No further question in the time of this run; the ledger keeps what is known."""
 
 
@@ -112,12 +124,14 @@ def plan_of(question: StatisticalQuestion, seed: int) -> Plan:
         question.below,
         terms.method,
         terms.sides,
+        kappa=question.kappa,
+        nature=terms.nature,
         model=question.model_sha256,
     )
 
 
 @dataclass
-class _Run:
+class Run:
     """One requirement."""
 
     spec: StatisticalSpec
@@ -164,42 +178,36 @@ class _Run:
             networks: Overseer = Networks(self.question)
             budget = Budget(self.question.terms.queries)
             return stack.enter_context(Queries(self._ledger, networks, budget))
-        given = program.budget
-        budget = Budget(
+        overseer = stack.enter_context(PythonOverseer(program.python))
+        return stack.enter_context(Queries(self._ledger, overseer, self._budget(), program.deterministic))
+
+    def _budget(self) -> Budget:
+        assert self.question.program is not None
+        given = self.question.program.budget
+        return Budget(
             given.queries,
             None if given.seconds is None else float(given.seconds),
             None if given.cost is None else Fraction(given.cost),
             Fraction(given.unit_cost),
             float(given.timeout),
         )
-        overseer = stack.enter_context(PythonOverseer(program.python))
-        return stack.enter_context(Queries(self._ledger, overseer, budget, program.deterministic))
+
+    def _plan(self) -> Plan:
+        return plan_of(self.question, self.seed)
 
     def _ask(self, queries: Queries) -> str:
         """Ask about all draws; why not all of them were asked about, if so. After a stop nothing is asked."""
-        queries.announce(plan_of(self.question, self.seed))
+        queries.announce(self._plan())
         if self.stopped:
             return f"{self.stopped}: {GOES_ON}"
 
         def respond(x: np.ndarray) -> Arguments:
             if time.monotonic() > self.until:
-                raise _OutOfTime
+                raise OutOfTime
             own: Sequence[float] = x.tolist()
             return [own] if self.question.program is None else [own, *self.question.evaluated(x)]
 
-        while True:
-            try:
-                queries.run(plan_of(self.question, self.seed), respond, self.question.rows)
-                return ""
-            except OverseerError:
-                continue  # it counts as a failure; behind it the others are asked
-            except BudgetSpent as error:
-                return f"budget: {error}"
-            except _OutOfTime:
-                return f"timeout: {GOES_ON}"
-            except Stopped as stop:
-                self.stopped = stop.reason
-                return f"{stop.reason}: {GOES_ON}"
+        return gone_on(self, lambda: ask_all(queries, self._plan(), respond, self.question.rows))
 
     def _stated(self, stopped: str) -> tuple[Rate | None, str]:
         """The rate that the checker has accepted, and why nothing follows, if so."""
@@ -218,7 +226,7 @@ class _Run:
         failures, size = statement.failures, file.stat().st_size
         rate = Rate(
             lower, upper, statement.answered, failures, statement.assumptions, file, size, result.seconds,
-            stated["ledger"]["sha256"], _failing(self._ledger, self.question),
+            stated["ledger"]["sha256"], failing(self._ledger, self.question.id, self.question.below),
         )  # fmt: skip
         most = Fraction(self.question.terms.max_rate)
         if upper <= most or lower > most:
@@ -226,13 +234,27 @@ class _Run:
         return rate, stopped or f"rate: what is proved of it is on both sides of {most}"
 
 
-def _failing(ledger: Path, question: StatisticalQuestion) -> tuple[tuple[float, ...], float] | None:
-    """The first draw that fails, and its answer."""
+def gone_on(run: Run, ask: Callable[[], None]) -> str:
+    """Ask; why not all of it was asked, if so, which a later run goes on with. A stop is noted in the run."""
+    try:
+        ask()
+    except BudgetSpent as error:
+        return f"budget: {error}"
+    except OutOfTime:
+        return f"timeout: {GOES_ON}"
+    except Stopped as stop:
+        run.stopped = stop.reason
+        return f"{stop.reason}: {GOES_ON}"
+    return ""
+
+
+def failing(ledger: Path, plan: str, below: Fraction) -> tuple[tuple[float, ...], float] | None:
+    """The first draw of a plan that fails, and its answer."""
     lines = [json.loads(line) for line in ledger.read_text().splitlines()]
     for line in lines:
         if line["kind"] == "answer" and line["answer"] is not None:
             asked, value = lines[line["to"]], float.fromhex(line["answer"])
-            if asked["purpose"] == question.id and Fraction(value) < question.below:
+            if asked["purpose"] == plan and Fraction(value) < below:
                 return tuple(map(float.fromhex, asked["arguments"][0])), value
     return None
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from verifier.statistics.betting import PLUG_IN, Bets
-from verifier.statistics.sampling import Blocks, Box, Mixture, Sampler, sampler_from_json
+from verifier.statistics.sampling import Blocks, Box, Mixture, Sample, Sampler, Seeds, sampler_from_json
 from verifier.statistics.strata import Cell
 
 METHODS = ("clopper-pearson", "betting", "domination", "renyi", "importance", "stratified")
@@ -22,7 +22,8 @@ class Plan:
     ``clopper-pearson`` needs all of the draws, ``betting`` any number from the first on. ``domination`` rests on
     dP/dQ <= ``kappa`` for a law P that ``nature`` names in words, ``renyi`` on D_order(P || Q) <= ``divergence``.
     ``importance`` bounds the event under the first part of a mixture. ``stratified`` has cells; the sampler draws
-    the sampled ones in turn. Raises ``ValueError`` for what does not fit together.
+    the sampled ones in turn. ``Seeds`` and a ``Sample`` go with the first two methods only; ``nature`` names the law
+    that a sample is of. Raises ``ValueError`` for what does not fit together.
     """
 
     name: str
@@ -60,6 +61,10 @@ class Plan:
             raise ValueError(f"the plan lacks what the method {self.method} rests on")
         if (self.method == "stratified") != isinstance(self.sampler, Blocks):
             raise ValueError("cells are for the stratified method, and blocks for its draws")
+        if isinstance(self.sampler, Seeds | Sample) and self.method not in ("clopper-pearson", "betting"):
+            raise ValueError(f"seeds and samples are not drawn for the method {self.method}")
+        if isinstance(self.sampler, Sample) and (self.sampler.count != self.queries or not self.nature):
+            raise ValueError("each row of a sample is drawn once, and nature names the law that it is of")
 
     def _fits_cells(self) -> bool:
         if any(cell.status == "certified" and not cell.evidence for cell in self.cells):

@@ -30,8 +30,11 @@ class BudgetSpent(CertifyError):
 class Overseer(Protocol):
     """What is asked: ``PythonOverseer``, or anything that raises ``OverseerError`` for what is no finite number."""
 
-    name: str
-    sha256: str
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def sha256(self) -> str: ...
 
     def ask(self, arguments: Arguments, seconds: float) -> float: ...
 
@@ -179,6 +182,17 @@ class Queries:
         if line["answer"] is None:
             raise OverseerError(str(line["failed"]))
         return float.fromhex(str(line["answer"]))
+
+
+def ask_all(
+    queries: Queries, plan: Plan, respond: Callable[[np.ndarray], Arguments], data: np.ndarray | None = None
+) -> None:
+    """Every draw of the plan; one without an answer counts as a failure, and the others are still asked about."""
+    while True:
+        try:
+            return queries.run(plan, respond, data)
+        except OverseerError:
+            continue
 
 
 def content_key(arguments: Arguments) -> str:

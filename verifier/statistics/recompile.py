@@ -34,6 +34,8 @@ _MEANING = {
     "sides": "the sides",
     "confidence": "the confidence",
     "below": "the number that the event compares with",
+    "kappa": "kappa",
+    "nature": "the law that is meant",
     "model": "the files of the models",
 }
 
@@ -45,6 +47,10 @@ def bound_to(statement: Path, model: Path | None, spec: Path, parameters: Mappin
     else, and ``SpecError`` or ``ModelError``.
     """
     with zipfile.ZipFile(statement) as archive:
+        if STATEMENT not in archive.namelist():
+            raise CertificateError(
+                f"{statement}: composed of several statements, which are bound to no specification yet"
+            )
         manifest = json.loads(archive.read(STATEMENT))
         lines = [json.loads(line) for line in archive.read(LEDGER).splitlines()]
     read = read_statistical_spec(spec, model, parameters, load_model)
@@ -66,7 +72,7 @@ def bound_to(statement: Path, model: Path | None, spec: Path, parameters: Mappin
 
 def _other_plan(plan: Mapping[str, Any], question: StatisticalQuestion, seed: int) -> Iterator[str]:
     wanted = json.loads(json.dumps(plan_of(question, seed).to_json()))
-    return (_MEANING.get(key, key) for key in wanted if plan.get(key) != wanted[key])
+    return (_MEANING.get(key, key) for key in {**wanted, **plan} if plan.get(key) != wanted.get(key))
 
 
 def _other_overseer(header: Mapping[str, Any], question: StatisticalQuestion) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 from math import lcm, ulp
 from typing import Any
 
@@ -76,15 +77,43 @@ class Blocks:
         return {"kind": "blocks", "counts": list(self.counts), "parts": [p.to_json() for p in self.parts]}
 
 
-Sampler = Box | Mixture | Rows | Blocks
+@dataclass(frozen=True)
+class Seeds:
+    """Draw k is the number k: the seed of the k-th run of a program whose only argument is its seed."""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "seeds"}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The rows of a file of float64 with this hash, in order, each once: they are declared to be draws of a law."""
+
+    count: int
+    size: int
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "sample", "count": self.count, "size": self.size, "sha256": self.sha256}
+
+
+Sampler = Box | Mixture | Rows | Blocks | Seeds | Sample
 
 
 def draws(sampler: Sampler, seed: int, data: np.ndarray | None = None) -> Iterator[np.ndarray]:
-    """Points (d,) of float64, without end but for blocks. ``data`` (count, size) are the rows of ``Rows``."""
+    """Points (d,) of float64, without end but for blocks and samples.
+
+    ``data`` (count, size) are the rows of ``Rows`` or of a ``Sample``.
+    """
+    if isinstance(sampler, Seeds):
+        yield from (np.array([float(number)]) for number in count())
+    if isinstance(sampler, Sample):
+        yield from _rows(sampler, data).astype(float)
+        return
     generator = np.random.Generator(np.random.PCG64(seed))
     if isinstance(sampler, Blocks):
-        for count, part in zip(sampler.counts, sampler.parts, strict=True):
-            for _ in range(count):
+        for number, part in zip(sampler.counts, sampler.parts, strict=True):
+            for _ in range(number):
                 yield _in_box(part, generator)
         return
     while True:
@@ -99,9 +128,13 @@ def draws(sampler: Sampler, seed: int, data: np.ndarray | None = None) -> Iterat
                     yield _in_box(part, generator)
                     break
         else:
-            if data is None or data.shape != (sampler.count, sampler.size):
-                raise ValueError("the rows to draw from are missing or of another shape")
-            yield np.array(data[_below(sampler.count, generator)], dtype=float)
+            yield np.array(_rows(sampler, data)[_below(sampler.count, generator)], dtype=float)
+
+
+def _rows(sampler: Rows | Sample, data: np.ndarray | None) -> np.ndarray:
+    if data is None or data.shape != (sampler.count, sampler.size):
+        raise ValueError("the rows to draw from are missing or of another shape")
+    return data
 
 
 def _in_box(box: Box, generator: np.random.Generator) -> np.ndarray:
@@ -129,6 +162,10 @@ def sampler_from_json(value: Mapping[str, Any]) -> Sampler:
         return Blocks(tuple(map(int, value["counts"])), tuple(map(_box, value["parts"])))
     if kind == "rows":
         return Rows(int(value["count"]), int(value["size"]), str(value["sha256"]))
+    if kind == "sample":
+        return Sample(int(value["count"]), int(value["size"]), str(value["sha256"]))
+    if kind == "seeds":
+        return Seeds()
     raise ValueError(f"unknown sampler {kind!r}")
 
 

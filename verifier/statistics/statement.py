@@ -19,7 +19,7 @@ from verifier.statistics.clopper_pearson import Interval
 from verifier.statistics.importance import domination, renyi
 from verifier.statistics.ledger import Ledger, read_lines
 from verifier.statistics.plan import Plan, plan_from_json
-from verifier.statistics.sampling import Mixture
+from verifier.statistics.sampling import Mixture, Sample, Seeds
 from verifier.statistics.strata import total_bound
 
 FORMAT, VERSION, SUFFIX = "nnstat", 1, ".nnstat"
@@ -172,7 +172,7 @@ def _assumptions(plan: Plan, header: dict[str, Any], found: list[Draw]) -> tuple
     told = [
         f"(declared) the overseer {header['overseer']} sha256:{header['source']} answered as the ledger says",
         f"(declared) the plan, its seed {plan.seed} included, was fixed before the first answer",
-        "(declared) float64 draws of PCG64 stand for independent draws of the stated law",
+        _drawn(plan),
     ]
     if not header["deterministic"]:
         told.append("(declared) the overseer's answers do not depend on each other")
@@ -187,6 +187,15 @@ def _assumptions(plan: Plan, header: dict[str, Any], found: list[Draw]) -> tuple
         told.append("(declared) the cells have the stated masses")
         told += [f"(declared) no input of its cell fails, by {proof}" for proof in proofs]
     return tuple(told)
+
+
+def _drawn(plan: Plan) -> str:
+    """What has to hold for the draws to be draws of the law."""
+    if isinstance(plan.sampler, Seeds):
+        return "(declared) runs with the seeds 0, 1, ... stand for independent runs with a random seed"
+    if isinstance(plan.sampler, Sample):
+        return f"(declared) the rows are independent draws of P = {plan.nature}, by which nothing before was chosen"
+    return "(declared) float64 draws of PCG64 stand for independent draws of the stated law"
 
 
 def state(ledger: Ledger, name: str) -> Statement:
@@ -232,6 +241,11 @@ def _decimal(value: Fraction, up: bool) -> Fraction:
     scaled = value * 10**16
     whole = -(-scaled.numerator // scaled.denominator) if up else scaled.numerator // scaled.denominator
     return Fraction(whole, 10**16)
+
+
+def rounded_up(value: Fraction) -> str:
+    """Six decimal places, not below the value."""
+    return _shown(value, up=True)
 
 
 def _shown(value: Fraction, up: bool) -> str:

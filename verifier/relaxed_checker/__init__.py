@@ -1,0 +1,1 @@
+"""Relaxed checkers of catastrophes: programs that are asked about relaxed actions, and what follows."""
