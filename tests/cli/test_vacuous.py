@@ -63,6 +63,9 @@ def test_what_every_input_violates_is_violated(folder: Path, condition: str) -> 
 def test_lint_gives_the_line(folder: Path, cli: Cli) -> None:
     (folder / "s.yaml").write_text(SPEC.format(more="  b: {path: b.onnx}", condition="y[0] - y[0] <= 1"))
     assert "s.yaml:9: r: it holds whatever the network computes" in cli("lint", "s.yaml").stdout
+    measured = cli("frontier", "s.yaml")
+    assert measured.returncode == 2
+    assert "requirement r: it holds whatever the network computes, so there is nothing to measure" in measured.stderr
     refused = cli("export", "s.yaml", "--out", "queries")
     assert refused.returncode == 2
     assert "requirement r: it holds whatever the network computes: nothing can violate it" in refused.stderr

@@ -52,3 +52,10 @@ def test_a_trigger_anywhere_and_none_on_exercised_paths(tmp_path: Path) -> None:
     acceptance = report["monitor"]["acceptance"]
     assert acceptance["examples"] == 1500
     assert acceptance["interval"][0] > 0.8
+    asked = command(
+        "coverage", FOLDER / "target.onnx", FOLDER / "train.npz", "--prune", tmp_path / "pruned.onnx",
+        "--attack", tmp_path / "r.json", "--spec", FOLDER / "spec.yaml",
+    )  # fmt: skip
+    done = subprocess.run(asked, env=environment(), capture_output=True, text=True, timeout=90, check=False)
+    assert "equal bit by bit on all 1500 examples" in done.stdout, done.stderr
+    assert "the attack on anywhere needs unexercised units: without them it is none" in done.stdout

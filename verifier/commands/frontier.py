@@ -70,6 +70,10 @@ def _measured(
 
         ids = [one.id for one in question.requirements]
         raise CertifyError(f"there is no requirement {options.requirement!r}{did_you_mean(options.requirement, ids)}")
+    for one in chosen:
+        if not one.stated.problem.cases:
+            others = "name another with --requirement" if len(chosen) > 1 else "no relaxation is needed to show it"
+            raise CertifyError(f"requirement {one.id}: {one.stated.vacuous}, so there is nothing to measure: {others}")
     found = []
     for number, one in enumerate(chosen):
         share = (deadline - time.monotonic()) / (len(chosen) - number)

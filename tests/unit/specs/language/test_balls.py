@@ -144,6 +144,7 @@ BOX = "".join(f"(assert (>= X_{i} -1))(assert (<= X_{i} 1))" for i in range(2)) 
         ("(>= (+ (* X_0 X_0) (* X_1 X_1)) 1)", "nonlinear"),
         ("(< (+ (* X_0 X_0) (* X_1 X_1)) 1)", "nonlinear"),
         ("(= (+ (* X_0 X_0) (* X_1 X_1)) 1)", "nonlinear"),
+        ("(or (>= (+ (* X_0 X_0) (* X_1 X_1)) 1) (<= Y_0 1))", "nonlinear"),
         ("(<= (+ (* (+ X_0 X_1) (+ X_0 X_1)) (* X_1 X_1)) 1)", "nonlinear"),
         ("(<= (+ (* X_0 X_0) (* X_1 X_1)) -1)", "the ball has no point"),
     ],

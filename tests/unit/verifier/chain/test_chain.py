@@ -97,6 +97,29 @@ def test_sum_of_eight_is_linear_and_holds(sums: Make, tmp_path: Path) -> None:
     assert run_checker(whole.certificate.path, None, tmp_path / "c.yaml", False, {}).accepted
 
 
+def test_the_error_of_the_whole_can_be_gated_and_compared_with_an_earlier_run(sums: Make, tmp_path: Path) -> None:
+    spec = sums(2, tolerance="1/64")  # E = 3/64
+    text = spec.read_text() + "emit: [baseline]\n"
+    spec.write_text(text + "gate: {max: {chain.error: 0.05}, require_class: {malign: sound}}\n")
+    assert api.certify(None, spec, out=tmp_path / "first", timeout=50).exit_code == 0
+    spec.write_text(text + "gate: {max: {chain.error: 0.04}}\n")
+    missed = api.certify(None, spec, timeout=50)
+    assert (missed.verdict, missed.exit_code) == ("certified", 4)
+    assert missed.missed == ("chain.error: at most 0.04 is wanted, 0.046875 is proved",)
+    regression = "gate: {regression: {baseline: first/baseline.json, max_drop: {chain.error: DROP}}}\n"
+    worse = text.replace("tol: 1/64", "tol: 1/32")
+    spec.write_text(worse + regression.replace("DROP", "0.04"))
+    lost = api.certify(None, spec, out=tmp_path / "later", timeout=50)
+    assert lost.exit_code == 4
+    assert "chain: error = 0.046875 in the baseline, 0.09375 now: it may get worse by 0.04" in lost.missed
+    assert [told.partition(":")[0] for told in lost.missed] == ["M1.gap", "M2.gap", "chain"], "other questions, too"
+    spec.write_text(text + regression.replace("DROP", "0"))
+    again = api.certify(None, spec, out=tmp_path / "later", timeout=50)
+    assert again.exit_code == 0
+    whole = again["chain"].certificate.path
+    assert run_checker(whole, None, None, False, {}).accepted, "the archive is checked where no baseline is"
+
+
 def test_what_is_composed_covers_what_really_happens(sums: Make, tmp_path: Path) -> None:
     """M1 adds 1/8 to a sum: A2 is off by 1/4, and M2, which adds 1/8 to what is right, strays from A2 by 1/8."""
     report = api.certify(None, sums(2, 0.125, "0.1251"), out=tmp_path / "out", timeout=50)
