@@ -27,6 +27,7 @@ from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
 from verifier.premises import premises, withdrawn
 from verifier.question import Question, Requirement
+from verifier.report.expanded import contradicted, expansion_in_words
 from verifier.report.natural import covers_natural
 from verifier.report.report import Answer, Report
 from verifier.solving.kinks import off_kinks
@@ -87,7 +88,11 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
     answers = _resting(question, answers)
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}
+    for answer in filter(partial(contradicted, known=known), answers):
+        wrong = f"{answer.requirement.stated.expands} is violated, and {answer.id}, which demands more, is certified"
+        raise _contradicted(wrong, question, answer.requirement, settings, answer.outcome)
     told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
+    told = [replace(answer, expanded=expansion_in_words(answer, known)) for answer in told]
     missed = question.gates.missed(_values(told))
     return Report(tuple(told), "", total, seen, hashes, missed, listings=question.listings)
 

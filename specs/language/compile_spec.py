@@ -222,7 +222,7 @@ class SpecCompiler:
             id=section.id,
             severity=section.severity,
             problem=problem,
-            text=condition.text,
+            text=condition.shown or condition.text,
             line=self.source.document.position(path)[0],
             where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts),
             slack=section.slack,

@@ -44,6 +44,11 @@ class Module:
         return ""
 
     @property
+    def base(self) -> str:
+        """The module by whose name inputs are written into it."""
+        return self.name
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Of the only output, or flat where there are several."""
         graph = self.graph
@@ -60,6 +65,21 @@ class Module:
 
     def _size(self, node: str) -> int:
         return prod(self.graph.by_name[node].shape)
+
+
+@dataclass(frozen=True)
+class Patched(Module):
+    """A module whose node ``at`` holds the last thing it is called on, whatever it computes or is written there.
+
+    It is called on that besides its own arguments. What is written into other layers of ``written_into`` is here, too.
+    """
+
+    written_into: str = ""
+    at: str = ""
+
+    @property
+    def base(self) -> str:
+        return self.written_into
 
 
 @dataclass(frozen=True)

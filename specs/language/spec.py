@@ -154,6 +154,8 @@ class Spec:
         lines += [f"  where {condition}" for condition in one.where]
         if one.slack:
             lines.append(f"  by at least {one.slack}")
+        if one.expands:
+            lines.append(f"  stronger than {one.expands}; it counts as a catastrophe, too, {one.counts}")
         if one.solved is not None:
             lines += solved_in_words(one.solved)
         if self.composed and one.inputs is not None:

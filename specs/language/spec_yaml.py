@@ -12,6 +12,7 @@ from specs.graph import Graph
 from specs.language.assumptions import read_assumptions
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
+from specs.language.expansion import expanded, with_probe
 from specs.language.expression import LIPSCHITZ
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
@@ -60,7 +61,7 @@ def read_spec(
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
     section = adjust(validated(SpecFile, document, faults))
-    source = Source(text.split("\n"), document, faults)
+    section, source = with_probe(section, Source(text.split("\n"), document, faults))
     source.check_names(
         *(("models", name) for name in section.models),
         *(("overseers", name) for name in section.overseers),
@@ -72,6 +73,8 @@ def read_spec(
     inputs = tuple(one for one in built if one is not None)
     solved = read_solved(section, source, parameters)
     expressions = with_values(_parse(source, section), solved.values())
+    expansion = expanded(section, expressions, source)
+    section, expressions, source = expansion.section, expansion.expressions, expansion.source
     reader = ModuleReader(source, path.parent, model, load)
     files = reader.files(section)
     faults.raise_if_any()
@@ -83,7 +86,7 @@ def read_spec(
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:
         coupling = coupling_of(inputs, expressions)
-        modules = reader.all(files, section)
+        modules = expansion.modules(reader.all(files, section))
         written = injections(source, section.inputs, modules, inputs)
         _check_moves(source, section, inputs)
         faults.raise_if_any()
@@ -91,6 +94,7 @@ def read_spec(
     naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)
+    requirements = expansion.attached(requirements)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
     assumptions = read_assumptions(section, source)
     known = [(one.id, name) for one in section.require for name in one.solve_for]
