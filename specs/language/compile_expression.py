@@ -80,7 +80,8 @@ class _Compiler:
             return And(()) if node.id == "true" else Or(())
         hint = f"; call it on an input, as in {node.id}(x)" if node.id in self.scope.networks.names else ""
         raise ExpressionFault(
-            f"{node.id!r} is not defined{hint or did_you_mean(node.id, self.scope.values)}", node.col_offset
+            f"{node.id!r} is not defined{hint or did_you_mean(node.id, filter(str.isidentifier, self.scope.values))}",
+            node.col_offset,
         )
 
     def _tensor(self, node: ast.expr) -> Tensor:

@@ -34,6 +34,7 @@ PLUS = "+"
 """After the id of a requirement; no id of a file can contain it."""
 PROBE = "probe"
 COUNTS = "counts_when"
+_COUNTED = "counts_when (adversary)"  # of a let; as are those of the context, it is no name that a file can use
 PATH: YamlPath = ("adversary", "expand_catastrophe")
 _IN_CONTEXT = "'"
 
@@ -129,8 +130,8 @@ class _Expander:
         lets: dict[str, Expression | None] = dict(self.expressions.lets)
         positions = dict(source.document.positions)
         if expand.counts_when:
-            lets[COUNTS] = self._counts_when()
-            positions["let", COUNTS] = source.document.position((*PATH, COUNTS))
+            lets[_COUNTED] = self._counts_when()
+            positions["let", _COUNTED] = source.document.position((*PATH, COUNTS))
         transfer, moved = expand.transfer, None
         if transfer is not None:
             moved = self._moved(transfer)
@@ -183,7 +184,7 @@ class _Expander:
         parts, shown = [condition.tree], f"({condition.text})"
         if self.expand.counts_when:
             place = _place(condition.tree)
-            parts.append(ast.UnaryOp(ast.Not(), ast.Name(COUNTS, ast.Load(), **place), **place))
+            parts.append(ast.UnaryOp(ast.Not(), ast.Name(_COUNTED, ast.Load(), **place), **place))
             shown += f" and not ({self.expand.counts_when})"
         if run is not None and run.concerns(condition):
             parts.append(run.visit(deepcopy(condition.tree)))
@@ -238,9 +239,21 @@ class _Expander:
                 self.source.fault(f"there is no input {part.of!r}{did_you_mean(part.of, inputs)}", *PATH, key, "of")
             return part.of
         plain = [name for name, one in inputs.items() if one.inject is None and name != context]
+        if len(plain) > 1:
+            plain = [name for name in plain if name in self._given(self._model(part, key))] or plain
         if len(plain) != 1:
             self.source.fault(f"of which input? Say `of`: {', '.join(plain) or 'none'}", *PATH, key)
         return plain[0] if plain else ""
+
+    def _given(self, model: str) -> set[str]:
+        """The names in what the model is called on, those among them that stand for expressions followed."""
+        nodes = [node for one in self.expressions.all for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
+        given = [part for node in nodes if (n := _called(node)) is not None and n.id == model for part in node.args]
+        found = {name.id for part in given for name in ast.walk(part) if isinstance(name, ast.Name)}
+        for let, one in reversed(self.expressions.known_lets.items()):
+            if let in found:
+                found |= {name.id for name in ast.walk(one.tree) if isinstance(name, ast.Name)}
+        return found
 
     def _moved(self, transfer: Transfer) -> Moved | None:
         """The model in the context; None after a fault."""
@@ -250,6 +263,8 @@ class _Expander:
             hint = did_you_mean(transfer.context, inputs)
             self.source.fault(f"there is no input {transfer.context!r}; give it under inputs{hint}", *path)
             return None
+        if of in inputs and of not in self._given(model):
+            self.source.fault(f"{model} is not called on {of}, so nothing is moved from there", *PATH, "transfer")
         if transfer.context == of or inputs[transfer.context].inject is not None:
             self.source.fault(f"{transfer.context} is no other input that {model} is called on", *path)
             return None
