@@ -94,6 +94,7 @@ class Inject(Section):
     mode: Literal["add", "replace"] = Field(
         default="add", description="Whether it is added to what the layer holds, or stands in its place."
     )
+    units: AtLeastOne | None = Field(default=None, description="How many values it may change; all when absent.")
 
 
 class Natural(Section):
