@@ -9,7 +9,7 @@ from itertools import combinations
 
 from specs.language.decimals import exact
 from specs.language.dnf import Atom, Dnf
-from specs.problem import Ball
+from specs.problem import Ball, Terms
 
 _ONE = Fraction(1)
 
@@ -61,6 +61,10 @@ class InputSet:
     def to_raw(self, values: Sequence[Fraction | float]) -> tuple[Fraction, ...]:
         """Raw units of what the model consumes, exactly: carries a witness back to the user."""
         return tuple(mean + scale * Fraction(value) for value, mean, scale in zip(values, self.mean, self.scale))
+
+    def raw_forms(self) -> list[tuple[Terms, Fraction]]:
+        """Every element in raw units as a linear form, with its constant, in what the model consumes."""
+        return [(((i, scale),), mean) for i, (mean, scale) in enumerate(zip(self.mean, self.scale))]
 
     def to_model(self, raw: Sequence[Fraction | float]) -> tuple[Fraction, ...]:
         """What the model consumes for ``raw``, exactly."""

@@ -28,7 +28,7 @@ from verifier.interruption import Stopped
 from verifier.premises import premises, withdrawn
 from verifier.question import Question, Requirement
 from verifier.report.expanded import contradicted, expansion_in_words
-from verifier.report.natural import covers_natural
+from verifier.report.natural import covers_natural, naturalness_in_words
 from verifier.report.report import Answer, Report
 from verifier.solving.kinks import off_kinks
 from verifier.solving.solve import is_sought, solve
@@ -92,9 +92,14 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
         wrong = f"{answer.requirement.stated.expands} is violated, and {answer.id}, which demands more, is certified"
         raise _contradicted(wrong, question, answer.requirement, settings, answer.outcome)
     told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
-    told = [replace(answer, expanded=expansion_in_words(answer, known)) for answer in told]
+    told = [replace(answer, notes=_notes(question, answer, known)) for answer in told]
     missed = question.gates.missed(_values(told))
     return Report(tuple(told), "", total, seen, hashes, missed, listings=question.listings)
+
+
+def _notes(question: Question, answer: Answer, known: Mapping[str, Answer]) -> tuple[str, ...]:
+    notes = (expansion_in_words(answer, known), *naturalness_in_words(answer, question.naturals))
+    return tuple(note for note in notes if note)
 
 
 def _values(answers: Sequence[Answer]) -> dict[tuple[str, str], Fraction | None]:

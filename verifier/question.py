@@ -24,6 +24,7 @@ from verifier.report.words import property_in_words, set_in_words
 
 if TYPE_CHECKING:
     from specs.language.monitors import MonitorPlan
+    from specs.language.natural import NaturalSet
     from specs.language.schema import SpecFile
 
 
@@ -67,6 +68,7 @@ class Question:
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
     ``listings`` are the texts of explicit cores, by the names of their overseers.
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
+    ``naturals`` are where what is written into layers keeps them.
     ``monitor`` is to be exported once its requirement is certified.
     ``posed_at(id, values)`` is a requirement for other values of what is solved for, read from the same files.
     """
@@ -84,6 +86,7 @@ class Question:
     listings: Mapping[str, str] = field(default_factory=dict)
     gates: Gates = field(default_factory=Gates)
     assumptions: tuple[Assumption, ...] = ()
+    naturals: tuple[NaturalSet, ...] = ()
     posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -128,6 +131,7 @@ def read_question(
         read.listings,
         read.gates,
         read.assumptions,
+        read.naturals,
         posed_at,
     )
 

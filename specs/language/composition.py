@@ -137,11 +137,11 @@ class Composition:
     def _writing(self, number: int) -> Callable[[str], str]:
         """What comes of the value of a layer that an input is written into."""
         injection = self.injections[number]
-        elements = [self._variables[place] for place in self.coupling.places[injection.input]]
+        written = Argument(tuple(self.raw(injection.input)), self.inputs[injection.input].name, 0)
 
         def write(value: str) -> str:
             vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
-            state = self._composer.reshaped(vectors.picked(elements), self._composer.shape(value))
+            state = self._composer.reshaped(vectors.node([written]), self._composer.shape(value))
             result = state if injection.mode == "replace" else self._composer.add(ops.Add(), value, state)
             self._states[number, value, result] = None
             return result

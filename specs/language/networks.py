@@ -232,7 +232,7 @@ class OneNetwork:
 
 def raw_terms(inputs: InputSet, places: Sequence[int]) -> list[Linear]:
     """The elements of an input in raw units; ``places`` are the variables for what the network consumes."""
-    return [Linear({i: scale}, {}, mean) for i, mean, scale in zip(places, inputs.mean, inputs.scale)]
+    return [Linear({places[i]: c for i, c in terms}, {}, constant) for terms, constant in inputs.raw_forms()]
 
 
 def named_tensor(values: Sequence[object], module: Module) -> Tensor:

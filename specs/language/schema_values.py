@@ -38,6 +38,13 @@ def _not_negative(value: object) -> Fraction:
     return number
 
 
+def _share(value: object) -> Fraction:
+    number = _number(value)
+    if not 0 < number <= 1:
+        raise PydanticCustomError("share", "expected a share above 0 and of at most 1, such as 0.95")
+    return number
+
+
 def numbers(value: object) -> Any:
     if value in ("data-min", "data-max"):
         raise PydanticCustomError("not_yet", "{what}: bounds taken from data are not supported yet", {"what": value})
@@ -111,6 +118,7 @@ NumberOrList = Annotated[
     PlainValidator(numbers),
     WithJsonSchema({"anyOf": [{"type": "number"}, _WRITTEN, {"type": "array", "items": {}}]}),
 ]
+Share = Annotated[Any, PlainValidator(_share), _schema(exclusiveMinimum=0, maximum=1)]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
 AtLeastOne = Annotated[int, PlainValidator(_at_least_one), WithJsonSchema({"type": "integer", "minimum": 1})]
 NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]

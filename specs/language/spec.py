@@ -84,6 +84,7 @@ class Spec:
         networks = {f"{module.kind} {module.name}": module.file for module in self.modules if self.composed}
         data = [(one.section.data, one.file) for own in self.hulls.values() for one in own]
         data += [(one.file.name, one.file) for one in self.naturals if one.file is not None]
+        data += [(one.held_out.file.name, one.held_out.file) for one in self.naturals if one.held_out is not None]
         return networks | {f"data {name}": file for name, file in data}
 
     @property

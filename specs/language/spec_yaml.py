@@ -16,12 +16,13 @@ from specs.language.expansion import expanded, with_probe
 from specs.language.expression import LIPSCHITZ
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
+from specs.language.gaussian import with_ellipsoids
 from specs.language.hull_domain import LocatedHull
 from specs.language.injection import injections
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
 from specs.language.monitors import MonitorCompiler
-from specs.language.natural import Reach
+from specs.language.natural import NaturalSet, Reach
 from specs.language.naturals import Naturals
 from specs.language.networks import OneNetwork, Poser
 from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
@@ -81,17 +82,20 @@ def read_spec(
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
+    ready: dict[int, NaturalSet] = {}
     if not reader.cores and _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:
-        coupling = coupling_of(inputs, expressions)
         modules = expansion.modules(reader.all(files, section))
         written = injections(source, section.inputs, modules, inputs)
         _check_moves(source, section, inputs)
         faults.raise_if_any()
+        inputs, ready = with_ellipsoids(source, section.inputs, modules, inputs, written, path.parent)
+        faults.raise_if_any()
+        coupling = coupling_of(inputs, expressions)
         poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
-    naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
+    naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach, ready=ready)
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)
     requirements = expansion.attached(requirements)

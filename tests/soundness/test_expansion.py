@@ -59,7 +59,7 @@ def test_moved_states_are_decided_as_the_oracle_does(tmp_path: Path, seed: int) 
             x, x2 = np.split(np.array([float(v) for v in report["r+"].attack.point]), 2)
             values = [net.rest(net.hidden(x), at)[0] for at in (x, x2)]
             assert max(values) > limit - 1e-6
-            assert (("r FAILS AT THIS INPUT" in report["r+"].sentence)) == (values[0] > limit)
+            assert ("r FAILS AT THIS INPUT" in report["r+"].sentence) == (values[0] > limit)
 
 
 @pytest.mark.parametrize("seed", range(8))

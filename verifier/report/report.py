@@ -30,7 +30,7 @@ _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
 @dataclass(frozen=True, repr=False)
 class Answer:
     """What became of one requirement. ``natural`` says whether a proof covers every failure that inputs cause,
-    ``expanded`` what the requirement and the one that it is stronger, or weaker, than say of each other.
+    ``notes`` what else is known of it: by another requirement, of data.
 
     ``solution`` is there where a parameter was to be found; the requirement is then the one for the best value.
     ``premises`` are what it rests on.
@@ -42,7 +42,7 @@ class Answer:
     versions: dict[str, str]
     hashes: dict[str, str]
     natural: str = ""
-    expanded: str = ""
+    notes: tuple[str, ...] = ()
     solution: Solution | None = None
     premises: tuple[Premise, ...] = ()
 
@@ -84,7 +84,7 @@ class Answer:
         survival = survival_in_words(self.requirement, self.outcome)
         words = [premise.words for premise in self.premises]
         told = sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes, words, survival)
-        more = [self.natural, self.expanded, "" if self.solution is None else self.solution.sentence]
+        more = [self.natural, *self.notes, "" if self.solution is None else self.solution.sentence]
         return " ".join([told, *(part for part in more if part)])
 
     def __repr__(self) -> str:

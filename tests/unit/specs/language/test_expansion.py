@@ -174,7 +174,8 @@ def test_assumptions_of_the_plain_one_are_those_of_the_other(read: Read) -> None
 MESSAGES = [
     ('probe: {path: probe.onnx, at: h}', "C <= 1", "says not when it counts; give counts_when"),
     ("", "C <= 1", "says not what counts; give counts_when, with a probe, or transfer"),
-    (PROBED.replace("probe(h)", "prob(h)"), "C <= 1", r"s\.yaml:16:72: let\.counts_when \(adversary\): 'prob' is neither a model"),
+    (PROBED.replace("probe(h)", "prob(h)"), "C <= 1",
+     r"s\.yaml:16:72: let\.counts_when \(adversary\): 'prob' is neither a model"),
     (PROBED.replace("at: h", "at: k"), "C <= 1", "'h' is not defined"),
     (PROBED.replace("at: h", "at: k").replace("(h)", "(k)"), "C <= 1", "target has no layer 'k'"),
     (PROBED.replace("at: h", "at: y").replace("(h)", "(y)"), "C <= 1", "'y' names something else already"),
