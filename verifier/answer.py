@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from verifier.report.report import Answer, Report
 from verifier.solving.kinks import off_kinks
 from verifier.solving.solve import is_sought, solve
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
+
+if TYPE_CHECKING:
+    from verifier.latent.rounding import Rounded
 
 
 @dataclass(frozen=True)
@@ -92,13 +96,25 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
         wrong = f"{answer.requirement.stated.expands} is violated, and {answer.id}, which demands more, is certified"
         raise _contradicted(wrong, question, answer.requirement, settings, answer.outcome)
     told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
+    told = [replace(answer, realised=_realised(question, answer, settings, hashes)) for answer in told]
     told = [replace(answer, notes=_notes(question, answer, known)) for answer in told]
     missed = question.gates.missed(_values(told))
     return Report(tuple(told), "", total, seen, hashes, missed, listings=question.listings)
 
 
+def _realised(question: Question, answer: Answer, settings: Settings, hashes: Mapping[str, str]) -> Rounded | None:
+    """What comes of looking for an input that does what an attack from inside does; None where none is asked for."""
+    attack, inputs = answer.attack, answer.requirement.inputs
+    if question.rounding is None or attack is None or not any(one.role for one in getattr(inputs, "sets", ())):
+        return None
+    from verifier.latent.rounding import rounded
+
+    return rounded(question, answer.requirement, attack, settings, lambda clean, one: _recorded(clean, hashes, one))
+
+
 def _notes(question: Question, answer: Answer, known: Mapping[str, Answer]) -> tuple[str, ...]:
-    notes = (expansion_in_words(answer, known), *naturalness_in_words(answer, question.naturals))
+    realised = "" if answer.realised is None else answer.realised.words
+    notes = (expansion_in_words(answer, known), *naturalness_in_words(answer, question.naturals), realised)
     return tuple(note for note in notes if note)
 
 

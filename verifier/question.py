@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from specs.language.monitors import MonitorPlan
     from specs.language.natural import NaturalSet
     from specs.language.schema import SpecFile
+    from specs.language.schema_adversary import Rounding
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Question:
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
     ``listings`` are the texts of explicit cores, by the names of their overseers.
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
-    ``naturals`` are where what is written into layers keeps them.
+    ``naturals`` are where what is written into layers keeps them. ``rounding`` says how to look for inputs that do
+    what is written into layers does, in the question ``unwritten()``, in which nothing is.
     ``monitor`` is to be exported once its requirement is certified.
     ``posed_at(id, values)`` is a requirement for other values of what is solved for, read from the same files.
     """
@@ -87,6 +89,8 @@ class Question:
     gates: Gates = field(default_factory=Gates)
     assumptions: tuple[Assumption, ...] = ()
     naturals: tuple[NaturalSet, ...] = ()
+    rounding: Rounding | None = None
+    unwritten: Callable[[], Question] | None = field(default=None, compare=False, repr=False)
     posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -115,6 +119,13 @@ def read_question(
         again = load_spec(spec, model, {**parameters, **values}, remembered, reach, adjust, only=id)
         return put(again, again.requirements[0])
 
+    def unwritten_question() -> Question:
+        from specs.language.unwritten import unwritten
+
+        return read_question(
+            model, spec, parameters, remembered, lambda section: unwritten(adjust(section) if adjust else section)
+        )
+
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(
@@ -132,6 +143,8 @@ def read_question(
         read.gates,
         read.assumptions,
         read.naturals,
+        read.rounding,
+        unwritten_question,
         posed_at,
     )
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # they load what reads spec.yaml, which a VNN-LIB query does 
     from specs.language.hull_domain import HullCondition
     from specs.language.monitors import MonitorPlan
     from specs.language.natural import NaturalSet
+    from specs.language.schema_adversary import Rounding
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Spec:
     ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
     they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
     ``hulls`` restrict requirements, by their ids, to what data has exercised; ``naturals`` what inputs may write; the
-    ``monitor`` is to be exported.
+    ``monitor`` is to be exported. ``rounding`` asks for inputs that do what a latent attack does.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Spec:
     hulls: Mapping[str, tuple[HullCondition, ...]] = field(default_factory=lambda: MappingProxyType({}))
     naturals: tuple[NaturalSet, ...] = ()
     calibrated: bool = False
+    rounding: Rounding | None = None
     monitor: MonitorPlan | None = None
     engine: EngineOptions = EngineOptions()
     emit: tuple[str, ...] = ()

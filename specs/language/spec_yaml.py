@@ -123,6 +123,7 @@ def read_spec(
         hulls=compiler.hulls,
         naturals=tuple(naturals.sets.values()),
         calibrated=section.adversary is not None and section.adversary.calibrate_power is not None,
+        rounding=section.adversary.round if section.adversary is not None else None,
         monitor=monitor,
         engine=_engine(section.engine),
         emit=tuple(one if isinstance(one, str) else "extrapolation" for one in section.emit),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Mapping
 
-from specs.joint import JointSet
-from specs.sets import InputSet
+from verifier.latent.places import named, point_of
 from verifier.question import Requirement
 from verifier.report.report import Answer
 
@@ -49,23 +47,8 @@ def plain_fails(answer: Answer, plain: Requirement) -> bool | None:
     attack, inputs = answer.attack, answer.requirement.inputs
     if attack is None or inputs is None or plain.inputs is None:
         return None
-    given, wanted = _parts(inputs, attack.point), _parts(plain.inputs, None)
-    if not set(wanted) <= set(given):
+    point = point_of(plain.inputs, named(inputs, attack.point))
+    if point is None:
         return None
-    point = [Fraction(0)] * (plain.inputs.n_inputs if isinstance(plain.inputs, JointSet) else plain.inputs.size)
-    for name, places in wanted.items():
-        for place, value in zip(places, given[name]):
-            point[int(place)] = Fraction(value)
     outputs = plain.stated.problem.graph.evaluate_flat([float(value) for value in point])
     return plain.stated.is_violated_at(point, outputs.tolist())
-
-
-def _parts(
-    inputs: InputSet | JointSet, point: Sequence[Fraction] | None
-) -> dict[str, list[Fraction] | tuple[int, ...]]:
-    """By input what the network consumes of it, or, without a point, where."""
-    sets = inputs.sets if isinstance(inputs, JointSet) else (inputs,)
-    places = inputs.places if isinstance(inputs, JointSet) else (tuple(range(inputs.size)),)
-    if point is None:
-        return {one.name: own for one, own in zip(sets, places)}
-    return {one.name: [point[place] for place in own] for one, own in zip(sets, places)}

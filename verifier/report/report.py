@@ -21,6 +21,7 @@ from verifier.solving.solution import Solution
 
 if TYPE_CHECKING:
     from verifier.certificate.monitor import Exported
+    from verifier.latent.rounding import Rounded
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 SEVERITIES: tuple[Severity, ...] = ("malign", "benign", "info")
@@ -30,7 +31,8 @@ _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
 @dataclass(frozen=True, repr=False)
 class Answer:
     """What became of one requirement. ``natural`` says whether a proof covers every failure that inputs cause,
-    ``notes`` what else is known of it: by another requirement, of data.
+    ``notes`` what else is known of it: by another requirement, of data. ``realised`` is what came of looking for an
+    input that does what an attack from inside does.
 
     ``solution`` is there where a parameter was to be found; the requirement is then the one for the best value.
     ``premises`` are what it rests on.
@@ -43,6 +45,7 @@ class Answer:
     hashes: dict[str, str]
     natural: str = ""
     notes: tuple[str, ...] = ()
+    realised: Rounded | None = None
     solution: Solution | None = None
     premises: tuple[Premise, ...] = ()
 
@@ -109,6 +112,7 @@ class Answer:
             "seconds": self.seconds,
             **({"covers_natural_failures": self.natural.startswith("COVERS")} if requirement.stated.covered_by else {}),
             **({"expands": requirement.stated.expands} if requirement.stated.expands else {}),
+            **({} if self.realised is None else {"realised_by_an_input": self.realised.to_json()}),
             **({} if self.solution is None else {"parameter": self.solution.to_json()}),
             **({"assumptions": [one.to_json() for one in self.premises]} if self.premises else {}),
         }
