@@ -205,6 +205,10 @@ class _Builder:
         return lower, upper
 
     def _center(self, ball: Ball) -> tuple[list[Fraction], int | None]:
+        if ball.center is None:
+            if self.given.inject is None:
+                self._fault("the key 'center' is missing", "ball")
+            return [Fraction(0)] * self.size, None
         if not isinstance(ball.center, DatasetRow):
             return self._spread(ball.center, "ball", "center"), None
         try:
@@ -242,7 +246,7 @@ class _Builder:
             words.append(f"each in [{exact(box.lo)}, {exact(box.hi)}]" if same else "each in its own interval")
         if ball is not None:
             row = ball.center if isinstance(ball.center, DatasetRow) else None
-            center = f"example {row.index} of {row.dataset}" if row else "the given point"
+            center = f"example {row.index} of {row.dataset}" if row else "the given point" if ball.center else "0"
             distance = "each within" if ball.norm == "inf" else "at a Euclidean distance of at most"
             words.append(f"{distance} {exact(ball.eps)} {'of' if ball.norm == 'inf' else 'from'} {center}")
         if self.given.natural is not None:

@@ -76,7 +76,10 @@ class Ball(Section):
 
     norm: Norm = Field(description="The norm of the distance: inf is the largest of the differences, 2 Euclidean.")
     eps: NotNegative = Field(description="The radius, included.")
-    center: Center = Field(description="The centre: one number, a list, or an example of a data set.")
+    center: Center | None = Field(
+        default=None,
+        description="The centre: one number, a list, or an example of a data set; 0 of what is written into a layer.",
+    )
 
 
 class DatasetRows(Section):
