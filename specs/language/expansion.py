@@ -220,7 +220,7 @@ class _Expander:
     def _model(self, part: Probe | Transfer, key: str) -> str:
         """The model whose layer is meant."""
         models = self.section.models
-        if part.model is not None:
+        if part.model:
             if part.model not in models:
                 hint = did_you_mean(part.model, models)
                 self.source.fault(f"there is no model {part.model!r}{hint}", *PATH, key, "model")
@@ -234,7 +234,7 @@ class _Expander:
         """The input on which the layer is looked at."""
         inputs = self.section.inputs
         context = self.expand.transfer.context if self.expand.transfer is not None else None
-        if part.of is not None:
+        if part.of:
             if part.of not in inputs:
                 self.source.fault(f"there is no input {part.of!r}{did_you_mean(part.of, inputs)}", *PATH, key, "of")
             return part.of

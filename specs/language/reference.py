@@ -100,6 +100,7 @@ def reference_page() -> str:
         "DatasetRows",
         "Inject",
         "Natural",
+        "Gaussian",
         "Requirement",
         "ActivationHull",
         "Monitor",
@@ -113,6 +114,10 @@ def reference_page() -> str:
         "Gate",
         "Adversary",
         "Calibration",
+        "ExpandCatastrophe",
+        "Probe",
+        "Transfer",
+        "Rounding",
     ]
     titles = {
         "Model": "models.NAME",
@@ -128,6 +133,7 @@ def reference_page() -> str:
         "DatasetRows": "inputs.NAME.points",
         "Inject": "inputs.NAME.inject",
         "Natural": "inputs.NAME.natural",
+        "Gaussian": "inputs.NAME.natural.hull",
         "Requirement": "require[]",
         "ActivationHull": "require[].where.activation_hull",
         "Monitor": "monitor",
@@ -141,6 +147,10 @@ def reference_page() -> str:
         "Gate": "gate",
         "Adversary": "adversary",
         "Calibration": "adversary.calibrate_power",
+        "ExpandCatastrophe": "adversary.expand_catastrophe",
+        "Probe": "adversary.expand_catastrophe.probe",
+        "Transfer": "adversary.expand_catastrophe.transfer",
+        "Rounding": "adversary.round",
     }
     sections += [_section(f"`{titles[name]}`", definitions[name]) for name in order]
     return "\n".join([_HEAD, *sections, _EXPRESSIONS])

@@ -15,8 +15,8 @@ class Probe(Section):
 
     path: str = Field(description="Its file, relative to this one.")
     at: Name = Field(description="The layer that it reads, by its name under `taps` or in the file of the model.")
-    model: Name | None = Field(default=None, description="The model whose layer it is, where it is not plain.")
-    of: Name | None = Field(default=None, description="The input that the model is called on, where it is not plain.")
+    model: str = Field(default="", description="The model whose layer it is, where it is not plain.")
+    of: str = Field(default="", description="The input that the model is called on, where it is not plain.")
     outputs: dict[Name, Count] = Field(default={}, description="Names of its answers, as in {malign: 0, benign: 1}.")
 
 
@@ -25,14 +25,14 @@ class Transfer(Section):
 
     context: Name = Field(description="The input whose run it is moved into; all values of it are quantified over.")
     at: str = Field(description="The layer, by its name under `taps` or in the file of the model.")
-    model: Name | None = Field(default=None, description="The model whose layer it is, where it is not plain.")
-    of: Name | None = Field(default=None, description="The input that it is moved from, where it is not plain.")
+    model: str = Field(default="", description="The model whose layer it is, where it is not plain.")
+    of: str = Field(default="", description="The input that it is moved from, where it is not plain.")
 
 
 class ExpandCatastrophe(Section):
     """What counts as a catastrophe beside violations of malign requirements.
 
-    Of each malign requirement ID there is then one more, `ID+`, which no such thing happens in either.
+    Of each malign requirement `ID` there is one more then, `ID+`: it demands the same, and that none of this happens.
     """
 
     probe: Probe | None = Field(default=None, description="A network that reads a layer, to be named in `counts_when`.")

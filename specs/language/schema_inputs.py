@@ -120,8 +120,10 @@ def _kind_of_hull(value: object) -> str:
     return "options" if isinstance(value, (dict, Gaussian)) else "name"
 
 
+_NAMED = {"anyOf": [{"enum": ["box", "octagon", "polytope"]}, {"type": "string", "pattern": r"^gaussian\(.+\)$"}]}
 HullOfData = Annotated[
-    Annotated[Literal["box", "octagon", "polytope"], Tag("name")] | Annotated[Gaussian, Tag("options")],
+    Annotated[Literal["box", "octagon", "polytope"], WithJsonSchema(_NAMED), Tag("name")]
+    | Annotated[Gaussian, Tag("options")],
     Discriminator(_kind_of_hull),
     BeforeValidator(_hull),
 ]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 64
 FIRST_STEP, NEAR = 0.25, 0.05  # of the width of the box: towards the state, and from there towards a violation
+SHOWN = 10
 CANDIDATES = 5  # that are replayed and proved
 SECONDS = 10.0  # for the checks of each
 
@@ -80,6 +81,16 @@ class Rounded:
             f"NOT REALISED BY ANY INPUT TRIED {where}{near}: with nothing written into the network none violates the "
             "requirement; this says nothing about other inputs."
         )
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Names and values for a report: whether it is realised, and by what."""
+        if self.attack is None:
+            near = f"; the nearest state seen is {self.distance:.4g} away" if math.isfinite(self.distance) else ""
+            return [("realised", f"by no input tried{near}" if not self.why else f"not looked for: {self.why}")]
+        assert self.inputs is not None
+        raw = [f"{self.inputs.element(i)} = {float(v)!r}" for i, v in enumerate(self.inputs.to_raw(self.point)[:SHOWN])]
+        return [("realised", f"{', '.join(raw)}{', ...' if self.inputs.size > SHOWN else ''}")]
 
     def to_json(self) -> dict[str, Any]:
         raw = None
