@@ -354,7 +354,8 @@ class _Compiler:
         return extreme("max", [subtract(scores[k], rival) for k, rival in zip(classes, rivals)])
 
     def _label(self, node: ast.Call) -> Value:
-        name = self._text(node.args[0])
+        (given,) = node.args
+        name = given.id if isinstance(given, ast.Name) else self._text(given)
         if name not in self.scope.labels:
             raise ExpressionFault(
                 f"{name} has no label: its points, or the center of its ball, have to be examples of a data set as in "

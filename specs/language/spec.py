@@ -148,6 +148,10 @@ class Spec:
                 )
         for requirement in self.requirements:
             lines += self._described(requirement)
+        if self.rounding is not None:
+            lines.append(
+                "where what is written into a layer violates one, an input is looked for that does so by itself"
+            )
         lines += [f"assumes {one.id} ({one.kind}): {one.text}" for one in self.assumptions]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)

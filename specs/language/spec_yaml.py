@@ -32,6 +32,7 @@ from specs.language.source import Source
 from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.statistical_part import ordinary_part
 from specs.language.textfile import read_text
+from specs.language.unwritten import check_rounding
 from specs.language.yaml_tree import read_yaml
 from specs.sets import InputSet
 
@@ -63,6 +64,7 @@ def read_spec(
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
     section = adjust(validated(SpecFile, document, faults))
     section, source = with_probe(section, Source(text.split("\n"), document, faults))
+    check_rounding(section, source)
     source.check_names(
         *(("models", name) for name in section.models),
         *(("overseers", name) for name in section.overseers),

@@ -9,6 +9,7 @@ from specs.language.expression import ExpressionFault, parse_expression
 from specs.language.schema import Requirement, SpecFile
 from specs.language.schema_inputs import Inject
 from specs.language.schema_values import numbers
+from specs.language.source import Source
 
 STATE = "what the layer holds"
 """The id of a requirement whose network computes that; no id of a file contains spaces."""
@@ -41,6 +42,13 @@ def unwritten(section: SpecFile) -> SpecFile:
     found = section.model_copy(update={"inputs": inputs, "adversary": moves, "emit": (), "monitor": None})
     states = [state for one in written.values() for state in _state(section, one)]
     return found.model_copy(update={"require": (*found.require, *states[:1])})
+
+
+def check_rounding(section: SpecFile, source: Source) -> None:
+    """There has to be something to go back from."""
+    asked = section.adversary is not None and section.adversary.round is not None
+    if asked and not any(one.inject is not None for one in section.inputs.values()):
+        source.fault("nothing is written into a layer, so there is no state to go back from", "adversary", "round")
 
 
 def _state(section: SpecFile, injection: Inject) -> Iterator[Requirement]:

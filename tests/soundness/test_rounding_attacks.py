@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from specs.errors import SpecError
 from tests.oracle import Row, minimum
 from tests.soundness.deciding import CheckerHere
 from tests.unit.specs.compose.modules import dense, write
@@ -143,6 +144,40 @@ def test_a_box_to_look_in_may_be_larger_than_the_set(tmp_path: Path) -> None:
     assert "in the box that `round` gives" in outside.sentence
     inside = asked(tmp_path, net, best - 0.05, point, ADD, ROUND)
     assert realised(inside).attack is None
+
+
+def test_what_counts_beside_the_requirement_is_looked_for_as_well(tmp_path: Path) -> None:
+    """A probe of the layer: inputs whose state counts are found exactly where some input has one."""
+    net = layers(1, 2, 3, 3, 1)
+    prefix = [(net[0][0], net[0][1]), (np.eye(3)[:, :1], np.zeros(1))]
+    best = -minimum([(w.T.tolist(), b.tolist()) for w, b in prefix], [-1, -1], [1, 1], Row((), ((0, -ONE),)))
+    for offset, wanted in ((-STEP, True), (STEP, False)):
+        counts = f'  expand_catastrophe: {{counts_when: "tap(target, h)(x)[0] >= {float(best + offset)!r}"}}\n'
+        asked(tmp_path, net, 99, BOX, ADD, ROUND + counts)
+        report = certify(
+            tmp_path / "m.onnx", tmp_path / "s.yaml", workers=1, timeout=40, out=tmp_path,
+            start_checker=CheckerHere.start,
+        )  # fmt: skip
+        assert (report["r"].verdict, report["r+"].verdict) == ("certified", "violated")
+        attack = realised(report["r+"]).attack
+        assert (attack is not None) == wanted
+        if attack is not None:
+            x = np.array([float(v) for v in attack.point])[:2]
+            assert hidden(net, x)[0] >= float(best + offset) - 1e-6
+
+
+def test_there_has_to_be_something_to_go_back_from(tmp_path: Path) -> None:
+    write(tmp_path / "m.onnx", dense(*layers(0, 2, 3, 3, 1)))
+    path = tmp_path / "s.yaml"
+    path.write_text("""certify: "1.0"
+name: plain
+models: {target: {path: m.onnx}}
+inputs: {x: {shape: [2], box: {lo: 0, hi: 1}}}
+require: [{id: r, assert: "target(x)[0] <= 1"}]
+adversary: {round: {to: input}}
+""")
+    with pytest.raises(SpecError, match=r"s\.yaml:6:20: adversary\.round: nothing is written into a layer"):
+        certify(None, path)
 
 
 def test_what_speaks_of_the_state_itself_is_not_looked_for(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from verifier.attack.witness import inside
 from verifier.engine.deadline import Deadline
 from verifier.engine.floats import float_rows
 from verifier.engine.outcome import Attack
-from verifier.latent.places import Inputs, columns, named, places_of, point_of
+from verifier.latent.points import Inputs, columns, named, places_of, point_of
 from verifier.question import Question, Requirement
 from verifier.solving.witness import witness_at
 

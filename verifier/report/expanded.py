@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from verifier.latent.places import named, point_of
+from verifier.latent.points import named, point_of
 from verifier.question import Requirement
 from verifier.report.report import Answer
 

@@ -204,3 +204,40 @@ def test_what_is_solved_for_is_not_expanded(read: Read) -> None:
     text = spec(MOVED, "C <= t").replace('<= t"', '<= t", solve_for: {t: {minimize: true, range: [0, 9]}}')
     with pytest.raises(SpecError, match=r"s\.yaml:14:5: require\[0\]: r is solved for"):
         read(text)
+
+
+def test_normalised_inputs_are_moved_between_as_networks_consume_them(read: Read) -> None:
+    text = spec(MOVED).replace("{shape: [2], box", "{shape: [2], normalize: {mean: 0.5, range: 2}, box")
+    requirement = plus(read(text))
+    graph, rng, found = requirement.problem.graph, np.random.default_rng(3), set()
+    for _ in range(300):
+        z, z2 = drawn(rng, 2, 8), drawn(rng, 2, 8)
+        given = [Fraction(v) for v in (*z.tolist(), *z2.tolist())]
+        raw, raw2 = 0.5 + 2 * z, 0.5 + 2 * z2
+        inside = bool((np.abs(raw) <= 1).all() and (np.abs(raw2) <= 2).all())
+        y = [Fraction(v) for v in graph.evaluate_flat([*z, *z2]).tolist()]
+        expected = inside and any(catastrophe(NET.rest(NET.hidden(z), at)) for at in (z, z2))
+        assert requirement.is_violated_at(given, y) == expected
+        assert is_counterexample(requirement.problem, given, y) == expected
+        found.add((inside, expected))
+    assert found == {(True, True), (True, False), (False, False)}
+
+
+def test_every_example_of_a_context_has_its_own_label(read: Read, tmp_path: Path) -> None:
+    """`label(x)` is asked for that of the context there: here of two points with different labels each."""
+    points = {"x": np.array([[0.5, -0.25], [-1, 1]]), "x2": np.array([[1.5, 0.5], [-0.5, 2]])}
+    labels = {"x": np.array([0, 1]), "x2": np.array([1, 0])}
+    text = spec(MOVED, "argmax(y) == label(x)")
+    for name in points:
+        np.savez(tmp_path / f"{name}.npz", inputs=points[name], labels=labels[name])
+        text = re.sub(rf"  {name}: .*", f"  {name}: {{shape: [2], points: {{dataset: {name}.npz}}}}", text)
+    requirement = plus(read(text))
+    graph = requirement.problem.graph
+    for x, label in zip(points["x"], labels["x"]):
+        for x2, label2 in zip(points["x2"], labels["x2"]):
+            given = [Fraction(v) for v in (*x.tolist(), *x2.tolist())]
+            y = [Fraction(v) for v in graph.evaluate_flat([*x, *x2]).tolist()]
+            here, there = NET.rest(NET.hidden(x), x), NET.rest(NET.hidden(x), x2)
+            expected = here[label] <= here[1 - label] or there[label2] <= there[1 - label2]
+            assert requirement.is_violated_at(given, y) == expected
+            assert is_counterexample(requirement.problem, given, y) == expected
