@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from specs.ellipsoids import EllipsoidSet
-from specs.errors import SpecError
+from specs.errors import CertificateError, SpecError
 from specs.hulls import Ellipsoid
 from specs.language.load_spec import load_spec
 from specs.language.spec import Spec
@@ -57,7 +57,7 @@ def decided(model: Path, spec: Path, folder: Path) -> tuple[str, str]:
     report = certify(model, spec, workers=1, timeout=30, out=folder, start_checker=CheckerHere.start)
     answer = report["r"]
     if answer.verdict == "certified":
-        assert check(folder / "s.nncert", model, spec)
+        assert check(folder / "s.nncert", model, spec, exact=True)
     elif answer.attack is not None:
         assert answer.attack.path is not None
         assert check(answer.attack.path, model, spec)
@@ -136,6 +136,18 @@ def test_beside_points_of_another_input(tmp_path: Path) -> None:
     for limit, verdict in ((worst + 0.1, "certified"), (worst - 0.05, "violated")):
         spec = write_spec(tmp_path, f"target(x)[0] <= {limit!r}", 3, x=f"points: {points.tolist()}")
         assert decided(model, spec, tmp_path)[0] == verdict
+
+
+def test_other_data_is_another_question(tmp_path: Path) -> None:
+    """The numbers of the ellipsoid are part of the network that a certificate is about."""
+    model = write(tmp_path / "m.onnx", dense(*layers(6, 2, 3, 1)))
+    spec = write_spec(tmp_path, "target(x)[0] <= 99", 3)
+    assert decided(model, spec, tmp_path)[0] == "certified"
+    data = np.load(tmp_path / "train.npy")
+    data[0] = [1, -1]
+    np.save(tmp_path / "train.npy", data)
+    with pytest.raises(CertificateError, match="this is not the model the certificate is about"):
+        check(tmp_path / "s.nncert", model, spec)
 
 
 def test_how_much_of_other_data_is_natural(tmp_path: Path) -> None:
