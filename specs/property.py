@@ -27,11 +27,12 @@ class Requirement:
     ``decided`` where answers in tables alone are the reason that it holds: then a bound of the problem is no slack.
     ``inputs`` is ``None`` for VNN-LIB queries, whose sets are part of the problem; ``output_names`` are the names of
     the flat outputs of the problem's network, empty where they have none. ``covered_by`` is the id of the requirement
-    that, if it is proved, makes a proof of this one cover every failure that some input causes by itself. ``solved`` is
-    the parameter for a value of which the problem is compiled, if there is one. ``sensitivity`` is by how much rows
-    change where each answer of an overseer changes by 1, None where an error of it does more than that. Where
-    derivatives are read, ``kinks(x)`` is whether a point is so near to where there is none that the problem has but an
-    upper bound of it.
+    that, if it is proved, makes a proof of this one cover every failure that some input causes by itself. ``expands``
+    is the id of the requirement that this one is stronger than: it demands the same, and that nothing of ``counts``
+    happens, in words. ``solved`` is the parameter for a value of which the problem is compiled, if there is one.
+    ``sensitivity`` is by how much rows change where each answer of an overseer changes by 1, None where an error of it
+    does more than that. Where derivatives are read, ``kinks(x)`` is whether a point is so near to where there is none
+    that the problem has but an upper bound of it.
     """
 
     id: str
@@ -47,6 +48,8 @@ class Requirement:
     inputs: InputSet | JointSet | None = None
     output_names: tuple[str, ...] = ()
     covered_by: str = ""
+    expands: str = ""
+    counts: str = ""
     solved: Solved | None = None
     sensitivity: Mapping[str, Fraction | None] = field(default_factory=dict)
     kinks: Callable[[Sequence[Fraction]], bool] | None = field(default=None, compare=False, repr=False)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 
 from specs.language.decimals import exact
 from specs.language.dnf import Atom, Dnf
-from specs.problem import Ball
+from specs.problem import Ball, Terms
 
 _ONE = Fraction(1)
 
@@ -20,8 +21,8 @@ class InputSet:
     ``lower`` and ``upper`` hold ``None`` where no set bounds an element. ``scale`` is positive. Where there is a
     ``ball``, in raw units, the set is what it has of the box; where there are ``points``, in raw units, it is these,
     each in the box and in the ball, with ``labels`` if the examples they are have some. ``linear`` are further
-    conditions as written, which `contains` knows nothing of. ``role`` says in words what the input does, where it does
-    not go into a network by a call.
+    conditions as written, which `contains` knows nothing of. At most ``changes`` elements are not 0, if it is not None.
+    ``role`` says in words what the input does, where it does not go into a network by a call.
     """
 
     name: str
@@ -39,6 +40,7 @@ class InputSet:
     points: tuple[tuple[Fraction, ...], ...] = ()
     labels: tuple[int, ...] = ()
     role: str = ""
+    changes: int | None = None
 
     @property
     def size(self) -> int:
@@ -60,6 +62,10 @@ class InputSet:
         """Raw units of what the model consumes, exactly: carries a witness back to the user."""
         return tuple(mean + scale * Fraction(value) for value, mean, scale in zip(values, self.mean, self.scale))
 
+    def raw_forms(self) -> list[tuple[Terms, Fraction]]:
+        """Every element in raw units as a linear form, with its constant, in what the model consumes."""
+        return [(((i, scale),), mean) for i, (mean, scale) in enumerate(zip(self.mean, self.scale))]
+
     def to_model(self, raw: Sequence[Fraction | float]) -> tuple[Fraction, ...]:
         """What the model consumes for ``raw``, exactly."""
         return tuple((Fraction(value) - mean) / scale for value, mean, scale in zip(raw, self.mean, self.scale))
@@ -75,10 +81,23 @@ class InputSet:
         return tuple(atoms)
 
     def alternatives(self, label: int | None = None) -> tuple[Dnf, ...]:
-        """Where the set is finite, the or of its points, or of those with this label; of what the model consumes."""
+        """Where the set is finite, the or of its points, or of those with this label; of what the model consumes.
+
+        Where few elements may be changed, the or of which these are.
+        """
         labels = self.labels or (None,) * len(self.points)
         kept = [point for point, own in zip(self.points, labels) if label is None or own == label]
-        return (tuple(self._only(point) for point in kept),) if self.points else ()
+        points = (tuple(self._only(point) for point in kept),) if self.points else ()
+        return (*points, self._unchanged()) if self.changes is not None else points
+
+    def _unchanged(self) -> Dnf:
+        """The or of all choices of elements that are 0: as many as have to be; such inputs are not normalised."""
+        assert self.changes is not None
+        chosen = combinations(range(self.size), max(self.size - self.changes, 0))
+        return tuple(
+            tuple(Atom(((i, sign),), (), Fraction(0), False, -1) for i in fixed for sign in (_ONE, -_ONE))
+            for fixed in chosen
+        )
 
     def label_at(self, raw: Sequence[Fraction]) -> int | None:
         """The label of the example that the point is, or that the set is around."""
@@ -97,12 +116,13 @@ class InputSet:
         return Ball(self.to_model(self.ball.center), weights, self.ball.bound, norm)
 
     def contains(self, values: Sequence[Fraction]) -> bool:
-        """Whether what the model consumes lies in the box, and in the ball if there is one."""
+        """Whether what the model consumes lies in the box, in the ball and among the points, and changes no more."""
         raw = self.to_raw(values)
         within = all(
             (low is None or low <= value) and (up is None or value <= up)
             for low, value, up in zip(self.lower, raw, self.upper)
         )
+        within = within and (self.changes is None or sum(map(bool, raw)) <= self.changes)
         return within and (self.ball is None or self.ball.holds(raw)) and (not self.points or raw in self.points)
 
     def describe(self) -> str:

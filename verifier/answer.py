@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,12 +27,16 @@ from verifier.engine.scheduler import Progress
 from verifier.interruption import Stopped
 from verifier.premises import premises, withdrawn
 from verifier.question import Question, Requirement
-from verifier.report.natural import covers_natural
+from verifier.report.expanded import contradicted, expansion_in_words
+from verifier.report.natural import covers_natural, naturalness_in_words
 from verifier.report.report import Answer, Report
 from verifier.rests import rechecked, resting_on_chains
 from verifier.solving.kinks import off_kinks
 from verifier.solving.solve import is_sought, solve
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
+
+if TYPE_CHECKING:
+    from verifier.latent.rounding import Rounded
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,29 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
     answers = [resting_on_chains(one, chains) for one in _resting(question, answers)]
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}
+    for answer in filter(partial(contradicted, known=known), answers):
+        wrong = f"{answer.requirement.stated.expands} is violated, and {answer.id}, which demands more, is certified"
+        raise _contradicted(wrong, question, answer.requirement, settings, answer.outcome)
     told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
+    told = [replace(answer, realised=_realised(question, answer, settings, hashes)) for answer in told]
+    told = [replace(answer, notes=_notes(question, answer, known)) for answer in told]
     return Report(tuple(told), "", total, seen, hashes, question.gates, listings=question.listings)
+
+
+def _realised(question: Question, answer: Answer, settings: Settings, hashes: Mapping[str, str]) -> Rounded | None:
+    """What comes of looking for an input that does what an attack from inside does; None where none is asked for."""
+    attack, inputs = answer.attack, answer.requirement.inputs
+    if question.rounding is None or attack is None or not any(one.role for one in getattr(inputs, "sets", ())):
+        return None
+    from verifier.latent.rounding import rounded
+
+    return rounded(question, answer.requirement, attack, settings, lambda clean, one: _recorded(clean, hashes, one))
+
+
+def _notes(question: Question, answer: Answer, known: Mapping[str, Answer]) -> tuple[str, ...]:
+    realised = "" if answer.realised is None else answer.realised.words
+    notes = (expansion_in_words(answer, known), *naturalness_in_words(answer, question.naturals), realised)
+    return tuple(note for note in notes if note)
 
 
 def _resting(question: Question, answers: Sequence[Answer]) -> list[Answer]:

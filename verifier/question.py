@@ -25,7 +25,9 @@ from verifier.report.words import property_in_words, set_in_words
 if TYPE_CHECKING:
     from specs.language.guards import GuardPlan
     from specs.language.monitors import MonitorPlan
+    from specs.language.natural import NaturalSet
     from specs.language.schema import SpecFile
+    from specs.language.schema_adversary import Rounding
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class Question:
     ``model`` is None where several networks are composed; ``files`` are then those of all, by their kinds and names.
     ``listings`` are the texts of explicit cores, by the names of their overseers.
     ``extrapolate`` says how the extrapolation of a relaxed attack is to be made; None: none is asked for.
+    ``naturals`` are where what is written into layers keeps them. ``rounding`` says how to look for inputs that do
+    what is written into layers does, in the question ``unwritten()``, in which nothing is.
     ``monitor`` is to be exported once its requirement is certified.
     ``guard`` is, too; ``guard_at(values)`` is the one for other values of what is solved for.
     ``tables`` are those of ``files`` that are answer tables: evidence is about the very file.
@@ -88,6 +92,9 @@ class Question:
     gates: Gates = field(default_factory=Gates)
     assumptions: tuple[Assumption, ...] = ()
     tables: tuple[str, ...] = ()
+    naturals: tuple[NaturalSet, ...] = ()
+    rounding: Rounding | None = None
+    unwritten: Callable[[], Question] | None = field(default=None, compare=False, repr=False)
     posed_at: Callable[[str, Mapping[str, str]], Requirement] | None = field(default=None, compare=False, repr=False)
     guard_at: Callable[[Mapping[str, str]], GuardPlan | None] | None = field(default=None, compare=False, repr=False)
 
@@ -122,6 +129,13 @@ def read_question(
         only = read.guard.requirement
         return load_spec(spec, model, {**parameters, **values}, remembered, reach, adjust, only=only).guard
 
+    def unwritten_question() -> Question:
+        from specs.language.unwritten import unwritten
+
+        return read_question(
+            model, spec, parameters, remembered, lambda section: unwritten(adjust(section) if adjust else section)
+        )
+
     put = _of_query if is_vnnlib(spec) else _of_yaml
     query = spec if is_vnnlib(spec) else None
     return Question(
@@ -139,6 +153,9 @@ def read_question(
         read.gates,
         read.assumptions,
         read.tables,
+        read.naturals,
+        read.rounding,
+        unwritten_question,
         posed_at,
         guard_at,
     )

@@ -80,7 +80,8 @@ class _Compiler:
             return And(()) if node.id == "true" else Or(())
         hint = f"; call it on an input, as in {node.id}(x)" if node.id in self.scope.networks.names else ""
         raise ExpressionFault(
-            f"{node.id!r} is not defined{hint or did_you_mean(node.id, self.scope.values)}", node.col_offset
+            f"{node.id!r} is not defined{hint or did_you_mean(node.id, filter(str.isidentifier, self.scope.values))}",
+            node.col_offset,
         )
 
     def _tensor(self, node: ast.expr) -> Tensor:
@@ -353,7 +354,8 @@ class _Compiler:
         return extreme("max", [subtract(scores[k], rival) for k, rival in zip(classes, rivals)])
 
     def _label(self, node: ast.Call) -> Value:
-        name = self._text(node.args[0])
+        (given,) = node.args
+        name = given.id if isinstance(given, ast.Name) else self._text(given)
         if name not in self.scope.labels:
             raise ExpressionFault(
                 f"{name} has no label: its points, or the center of its ball, have to be examples of a data set as in "

@@ -89,7 +89,7 @@ class SpecCompiler:
         self.linear = [[self._dnf(part, scope, *path) for part, path in located] for located in self.expressions.linear]
         self.source.faults.raise_if_any()
         for i, condition in enumerate(self.expressions.asserts):
-            if condition is not None:
+            if condition is not None and not condition.shown:  # what is shown otherwise is made of these
                 self._formula(condition, scope, "require", i, "assert")  # now all calls are known
         self.naturals.build(self._of_domain)
         self.source.faults.raise_if_any()
@@ -224,7 +224,7 @@ class SpecCompiler:
             id=section.id,
             severity=section.severity,
             problem=problem,
-            text=condition.text,
+            text=condition.shown or condition.text,
             line=self.source.document.position(path)[0],
             where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts),
             slack=section.slack,

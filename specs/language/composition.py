@@ -20,7 +20,7 @@ from specs.language.answer_table import AnswerTable
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
 from specs.language.injection import Injection, State
-from specs.language.networks import Module, Numbers, Posed, layer_of, raw_terms
+from specs.language.networks import Module, Numbers, Patched, Posed, layer_of, raw_terms
 from specs.language.ranges import ranges
 from specs.language.scope import Argument
 from specs.language.tensor import Tensor
@@ -107,10 +107,13 @@ class Composition:
         wanted: Sequence[str] = graph.outputs
         if tap:
             wanted = [layer_of(module, tap, node.func.col_offset)]
+        written = {one.at: self._writing(k) for k, one in enumerate(self.injections) if one.model == module.base}
+        if isinstance(module, Patched):
+            *arguments, held = arguments
+            written[module.at] = self._moving(held)
         given = self._inputs(module, arguments, node.col_offset)
         if not self._composer.inputs_of(given):
             raise ExpressionFault(f"{name} is called on constants only", node.col_offset)
-        written = {one.at: self._writing(number) for number, one in enumerate(self.injections) if one.model == name}
         results = self._composer.inline(graph, given, wanted, name, written)
         shape = graph.by_name[wanted[0]].shape if tap else module.output_shape
         called = _Called(self._registered(results, node, None if tap else module), shape, None if tap else module)
@@ -145,16 +148,21 @@ class Composition:
     def _writing(self, number: int) -> Callable[[str], str]:
         """What comes of the value of a layer that an input is written into."""
         injection = self.injections[number]
-        elements = [self._variables[place] for place in self.coupling.places[injection.input]]
+        written = Argument(tuple(self.raw(injection.input)), self.inputs[injection.input].name, 0)
 
         def write(value: str) -> str:
             vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
-            state = self._composer.reshaped(vectors.picked(elements), self._composer.shape(value))
+            state = self._composer.reshaped(vectors.node([written]), self._composer.shape(value))
             result = state if injection.mode == "replace" else self._composer.add(ops.Add(), value, state)
             self._states[number, value, result] = None
             return result
 
         return write
+
+    def _moving(self, held: Argument) -> Callable[[str], str]:
+        """What another run holds there, in place of the value of a layer."""
+        vector = Vectors(self._composer, self.coupling, self._variables, self._slots).node([held])
+        return lambda value: self._composer.reshaped(vector, self._composer.shape(value))
 
     def layer(self, name: str, tap: str) -> str:
         return layer_of(self.modules[name], tap, 0)
@@ -165,7 +173,7 @@ class Composition:
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         """Terms of the size of a network's derivative on an input, one for each output. Raises ``ExpressionFault``."""
         module, column = self.modules[name], node.col_offset
-        if any(one.model == name for one in self.injections):
+        if isinstance(module, Patched) or any(one.model == name for one in self.injections):
             raise ExpressionFault(f"something is written into {name}: of what is this the derivative?", column)
         if module.is_table:
             raise ExpressionFault(f"{name} is an answer table, which has no derivative", column)

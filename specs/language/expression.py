@@ -47,10 +47,14 @@ class ExpressionFault(Exception):
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression and the text it came from (line ends replaced by spaces)."""
+    """A parsed expression and the text it came from (line ends replaced by spaces).
+
+    ``shown`` is what reports call it, where it is more than what stands there.
+    """
 
     tree: ast.expr
     text: str
+    shown: str = ""
 
     def number(self, node: ast.Constant) -> Fraction:
         """The exact value of a number in the text: ``0.1`` is 1/10."""

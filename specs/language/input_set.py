@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import prod
+from math import comb, prod
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from specs.sets import InputSet
 Bounds = tuple[list[Fraction], list[Fraction]]
 Sides = Sequence[Fraction | None]
 Points = tuple[tuple[tuple[Fraction, ...], ...], tuple[int, ...]]
+MOST_CHOICES = 2_500
 _MODES = {"add": "added to layer", "replace": "in place of layer"}
 
 
@@ -52,6 +53,8 @@ class _Builder:
                 self._fault(f"has {len(entries)} entries for {self.size} elements", key)
         if len(set(given.names)) != len(given.names):
             self._fault("names an element twice", "names")
+        if given.inject is not None and given.inject.units is not None:
+            self._check_units(given.inject.units)
         mean, scale = self._normalization()
         sets: list[tuple[str, Bounds]] = []
         label, ball = None, None
@@ -76,7 +79,9 @@ class _Builder:
         units = given.units * self.size if len(given.units) == 1 else given.units
         words = self._words(len(points[0]))
         inject = given.inject
-        role = "" if inject is None else f"{_MODES[inject.mode]} {inject.at} of {inject.model}"
+        changes = None if inject is None else inject.units
+        few = "" if changes is None else f"at most {changes} value{'s' if changes > 1 else ''} of it, "
+        role = "" if inject is None else f"{few}{_MODES[inject.mode]} {inject.at} of {inject.model}"
         return InputSet(
             self.name,
             self.shape,
@@ -92,7 +97,25 @@ class _Builder:
             ball,
             *points,
             role,
+            changes,
         )
+
+    def _check_units(self, units: int) -> None:
+        """Each choice of values is asked by itself, so there may not be too many; what is not changed is 0."""
+        inject, path = self.given.inject, ("inject", "units")
+        assert inject is not None
+        if inject.mode == "replace":
+            self._fault("only where it is added (mode: add) does a value of 0 leave the layer as it is", *path)
+        elif self.given.normalize is not None or self.given.points is not None:
+            self._fault("beside it there may be a box, a ball and conditions, no points and no normalize", *path)
+        elif units >= self.size:
+            self._fault(f"all {self.size} values may change anyway; leave it out", *path)
+        elif comb(self.size, units) > MOST_CHOICES:
+            self._fault(
+                f"{units} of {self.size} values are {comb(self.size, units):,} choices, each of which is a case of "
+                f"its own; at most {MOST_CHOICES:,} are asked",
+                *path,
+            )
 
     def _points(self, lower: Sides, upper: Sides, ball: problem.Ball | None) -> Points:
         """The points that lie in box and ball, and their labels if they have some."""
@@ -207,6 +230,10 @@ class _Builder:
         return nothing
 
     def _center(self, ball: Ball) -> tuple[list[Fraction], int | None]:
+        if ball.center is None:
+            if self.given.inject is None:
+                self._fault("the key 'center' is missing", "ball")
+            return [Fraction(0)] * self.size, None
         if not isinstance(ball.center, DatasetRow):
             return self._spread(ball.center, "ball", "center"), None
         try:
@@ -245,7 +272,7 @@ class _Builder:
             words.append(f"each in [{exact(box.lo)}, {exact(box.hi)}]" if same else f"each in its own interval{source}")
         if ball is not None:
             row = ball.center if isinstance(ball.center, DatasetRow) else None
-            center = f"example {row.index} of {row.dataset}" if row else "the given point"
+            center = f"example {row.index} of {row.dataset}" if row else "the given point" if ball.center else "0"
             distance = {"inf": "each within {} of", "2": "at a Euclidean distance of at most {} from"}.get(
                 ball.norm, "at a distance in the 1-norm of at most {} from"
             )

@@ -16,14 +16,15 @@ from math import ceil, frexp, isfinite
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from specs.graph import Graph
-from specs.hulls import Hull, HullRow, HullShape, activations, hull_of
-from specs.language.dataset import read_examples
+from specs.hulls import Ellipsoid, Hull, HullRow, HullShape, activations, ellipsoid_of, hull_of
+from specs.language.dataset import Examples, read_examples
 from specs.language.dnf import Atom, Dnf
 from specs.language.injection import Injection, State
 from specs.language.networks import Module
-from specs.language.schema_inputs import Natural
+from specs.language.schema_inputs import Gaussian, Natural
 from specs.language.source import Source
 from specs.problem import Box, Terms
 from specs.sets import InputSet
@@ -41,18 +42,31 @@ machine is about what another one reads.
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """``inside`` of the ``examples`` of a file have a state in the hull; ``built_on``: the hull is of the same file."""
+
+    file: Path
+    sha256: str
+    inside: int
+    examples: int
+    built_on: bool
+
+
+@dataclass(frozen=True)
 class NaturalSet:
     """``hull`` of the layer that input ``input`` is written into; ``file`` is that of the data, if there is some.
 
-    ``proved_by`` is the requirement that says of a reachable set that it is one.
+    ``proved_by`` is the requirement that says of a reachable set that it is one, ``held_out`` how much of other data is
+    natural.
     """
 
     injection: Injection
     input: InputSet
-    hull: Hull
+    hull: Hull | Ellipsoid
     file: Path | None
     text: str
     proved_by: str = ""
+    held_out: HeldOut | None = None
 
     def atoms(self, places: Sequence[int], of_outputs: bool) -> tuple[Atom, ...]:
         """The rows, with the layer's elements at ``places`` among the outputs, or else among the inputs."""
@@ -88,26 +102,47 @@ def data_hull(
         data = read_examples(folder / section.data)
         if section.sha256 and data.sha256 != section.sha256:
             raise ValueError(f"{data.file} has the hash {data.sha256}: it is other data than meant")
-        fitting = [x for x in given if x.size == module.graph.input_size and x.is_normalized]
-        if len(fitting) > 1:
-            raise ValueError(f"{' and '.join(x.name for x in fitting)} are normalised: of which is the data?")
-        inputs = data.inputs
-        if fitting and inputs.shape[1] == fitting[0].size:
-            mean, scale = (np.array([float(v) for v in part]) for part in (fitting[0].mean, fitting[0].scale))
-            inputs = (inputs - mean) / scale
-        shape = HullShape(section.hull, section.min_support, section.margin, section.pairs, section.directions)
-        hull = hull_of(activations(module.graph, inputs, [injection.at]).values[injection.at], shape)
+        states = _states(data, injection, module, given)
+        hull = _hull(section, states)
+        held_out = None
+        if section.held_out:
+            other = read_examples(folder / section.held_out)
+            inside = int(hull.inside(_states(other, injection, module, given)).sum())
+            held_out = HeldOut(other.file, other.sha256, inside, len(other.inputs), other.sha256 == data.sha256)
     except ValueError as error:
         source.fault(str(error), *path)
         return None
-    if any(low > up for low, up in hull.bounds):
+    if isinstance(hull, Hull) and any(low > up for low, up in hull.bounds):
         source.fault(f"the hull is empty: min_support {section.min_support} leaves nothing of some activation", *path)
         return None
+    size = f"{len(hull.rows)} rows" if isinstance(hull, Hull) else f"{hull.held} of them inside"
     text = (
-        f"{one.name} keeps {injection.layer} of {injection.model} in the {section.hull} hull of {data.file.name} "
-        f"({hull.points} examples, {len(hull.rows)} rows, sha256:{data.sha256})"
+        f"{one.name} keeps {injection.layer} of {injection.model} in the {hull.kind} hull of {data.file.name} "
+        f"({hull.points} examples, {size}, sha256:{data.sha256})"
     )
-    return NaturalSet(injection, one, hull, data.file, text)
+    return NaturalSet(injection, one, hull, data.file, text, held_out=held_out)
+
+
+def _hull(section: Natural, states: NDArray[np.float64]) -> Hull | Ellipsoid:
+    if isinstance(section.hull, Gaussian):
+        if (section.min_support, section.margin, section.pairs, section.directions) != (1, 0, None, None):
+            raise ValueError("a gaussian hull has a share of the data in it, and no other options")
+        return ellipsoid_of(states, section.hull.gaussian)
+    return hull_of(
+        states, HullShape(section.hull, section.min_support, section.margin, section.pairs, section.directions)
+    )
+
+
+def _states(data: Examples, injection: Injection, module: Module, given: Sequence[InputSet]) -> NDArray[np.float64]:
+    """What the layer holds on the examples."""
+    fitting = [x for x in given if x.size == module.graph.input_size and x.is_normalized]
+    if len(fitting) > 1:
+        raise ValueError(f"{' and '.join(x.name for x in fitting)} are normalised: of which is the data?")
+    inputs = data.inputs
+    if fitting and inputs.shape[1] == fitting[0].size:
+        mean, scale = (np.array([float(v) for v in part]) for part in (fitting[0].mean, fitting[0].scale))
+        inputs = (inputs - mean) / scale
+    return activations(module.graph, inputs, [injection.at]).values[injection.at]
 
 
 def reachable_hull(

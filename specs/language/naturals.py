@@ -91,6 +91,7 @@ class Naturals:
     reach: Reach | None = None
     sets: dict[int, NaturalSet] = field(default_factory=dict)  # by injection
     slots: dict[int, tuple[int, ...]] = field(default_factory=dict)  # of what the layer holds by itself
+    ready: Mapping[int, NaturalSet] = field(default_factory=dict)  # those that inputs were made of
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -110,6 +111,9 @@ class Naturals:
             one = inputs[injection.input]
             section, path = self.sections[one.name].natural, ("inputs", one.name, "natural")
             if section is None:
+                continue
+            if number in self.ready:
+                self.sets[number] = self.ready[number]
                 continue
             if bool(section.data) == bool(section.reachable):
                 self.source.fault("say either data or reachable: of what is it natural?", *path)

@@ -45,6 +45,11 @@ class Module:
         return ""
 
     @property
+    def base(self) -> str:
+        """The module by whose name inputs are written into it."""
+        return self.name
+
+    @property
     def output_shape(self) -> tuple[int, ...]:
         """Of the only output, or flat where there are several."""
         graph = self.graph
@@ -75,6 +80,21 @@ class Module:
 
     def _size(self, node: str) -> int:
         return prod(self.graph.by_name[node].shape)
+
+
+@dataclass(frozen=True)
+class Patched(Module):
+    """A module whose node ``at`` holds the last thing it is called on, whatever it computes or is written there.
+
+    It is called on that besides its own arguments. What is written into other layers of ``written_into`` is here, too.
+    """
+
+    written_into: str = ""
+    at: str = ""
+
+    @property
+    def base(self) -> str:
+        return self.written_into
 
 
 @dataclass(frozen=True)
@@ -227,7 +247,7 @@ class OneNetwork:
 
 def raw_terms(inputs: InputSet, places: Sequence[int]) -> list[Linear]:
     """The elements of an input in raw units; ``places`` are the variables for what the network consumes."""
-    return [Linear({i: scale}, {}, mean) for i, mean, scale in zip(places, inputs.mean, inputs.scale)]
+    return [Linear({places[i]: c for i, c in terms}, {}, constant) for terms, constant in inputs.raw_forms()]
 
 
 def named_tensor(values: Sequence[object], module: Module) -> Tensor:

@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from specs.language.schema_adversary import ExpandCatastrophe, Rounding
 from specs.language.schema_gate import Gate
 from specs.language.schema_guard import Guard
 from specs.language.schema_inputs import (
@@ -291,12 +292,14 @@ class Adversary(Section):
         default=(), description="What it has to have: inputs to choose, a layer to write into."
     )
     calibrate_power: Calibration | None = Field(default=None, description="What `certify power` checks.")
+    expand_catastrophe: ExpandCatastrophe | None = Field(
+        default=None, description="What counts as a catastrophe beside violations of malign requirements."
+    )
+    round: Rounding | None = Field(default=None, description="Looks for an input that does what a latent attack does.")
     guide: NotYet = None
     amplify: NotYet = None
     train: NotYet = None
-    expand_catastrophe: NotYet = None
     trigger: NotYet = None
-    round: NotYet = None
     discovery_curve: NotYet = None
     report_unexercised: NotYet = None
     kappa: NotYet = None

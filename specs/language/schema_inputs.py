@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -19,9 +20,11 @@ from specs.language.schema_values import (
     NumberOrList,
     Positive,
     Section,
+    Share,
     Texts,
     numbers,
 )
+from specs.language.yaml_tree import parse_number
 
 DATA_MIN, DATA_MAX = "data-min", "data-max"
 """Ends of a box that are those of data."""
@@ -100,7 +103,10 @@ class Ball(Section):
 
     norm: Norm = Field(description="The norm of the distance: inf is the largest difference, 1 their sum, 2 Euclidean.")
     eps: NotNegative = Field(description="The radius, included.")
-    center: Center = Field(description="The centre: one number, a list, or an example of a data set.")
+    center: Center | None = Field(
+        default=None,
+        description="The centre: one number, a list, or an example of a data set; 0 of what is written into a layer.",
+    )
 
 
 class DatasetRows(Section):
@@ -121,13 +127,43 @@ class Inject(Section):
     mode: Literal["add", "replace"] = Field(
         default="add", description="Whether it is added to what the layer holds, or stands in its place."
     )
+    units: AtLeastOne | None = Field(default=None, description="How many values it may change; all when absent.")
+
+
+class Gaussian(Section):
+    """A level set of the Gaussian with the mean and the covariance of the data."""
+
+    gaussian: Share = Field(description="The share of the data that it has to hold.")
+
+
+def _hull(value: object) -> object:
+    """``gaussian(0.95)`` is another way to write {gaussian: 0.95}."""
+    found = re.fullmatch(r"gaussian\((.*)\)", value.strip()) if isinstance(value, str) else None
+    number = parse_number(found[1]) if found else None
+    return value if number is None else {"gaussian": number}
+
+
+def _kind_of_hull(value: object) -> str:
+    return "options" if isinstance(value, (dict, Gaussian)) else "name"
+
+
+_NAMED = {"anyOf": [{"enum": ["box", "octagon", "polytope"]}, {"type": "string", "pattern": r"^gaussian\(.+\)$"}]}
+HullOfData = Annotated[
+    Annotated[Literal["box", "octagon", "polytope"], WithJsonSchema(_NAMED), Tag("name")]
+    | Annotated[Gaussian, Tag("options")],
+    Discriminator(_kind_of_hull),
+    BeforeValidator(_hull),
+]
 
 
 class Natural(Section):
     """Where the layer has to stay, what is written included: in a hull of data, or in what can be reached at all."""
 
     data: str = Field(default="", description="An .npz or .npy file of inputs in raw units, relative to this one.")
-    hull: Literal["box", "octagon", "polytope"] = Field(default="box", description="The kind of hull of the data.")
+    hull: HullOfData = Field(
+        default="box",
+        description="The kind of hull of the data; gaussian(0.95) is an ellipsoid with that share of the data in it.",
+    )
     min_support: AtLeastOne = Field(
         default=1, description="How many examples have to reach a bound: 1 leaves no example out."
     )
@@ -137,6 +173,9 @@ class Natural(Section):
     pairs: Count | None = Field(default=None, description="Of an octagon: how many pairs of activations.")
     directions: Count | None = Field(default=None, description="Of a polytope: directions besides the axes; 16.")
     sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$", description="Expected hash of the data file.")
+    held_out: str = Field(
+        default="", description="Data of the same kind to measure what share of it is natural, relative to this file."
+    )
     reachable: Literal["", "box", "octagon"] = Field(
         default="", description="Instead of data: bounds on what the layer holds for any input, proved one by one."
     )

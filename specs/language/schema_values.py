@@ -38,6 +38,13 @@ def _not_negative(value: object) -> Fraction:
     return number
 
 
+def _share(value: object) -> Fraction:
+    number = _number(value)
+    if not 0 < number <= 1:
+        raise PydanticCustomError("share", "expected a share above 0 and of at most 1, such as 0.95")
+    return number
+
+
 def numbers(value: object) -> Any:
     return tuple(numbers(part) for part in value) if isinstance(value, list) else _number(value)
 
@@ -65,7 +72,7 @@ def texts(value: object) -> object:
 def _method(value: object) -> object:
     if isinstance(value, dict):
         raise PydanticCustomError("not_yet", "options of a method are not supported yet; give its name only")
-    return value
+    return "pgd" if value == "latent-pgd" else value  # it descends on what is written into layers as on all else
 
 
 def _conditions(value: object) -> object:
@@ -110,6 +117,7 @@ NumberOrList = Annotated[
     PlainValidator(numbers),
     WithJsonSchema({"anyOf": [{"type": "number"}, _WRITTEN, {"type": "array", "items": {}}]}),
 ]
+Share = Annotated[Any, PlainValidator(_share), _schema(exclusiveMinimum=0, maximum=1)]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
 AtLeastOne = Annotated[int, PlainValidator(_at_least_one), WithJsonSchema({"type": "integer", "minimum": 1})]
 NotYet = Annotated[None, BeforeValidator(_not_yet), WithJsonSchema({"not": {}})]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # they load what reads spec.yaml, which a VNN-LIB query does 
     from specs.language.hull_domain import HullCondition
     from specs.language.monitors import MonitorPlan
     from specs.language.natural import NaturalSet
+    from specs.language.schema_adversary import Rounding
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Spec:
     ``inputs`` is empty for VNN-LIB queries, whose sets are part of the problem. ``modules`` are the networks. Where
     they are ``composed``, every requirement has a network of its own made of them, and there is no ``model_file``.
     ``hulls`` restrict requirements, by their ids, to what data has exercised; ``naturals`` what inputs may write; the
-    ``monitor`` and the ``guard`` are to be exported.
+    ``monitor`` and the ``guard`` are to be exported. ``rounding`` asks for inputs that do what a latent attack does.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Spec:
     hulls: Mapping[str, tuple[HullCondition, ...]] = field(default_factory=lambda: MappingProxyType({}))
     naturals: tuple[NaturalSet, ...] = ()
     calibrated: bool = False
+    rounding: Rounding | None = None
     monitor: MonitorPlan | None = None
     guard: GuardPlan | None = None
     engine: EngineOptions = EngineOptions()
@@ -85,6 +87,7 @@ class Spec:
         networks = {f"{module.kind} {module.name}": module.file for module in self.modules if self.composed}
         data = [(one.section.data, one.file) for own in self.hulls.values() for one in own]
         data += [(one.file.name, one.file) for one in self.naturals if one.file is not None]
+        data += [(one.held_out.file.name, one.held_out.file) for one in self.naturals if one.held_out is not None]
         return networks | {f"data {name}": file for name, file in data}
 
     @property
@@ -152,6 +155,10 @@ class Spec:
                 )
         for requirement in self.requirements:
             lines += self._described(requirement)
+        if self.rounding is not None:
+            lines.append(
+                "where what is written into a layer violates one, an input is looked for that does so by itself"
+            )
         lines += [f"assumes {one.id} ({one.kind}): {one.text}" for one in self.assumptions]
         lines += [self.guard.describe()] if self.guard is not None else []
         lines += self.gates.describe()
@@ -163,6 +170,8 @@ class Spec:
         lines += [f"  where {condition}" for condition in one.where]
         if one.slack:
             lines.append(f"  by at least {one.slack}")
+        if one.expands:
+            lines.append(f"  stronger than {one.expands}; it counts as a catastrophe, too, {one.counts}")
         if one.solved is not None:
             lines += solved_in_words(one.solved)
         if self.composed and one.inputs is not None:

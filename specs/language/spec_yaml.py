@@ -14,16 +14,18 @@ from specs.language.assumptions import read_assumptions
 from specs.language.chain_overseer import chain_assumptions
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
+from specs.language.expansion import expanded, with_probe
 from specs.language.expression import LIPSCHITZ
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
+from specs.language.gaussian import with_ellipsoids
 from specs.language.guards import GuardCompiler
 from specs.language.hull_domain import LocatedHull
 from specs.language.injection import injections
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleFile, ModuleReader
 from specs.language.monitors import MonitorCompiler
-from specs.language.natural import Reach
+from specs.language.natural import NaturalSet, Reach
 from specs.language.naturals import Naturals
 from specs.language.networks import OneNetwork, Poser
 from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
@@ -34,6 +36,7 @@ from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.statistical_part import ordinary_part
 from specs.language.table_questions import table_answers
 from specs.language.textfile import read_text
+from specs.language.unwritten import check_rounding
 from specs.language.yaml_tree import read_yaml
 from specs.sets import InputSet
 
@@ -64,7 +67,8 @@ def read_spec(
     if not isinstance(document.data, dict):
         raise SpecError('expected keys and values, starting with certify: "1.0"', path, 1)
     section = adjust(validated(SpecFile, document, faults))
-    source = Source(text.split("\n"), document, faults)
+    section, source = with_probe(section, Source(text.split("\n"), document, faults))
+    check_rounding(section, source)
     source.check_names(
         *(("models", name) for name in section.models),
         *(("overseers", name) for name in section.overseers),
@@ -76,30 +80,37 @@ def read_spec(
     inputs = tuple(one for one in built if one is not None)
     solved = read_solved(section, source, parameters)
     expressions = with_values(_parse(source, section), solved.values())
+    expansion = expanded(section, expressions, source)
+    section, expressions, source = expansion.section, expansion.expressions, expansion.source
     reader = ModuleReader(source, path.parent, model, load)
     files = reader.files(section)
     faults.raise_if_any()
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
+    ready: dict[int, NaturalSet] = {}
     if not reader.cores and _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:
+        modules = expansion.modules(reader.all(files, section))
+        written = injections(source, section.inputs, modules, inputs)
+        _check_moves(source, section, inputs)
+        faults.raise_if_any()
+        inputs, ready = with_ellipsoids(source, section.inputs, modules, inputs, written, path.parent)
+        faults.raise_if_any()
         coupling = coupling_of(inputs, expressions)
-        modules = reader.all(files, section)
         answers, answered = table_answers(source, expressions, modules, inputs, coupling)
         everything = (*inputs, *answers)
         if answers:
             expressions = replace(expressions, linear=[*expressions.linear, *(() for _ in answers)])
             coupling = coupling_of(everything, expressions)
-        written = injections(source, section.inputs, modules, inputs)
-        _check_moves(source, section, inputs)
         faults.raise_if_any()
         poser, groups = Composition(modules, everything, coupling, written, answered), coupling.groups
-    naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
+    naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach, ready=ready)
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)
+    requirements = expansion.attached(requirements)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
     assumptions = (*read_assumptions(section, source), *chain_assumptions(reader.read))
     wanted = {(one.id, key): two.maximize for one in section.require for key, two in one.solve_for.items()}
@@ -128,6 +139,7 @@ def read_spec(
         hulls=compiler.hulls,
         naturals=tuple(naturals.sets.values()),
         calibrated=section.adversary is not None and section.adversary.calibrate_power is not None,
+        rounding=section.adversary.round if section.adversary is not None else None,
         monitor=monitor,
         guard=guard,
         engine=_engine(section.engine),

@@ -23,6 +23,7 @@ from verifier.solving.solution import Solution
 
 if TYPE_CHECKING:
     from verifier.certificate.monitor import Exported
+    from verifier.latent.rounding import Rounded
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 SEVERITIES: tuple[Severity, ...] = ("malign", "benign", "info")
@@ -31,7 +32,9 @@ _GRAVEST: tuple[Verdict, ...] = ("violated", "unknown", "certified")
 
 @dataclass(frozen=True, repr=False)
 class Answer:
-    """What became of one requirement. ``natural`` says whether a proof covers every failure that inputs cause.
+    """What became of one requirement. ``natural`` says whether a proof covers every failure that inputs cause,
+    ``notes`` what else is known of it: by another requirement, of data. ``realised`` is what came of looking for an
+    input that does what an attack from inside does.
 
     ``solution`` is there where a parameter was to be found; the requirement is then the one for the best value.
     ``premises`` are what it rests on.
@@ -43,6 +46,8 @@ class Answer:
     versions: dict[str, str]
     hashes: dict[str, str]
     natural: str = ""
+    notes: tuple[str, ...] = ()
+    realised: Rounded | None = None
     solution: Solution | None = None
     premises: tuple[Premise, ...] = ()
 
@@ -105,7 +110,7 @@ class Answer:
         survival = survival_in_words(self.requirement, self.outcome)
         words = [premise.words for premise in self.premises]
         told = sentence(self.requirement, self.outcome, self.versions["certify"], self.hashes, words, survival)
-        more = [self.natural, "" if self.solution is None else self.solution.sentence]
+        more = [self.natural, *self.notes, "" if self.solution is None else self.solution.sentence]
         return " ".join([told, *(part for part in more if part)])
 
     def __repr__(self) -> str:
@@ -131,6 +136,8 @@ class Answer:
             "stats": self.outcome.stats,
             "seconds": self.seconds,
             **({"covers_natural_failures": self.natural.startswith("COVERS")} if requirement.stated.covered_by else {}),
+            **({"expands": requirement.stated.expands} if requirement.stated.expands else {}),
+            **({} if self.realised is None else {"realised_by_an_input": self.realised.to_json()}),
             **({} if self.solution is None else {"parameter": self.solution.to_json()}),
             **({"assumptions": [one.to_json() for one in self.premises]} if self.premises else {}),
         }

@@ -84,6 +84,7 @@ def _violated(answer: Answer) -> list[tuple[str, str]]:
         ("outputs", _outputs(outputs, requirement) if outputs else "the runtime could not run it"),
         ("value", f"{attack.value:.6g} (the property holds above 0)"),
         ("how", attack.proved),
+        *(answer.realised.lines if answer.realised is not None else ()),
         ("witness", str(attack.path or "not kept")),
     ]
 

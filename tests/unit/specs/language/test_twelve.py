@@ -18,7 +18,9 @@ from specs.language.load_spec import load_spec
 from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
 from specs.language.spec import Spec
 from specs.language.statistical_spec import read_statistical_spec
-from tests.unit.specs.compose.modules import random_dense
+from tests.soundness.deciding import CheckerHere
+from tests.unit.specs.compose.modules import dense, random_dense, write
+from verifier.api import certify
 
 FOLDER = Path(__file__).parent / "twelve"
 FILES = sorted(FOLDER.glob("*.yaml"))
@@ -28,7 +30,6 @@ MISSING = {
     "02": ["22:33: engine.methods[3]: options of a method", "24:37: emit[3]: the artefact vnnlib"],
     "03": ["32:60: emit[4]: the artefact sarif"],
     "04": ["17:1: distill"],
-    "06": ["25:3: adversary.expand_catastrophe and round"],
     "07": ["15:1: sweep"],
     "09": ["18:10: adversary.moves:", "23:1: policy"],
     "10": ["14:5: overseers.panel_hat.surrogate"],
@@ -183,6 +184,57 @@ def test_a_fast_network_and_a_slow_one(tmp_path: Path) -> None:
     assert gap.solved is not None
     assert (gap.solved.value, gap.solved.effect, gap.solved.rate) == (1, "easier", 1)
     assert loaded.gates.at_most == {("gap", "tol"): Fraction(1, 10)}
+
+
+def digits(folder: Path) -> None:
+    rng = np.random.default_rng(9)
+    for name, count in (("train", 60), ("test", 50)):
+        with (folder / f"digits-{name}").open("wb") as file:
+            np.savez(file, images=rng.integers(0, 17, (count, 64)) / 16, labels=np.arange(count) % 10)
+
+
+def scaled(rng: np.random.Generator, *layers: tuple[int, int, float]) -> Graph:
+    return dense(*((np.round(rng.normal(size=(n, m)) * s * 64) / 64, np.zeros(m)) for n, m, s in layers))
+
+
+def test_an_adversary_inside_a_network(tmp_path: Path) -> None:
+    """The file as it is: 50 cases of each requirement, and the one that counts a probe as well."""
+    digits(tmp_path)
+    rng = np.random.default_rng(10)
+    networks = {
+        "given": scaled(rng, (64, 8, 0.2), (8, 64, 0.4), (64, 10, 0.1)), "deception_probe": scaled(rng, (64, 1, 0.02))
+    }  # fmt: skip
+    loaded = read(without(FILES[5], tmp_path), **networks)
+    plain, more = loaded.requirements
+    assert (plain.id, more.id, more.expands) == ("no-latent-catastrophe", "no-latent-catastrophe+", plain.id)
+    assert [len(one.problem.cases) for one in loaded.requirements] == [50, 100]
+    ball = more.problem.cases[0].ball
+    assert ball is not None
+    assert (set(ball.center[64:]), ball.bound) == ({Fraction(0)}, Fraction(4, 25))
+    assert "probe(tap(target, h2)(x))[0]" in more.output_names
+    assert loaded.engine.methods == ("pgd", "crown", "lp", "sdp")
+    assert loaded.rounding is not None
+    assert (loaded.rounding.steps, loaded.rounding.restarts) == (500, 20)
+
+
+@pytest.mark.parametrize(("size", "verdict"), [(0.02, "certified"), (1.0, "violated")])
+def test_an_adversary_inside_a_network_is_answered(tmp_path: Path, size: float, verdict: str) -> None:
+    """With three of the examples; what is found is no input's state: the set of inputs is these examples."""
+    digits(tmp_path)
+    rng = np.random.default_rng(11)
+    network = scaled(rng, (64, 8, 0.2), (8, 64, 0.4), (64, 10, size))
+    model = write(tmp_path / "m.onnx", network)
+    with np.load(tmp_path / "digits-test") as file:
+        clean = [network.evaluate_flat(x) for x in file["images"][:3]]
+    limit = max(float(y[3] - y[8]) for y in clean) + (0.5 if verdict == "certified" else 0.05)
+    write(tmp_path / "deception_probe.onnx", scaled(rng, (64, 1, 0.02)))
+    path = without(FILES[5], tmp_path, ("take: 50", "take: 3"), ("C <= 4.0", f"C <= {limit:.3f}"))
+    report = certify(model, path, workers=1, timeout=60, out=tmp_path, start_checker=CheckerHere.start)
+    for answer in report.requirements:
+        assert answer.verdict == verdict, answer
+        assert (answer.realised is not None) == (verdict == "violated")
+    if verdict == "violated":
+        assert "NOT REALISED BY ANY INPUT TRIED" in report.requirements[0].sentence
 
 
 def test_coverage_and_its_monitor(tmp_path: Path) -> None:
