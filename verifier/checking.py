@@ -16,6 +16,7 @@ from typing import Any
 
 from specs.errors import CertificateError
 from specs.graph import Graph
+from specs.language.kinds import mentions_surrogate
 from verifier.files import is_onnx, is_vnnlib
 
 VALUE_OF = "value of "  # begins the producer's record of what a parameter that is solved for was
@@ -245,7 +246,12 @@ def _canonical(
     from specs.language.vnnlib_writer import write_vnnlib
     from verifier.question import read_question
 
-    question = read_question(model, spec, parameters)
+    adjust = None
+    if mentions_surrogate(spec):
+        from verifier.surrogate.answer import beside
+
+        adjust = beside(certificate, spec)
+    question = read_question(model, spec, parameters, adjust=adjust)
     wanted_model, wanted_query = _hashes(certificate)
     query, file = folder / "query.vnnlib", Path()
     # A file about none of the requirements is judged against the first, so that the checker says what differs.

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from specs.language.schema_inputs import (
     Input,
 )
+from specs.language.schema_surrogate import Surrogate
 from specs.language.schema_values import (
     AtLeastOne,
     Count,
@@ -123,7 +124,7 @@ class Overseer(Section):
     )
     outputs: dict[Name, Count] = Field(default={}, description="Names of its answers, as in {malign: 0, benign: 1}.")
     python: Annotated[None, BeforeValidator(_program), WithJsonSchema({"not": {}})] = None
-    surrogate: NotYet = None
+    surrogate: Surrogate | None = Field(default=None, description="What is learned from a slow program's answers.")
     symbolic: Symbolic | None = Field(default=None, description="A traced core that computes its answers.")
     table: NotYet = None
     chain: NotYet = None

@@ -39,14 +39,22 @@ from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor
 from specs.language.terms import Extreme, Linear, Term
 from specs.language.textfile import read_text
+from specs.language.trained import NOTHING_TRAINED, with_networks
 from specs.language.yaml_tree import read_yaml
 from specs.sets import InputSet
 
 
 def read_statistical_spec(
-    path: Path, model: Path | None, parameters: Mapping[str, str], load: Callable[..., Graph]
+    path: Path,
+    model: Path | None,
+    parameters: Mapping[str, str],
+    load: Callable[..., Graph],
+    trained: Mapping[str, Path] = NOTHING_TRAINED,
 ) -> StatisticalSpec:
-    """The statistical requirements; no program is executed. Raises ``SpecError`` or ``ModelError``."""
+    """The statistical requirements; no program is executed. ``trained`` are the networks of surrogates, by name.
+
+    Raises ``SpecError`` or ``ModelError``.
+    """
     given = {**parameters, "MODEL": str(model)} if model is not None else dict(parameters)
     text = read_text(path)
     starts = starting_values(text, given)
@@ -54,7 +62,7 @@ def read_statistical_spec(
     faults = Faults(path)
     section = validated(StatisticalFile, document, faults)
     source = Source(text.split("\n"), document, faults)
-    reader = _Reader(source, section, path.parent, model, load)
+    reader = StatisticalReader(source, section, path.parent, model, load, trained)
     questions = [reader.question(i, one) for i, one in enumerate(section.require)]
     faults.raise_if_any()
     seconds = section.engine.budget.seconds
@@ -68,9 +76,17 @@ def read_statistical_spec(
     )
 
 
-class _Reader:
+class StatisticalReader:
+    """Reads what is asked of programs and of probabilities; surrogates that are not ``trained`` are left out."""
+
     def __init__(
-        self, source: Source, section: StatisticalFile, folder: Path, model: Path | None, load: Callable[..., Graph]
+        self,
+        source: Source,
+        section: StatisticalFile,
+        folder: Path,
+        model: Path | None,
+        load: Callable[..., Graph],
+        trained: Mapping[str, Path] = NOTHING_TRAINED,
     ) -> None:
         self.source, self.section, self.folder = source, section, folder
         document, faults = source.document, source.faults
@@ -82,9 +98,11 @@ class _Reader:
         self.lets = {name: source.parse(text, "let", name) for name, text in section.let.items()}
         self.programs = {name: one for name, one in section.overseers.items() if isinstance(one, PythonOverseer)}
         faults.raise_if_any()
+        overseers = {name: one for name, one in section.overseers.items() if isinstance(one, Overseer)}
+        overseers = {name: one for name, one in overseers.items() if one.surrogate is None or name in trained}
         ordinary = SpecFile.model_construct(
             models=section.models,
-            overseers={name: one for name, one in section.overseers.items() if isinstance(one, Overseer)},
+            overseers=with_networks(overseers, trained),
             inputs={name: one for name, one in section.inputs.items() if isinstance(one, Input)},
             let=section.let,
         )
@@ -108,7 +126,7 @@ class _Reader:
             wanted, below = self._event(event)
             program = self._program(wanted)
             self._check_alone(wanted, program)
-            evaluated = self._evaluated(self._shown(wanted, program, inputs), inputs)
+            evaluated = self.evaluated(self._shown(wanted, program, inputs), inputs)
             if program is None and [len(terms) for terms in evaluated.vectors] != [1]:
                 raise ExpressionFault("the event has to compare a single number", 0)
         except ExpressionFault as fault:
@@ -235,7 +253,10 @@ class _Reader:
         tree = wanted.tree
         if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id not in self.programs:
             return None
-        name = tree.func.id
+        return self.program(tree.func.id)
+
+    def program(self, name: str) -> Program:
+        """A program that can be asked; a fault where its file is not there."""
         one = self.programs[name]
         file, colon, function = one.python.rpartition(":")
         if not colon or not function.isidentifier() or not (self.folder / file).is_file():
@@ -253,7 +274,7 @@ class _Reader:
             raise ExpressionFault(f"the first thing that {program.name} is shown has to be {inputs.name}", 0)
         return [parse_expression(ast.unparse(part)) for part in call.args[1:]]
 
-    def _evaluated(self, expressions: Sequence[Expression], inputs: InputSet) -> Evaluated:
+    def evaluated(self, expressions: Sequence[Expression], inputs: InputSet) -> Evaluated:
         """The expressions over the networks they call, compiled as in any other requirement."""
         needed = {name for one in expressions for name in self._read(one)}
         lets = {name: part for name, part in self.lets.items() if part is not None and name in needed}

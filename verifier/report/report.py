@@ -21,6 +21,7 @@ from verifier.solving.solution import Solution
 
 if TYPE_CHECKING:
     from verifier.certificate.monitor import Exported
+    from verifier.surrogate.learning import Learned
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 SEVERITIES: tuple[Severity, ...] = ("malign", "benign", "info")
@@ -117,7 +118,8 @@ class Report:
 
     ``missed`` are numeric gates of the specification that were missed, in words. ``monitor`` is what became of the
     monitor that the specification asks for, ``listings`` the texts of explicit cores, by the names of their overseers.
-    ``fail_on`` is the mildest severity that counts for the verdict and the exit code.
+    ``fail_on`` is the mildest severity that counts for the verdict and the exit code. ``learned`` are overseers that
+    were learned from answers first.
     """
 
     requirements: tuple[Answer, ...]
@@ -129,6 +131,7 @@ class Report:
     monitor: Exported | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
     fail_on: Severity = "benign"
+    learned: tuple[Learned, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -189,6 +192,8 @@ class Report:
             plain["monitor"] = self.monitor.to_json()
         if self.listings:
             plain["cores"] = dict(self.listings)
+        if self.learned:
+            plain["learned"] = [one.to_json() for one in self.learned]
         if self.missed:
             plain["gates_missed"] = list(self.missed)
         return dict(_finite(plain))

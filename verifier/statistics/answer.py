@@ -18,8 +18,9 @@ import numpy as np
 
 from specs.errors import CertifyError
 from specs.graph import Graph
-from specs.language.statistical_question import StatisticalQuestion, StatisticalSpec
+from specs.language.statistical_question import Program, StatisticalQuestion, StatisticalSpec
 from specs.language.statistical_spec import read_statistical_spec
+from specs.language.trained import NOTHING_TRAINED
 from specs.overseer.python_overseer import OverseerError, PythonOverseer
 from verifier.answer import versions
 from verifier.checking import run_checker
@@ -42,15 +43,18 @@ def answer_statistical(
     parameters: Mapping[str, str],
     load: Callable[..., Graph],
     out: Path | None = None,
+    trained: Mapping[str, Path] = NOTHING_TRAINED,
 ) -> Report:
     """The statistical requirements of a specification, by ``deadline``, a reading of ``time.monotonic``.
+
+    ``trained`` are the networks of surrogates, by name.
 
     Files go into ``out``: a ledger for each program that is asked, which a later run goes on with, and a statement for
     each requirement. After a ``Stopped`` nothing more is asked, and the report's reason says so.
     Raises ``CertifyError``, also where a ledger in ``out`` is of other terms.
     """
     started = time.monotonic()
-    spec = read_statistical_spec(file, model, parameters, load)
+    spec = read_statistical_spec(file, model, parameters, load, trained)
     read = time.monotonic() - started
     hashes = {"spec": _sha256(file)} | {name: _sha256(one) for q in spec.questions for name, one in q.models}
     programs = {q.program.name: Path(q.program.python.rpartition(":")[0]) for q in spec.questions if q.program}
@@ -67,6 +71,25 @@ def answer_statistical(
             answers.append(found if out is not None else found.without_files())
     seconds = {"read": read, "decide": sum(answer.seconds for answer in answers)}
     return Report(tuple(answers), stopped, seconds, versions(), hashes)
+
+
+def ledger_file(home: Path, spec: Path, name: str) -> Path:
+    """The only ledger of a program of this name, for all that a specification asks of it."""
+    return home / f"{stem(spec)}.{name}.ledger.jsonl"
+
+
+def open_queries(stack: contextlib.ExitStack, ledger: Path, program: Program) -> Queries:
+    """A program with its budget and its ledger, until the stack ends. Raises ``LedgerError``, ``OverseerError``."""
+    given = program.budget
+    budget = Budget(
+        given.queries,
+        None if given.seconds is None else float(given.seconds),
+        None if given.cost is None else Fraction(given.cost),
+        Fraction(given.unit_cost),
+        float(given.timeout),
+    )
+    overseer = stack.enter_context(PythonOverseer(program.python))
+    return stack.enter_context(Queries(ledger, overseer, budget, program.deterministic))
 
 
 GOES_ON = "not all draws were asked about; the same command goes on with the ledger"
@@ -137,25 +160,14 @@ class _Run:
     @property
     def _ledger(self) -> Path:
         program = self.question.program
-        name = self.question.id if program is None else program.name
-        return self.home / f"{stem(self.spec.file)}.{name}.ledger.jsonl"
+        return ledger_file(self.home, self.spec.file, self.question.id if program is None else program.name)
 
     def _queries(self, stack: contextlib.ExitStack) -> Queries:
-        program, overseer = self.question.program, None
-        if program is None:
-            networks: Overseer = _Networks(self.question)
-            budget = Budget(self.question.terms.queries)
-            return stack.enter_context(Queries(self._ledger, networks, budget))
-        given = program.budget
-        budget = Budget(
-            given.queries,
-            None if given.seconds is None else float(given.seconds),
-            None if given.cost is None else Fraction(given.cost),
-            Fraction(given.unit_cost),
-            float(given.timeout),
-        )
-        overseer = stack.enter_context(PythonOverseer(program.python))
-        return stack.enter_context(Queries(self._ledger, overseer, budget, program.deterministic))
+        program = self.question.program
+        if program is not None:
+            return open_queries(stack, self._ledger, program)
+        networks: Overseer = _Networks(self.question)
+        return stack.enter_context(Queries(self._ledger, networks, Budget(self.question.terms.queries)))
 
     def _plan(self) -> Plan:
         terms, inputs, rows = self.question.terms, self.question.inputs, self.question.rows
