@@ -56,7 +56,10 @@ def answer_rates(
 def joined(report: Report, rates: Report) -> Report:
     """One report of both: what is asked for all inputs comes first."""
     seconds = {key: report.seconds.get(key, 0) + rates.seconds.get(key, 0) for key in (*report.seconds, *rates.seconds)}
-    answers = (*report.requirements, *rates.requirements)
+    from verifier.statistics.lifting import lifted
+
+    told = [replace(one, lifted=lifted(one.requirement, one, report.requirements)) for one in rates.requirements]
+    answers = (*report.requirements, *told)
     return replace(report, requirements=answers, seconds=seconds, hashes={**rates.hashes, **report.hashes})
 
 

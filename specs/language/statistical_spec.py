@@ -19,7 +19,9 @@ from specs.language.decimals import exact
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
 from specs.language.input_set import build_input_set
+from specs.language.lifting import asserts_of, lift_of
 from specs.language.module_files import ModuleReader
+from specs.language.networks import Module
 from specs.language.schema import Overseer, SpecFile
 from specs.language.schema_faults import validated
 from specs.language.schema_inputs import Input
@@ -27,7 +29,7 @@ from specs.language.scope import Value
 from specs.language.solve_for import starting_values
 from specs.language.source import Source
 from specs.language.statistical_part import asking, statistical_part
-from specs.language.statistical_question import Evaluated, Program, StatisticalQuestion, StatisticalSpec
+from specs.language.statistical_question import Evaluated, Lift, Program, StatisticalQuestion, StatisticalSpec
 from specs.language.statistical_schema import (
     Distribution,
     PythonOverseer,
@@ -58,11 +60,13 @@ def read_statistical_spec(
     given = {**parameters, "MODEL": str(model)} if model is not None else dict(parameters)
     text = read_text(path)
     starts = starting_values(text, given)
-    document = statistical_part(read_yaml(text, path, {**starts, **given}, starts))
+    whole = read_yaml(text, path, {**starts, **given}, starts)
+    document = statistical_part(whole)
     faults = Faults(path)
     section = validated(StatisticalFile, document, faults)
     source = Source(text.split("\n"), document, faults)
     reader = StatisticalReader(source, section, path.parent, model, load, trained)
+    reader.asserts = asserts_of(whole)
     questions = [reader.question(i, one) for i, one in enumerate(section.require)]
     faults.raise_if_any()
     seconds = section.engine.budget.seconds
@@ -111,6 +115,7 @@ class StatisticalReader:
         files = self.modules.files(ordinary) if has_networks else []
         faults.raise_if_any()
         self.networks = self.modules.all(files, ordinary) if has_networks else ()
+        self.asserts: Mapping[str, str] = {}
 
     def question(self, i: int, one: StatisticalRequirement) -> StatisticalQuestion | None:
         """The question, None where something is wrong with it."""
@@ -123,11 +128,16 @@ class StatisticalReader:
             return None
         inputs, law, rows = found
         try:
-            wanted, below = self._event(event)
+            wanted, below, other = self._event(event)
             program = self._program(wanted)
-            self._check_alone(wanted, program)
+            for part in (wanted, other):
+                if part is not None:
+                    self._check_alone(part, program)
+            against = None if other is None else self.evaluated([other], inputs)
+            lift = self._lift(terms, other, *path)
             evaluated = self.evaluated(self._shown(wanted, program, inputs), inputs)
-            if program is None and [len(terms) for terms in evaluated.vectors] != [1]:
+            numbers = evaluated if program is None else against
+            if numbers is not None and [len(terms) for terms in numbers.vectors] != [1]:
                 raise ExpressionFault("the event has to compare a single number", 0)
         except ExpressionFault as fault:
             self.source.expression_fault(fault, *path, "event")
@@ -149,8 +159,31 @@ class StatisticalReader:
             law,
             rows,
             terms,
-            tuple((f"{module.kind} {module.name}", module.file) for module in self.networks),
+            tuple((f"{module.kind} {module.name}", module.file) for module in self._behind(event)),
+            against,
+            lift,
         )
+
+    def _behind(self, event: Expression) -> list[Module]:
+        """The networks that an event is about. Surrogates that it does not call are none of these."""
+        lets = (self.lets[name] for name in self._read(event))
+        trees = [event.tree, *(let.tree for let in lets if let is not None)]
+        names = {part.id for tree in trees for part in ast.walk(tree) if isinstance(part, ast.Name)}
+        return [module for module in self.networks if not module.stands_for or module.name in names]
+
+    def _lift(self, terms: Statistical, other: Expression | None, *path: str | int) -> Lift | None:
+        """What the requirement that is ``given`` makes of the event. Raises ``ExpressionFault``."""
+        if not terms.given:
+            return None
+        if terms.given not in self.asserts:
+            hint = did_you_mean(terms.given, self.asserts)
+            self.source.fault(f"{terms.given!r} is no requirement about all inputs{hint}", *path, "given")
+            return None
+        found = lift_of(terms.given, self.asserts[terms.given], other)
+        if isinstance(found, str):
+            self.source.fault(found, *path, "given")
+            return None
+        return found
 
     def _check_alone(self, wanted: Expression, program: Program | None) -> None:
         """Answers of programs are compared with numbers and nothing else: an event is read off the ledger."""
@@ -230,16 +263,19 @@ class StatisticalReader:
             return None
         return inputs, f"the {count} examples of {name} sha256:{examples.sha256}, each as likely", examples.inputs
 
-    def _event(self, event: Expression) -> tuple[Expression, Fraction]:
-        """What is below the number, and the number."""
+    def _event(self, event: Expression) -> tuple[Expression, Fraction, Expression | None]:
+        """What is below the number, and the number; or a call of a program, 0, and what networks compute above it."""
         tree = event.tree
         if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], (ast.Lt, ast.Gt)):
             sides = [tree.left, tree.comparators[0]]
             left, right = sides if isinstance(tree.ops[0], ast.Lt) else sides[::-1]
             value = _number(event, right)
             if value is not None:
-                return parse_expression(ast.unparse(self._resolved(left))), value
-            return parse_expression(f"({ast.unparse(left)}) - ({ast.unparse(right)})"), Fraction(0)
+                return parse_expression(ast.unparse(self._resolved(left))), value, None
+            called = parse_expression(ast.unparse(self._resolved(left)))
+            if self._program(called) is not None:
+                return called, Fraction(0), parse_expression(event.text[right.col_offset : right.end_col_offset])
+            return parse_expression(f"({ast.unparse(left)}) - ({ast.unparse(right)})"), Fraction(0), None
         raise ExpressionFault("an event is a strict comparison, as in panel(x, y) < 0", 0)
 
     def _resolved(self, node: ast.expr) -> ast.expr:
@@ -262,7 +298,8 @@ class StatisticalReader:
         if not colon or not function.isidentifier() or not (self.folder / file).is_file():
             why = f"{one.python!r} is no FILE.py:FUNCTION of a file that is there"
             self.source.fault(why, "overseers", name, "python")
-        return Program(name, f"{self.folder / file}:{function}", one.budget, one.deterministic)
+        ledger = self.folder / one.cache if one.cache else None
+        return Program(name, f"{self.folder / file}:{function}", one.budget, one.deterministic, ledger)
 
     def _shown(self, wanted: Expression, program: Program | None, inputs: InputSet) -> list[Expression]:
         """What is to be evaluated: what a program is shown behind the draw, or all of it."""

@@ -28,6 +28,7 @@ from verifier.files import stem
 from verifier.interruption import Stopped
 from verifier.places import make_folder
 from verifier.report.report import Report
+from verifier.statistics.difference import Difference
 from verifier.statistics.ledger import LedgerError
 from verifier.statistics.plan import Plan
 from verifier.statistics.queries import Arguments, Budget, BudgetSpent, Overseer, Queries
@@ -74,8 +75,16 @@ def answer_statistical(
 
 
 def ledger_file(home: Path, spec: Path, name: str) -> Path:
-    """The only ledger of a program of this name, for all that a specification asks of it."""
+    """Where the questions to an overseer of this name are kept, for all that a specification asks of it."""
     return home / f"{stem(spec)}.{name}.ledger.jsonl"
+
+
+def ledger_of(program: Program, home: Path, spec: Path) -> Path:
+    """The only ledger of a program: its own, else that in the folder of output."""
+    if program.ledger is None:
+        return ledger_file(home, spec, program.name)
+    make_folder(program.ledger.parent)
+    return program.ledger
 
 
 def open_queries(stack: contextlib.ExitStack, ledger: Path, program: Program) -> Queries:
@@ -160,10 +169,17 @@ class _Run:
     @property
     def _ledger(self) -> Path:
         program = self.question.program
-        return ledger_file(self.home, self.spec.file, self.question.id if program is None else program.name)
+        if program is None or self.question.against is not None:
+            return ledger_file(self.home, self.spec.file, self.question.id)
+        return ledger_of(program, self.home, self.spec.file)
 
     def _queries(self, stack: contextlib.ExitStack) -> Queries:
         program = self.question.program
+        if program is not None and self.question.against is not None:
+            asked = open_queries(stack, ledger_of(program, self.home, self.spec.file), program)
+            difference = Difference(self.question, self.question.against, asked)
+            budget = Budget(2 * program.budget.queries, timeout=2 * float(program.budget.timeout))
+            return stack.enter_context(Queries(self._ledger, difference, budget, program.deterministic))
         if program is not None:
             return open_queries(stack, self._ledger, program)
         networks: Overseer = _Networks(self.question)

@@ -22,7 +22,7 @@ from specs.loading.onnx_writer import write_onnx
 from specs.overseer.python_overseer import OverseerError
 from verifier.files import stem
 from verifier.interruption import Stopped
-from verifier.statistics.answer import ledger_file, open_queries
+from verifier.statistics.answer import ledger_of, open_queries
 from verifier.statistics.ledger import LedgerError
 from verifier.statistics.queries import BudgetSpent, Queries, Spent, content_key
 from verifier.surrogate.choosing import candidates, schedule
@@ -102,7 +102,7 @@ def learn(question: SurrogateQuestion, spec: Path, home: Path, until: float) -> 
     Nothing is asked after ``until``, a reading of ``time.monotonic``, nor beyond the budget; a later call goes on.
     Raises ``CertifyError`` where the ledger is of other terms, or the network's file was changed.
     """
-    ledger = ledger_file(home, spec, question.program.name)
+    ledger = ledger_of(question.program, home, spec)
     try:
         with contextlib.ExitStack() as stack:
             queries = open_queries(stack, ledger, question.program)

@@ -15,6 +15,7 @@ Layers = tuple[tuple[np.ndarray, np.ndarray], ...]
 
 BATCH = 128
 RATE = 0.004
+DECAY = 1.0  # of weights, in units of the rate: makes them small enough to prove something about
 SMALLEST_SCALE = 1e-9
 
 
@@ -52,7 +53,8 @@ def untrained(arch: Sequence[int], rng: np.random.Generator) -> Network:
 
 
 def train(arch: Sequence[int], x: np.ndarray, y: np.ndarray, steps: int, rng: np.random.Generator) -> Network:
-    """The network after ``steps`` of Adam (Kingma and Ba 2015, arXiv:1412.6980) on the squared error.
+    """The network after ``steps`` of Adam (Kingma and Ba 2015, arXiv:1412.6980) on the squared error, with decoupled
+    decay of weights (Loshchilov and Hutter 2019, arXiv:1711.05101).
 
     ``x`` (n, d) and ``y`` (n,) are brought to mean 0 and deviation 1 and their map back is part of the weights; the
     rate falls to 0 along a cosine. Elements that are the same in all rows get no weight.
@@ -78,6 +80,8 @@ def train(arch: Sequence[int], x: np.ndarray, y: np.ndarray, steps: int, rng: np
         for k, slope in enumerate(slopes):
             first[k] += 0.1 * (slope - first[k])
             second[k] += 0.001 * (slope**2 - second[k])
+            if k % 2 == 0:
+                values[k] -= rate * DECAY * values[k]
             values[k] -= rate * (first[k] / (1 - 0.9**step)) / (np.sqrt(second[k] / (1 - 0.999**step)) + 1e-8)
     weights = np.where(varies[:, None], values[0] / scale[:, None], 0.0)
     values[1] = values[1] - mean @ weights
