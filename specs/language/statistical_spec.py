@@ -130,9 +130,9 @@ class StatisticalReader:
         try:
             wanted, below, other = self._event(event)
             program = self._program(wanted)
-            for part in (wanted, other):
-                if part is not None:
-                    self._check_alone(part, program)
+            self._check_alone(wanted, program)
+            if other is not None:
+                self._check_alone(other, None)
             against = None if other is None else self.evaluated([other], inputs)
             lift = self._lift(terms, other, *path)
             evaluated = self.evaluated(self._shown(wanted, program, inputs), inputs)

@@ -42,8 +42,8 @@ def lifted(question: StatisticalQuestion, rate: StatisticalAnswer, answers: Sequ
     claim = f"Pr[{question.program.name}{shown} < 0] <= {rate_text(rate.rate.upper)}"
     sentence = (
         f"COMPOSED, CLASS {rate.claim_class}: {claim}, BECAUSE {lift.call} >= {exactly(proved)} FOR ALL INPUTS BY "
-        f"{lift.requirement} (CLASS {proof.claim_class}), SO THAT AN ANSWER BELOW 0 IS ONE OF THE EVENT. RESTS ON: what "
-        f"both claims rest on, and (declared) float64 computes {lift.call} at the draws with an error of less than "
+        f"{lift.requirement} (CLASS {proof.claim_class}), SO THAT AN ANSWER BELOW 0 IS ONE OF THE EVENT. "
+        f"RESTS ON: what both claims rest on, and (declared) float64 computes {lift.call} at the draws with an error of less than "
         f"{exactly(proved - lift.gap)}, and the draws are in the set of {lift.requirement}."
     )
     return Lifted(claim, sentence)

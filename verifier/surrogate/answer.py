@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from specs.errors import CertificateError
 from specs.graph import Graph
 from specs.language.kinds import special_kind
 from specs.language.schema import SpecFile
@@ -110,12 +111,18 @@ def rehearse(
 
 
 def beside(evidence: Path, spec: Path) -> Callable[[SpecFile], SpecFile]:
-    """What puts the networks that lie beside a file of evidence into the specification that it is about."""
+    """What puts the networks that lie beside a file of evidence into the specification that it is about.
+
+    It raises ``CertificateError`` where one is not there.
+    """
 
     def adjust(section: SpecFile) -> SpecFile:
         names = [name for name, one in section.overseers.items() if one.surrogate is not None]
         files = {name: surrogate_file(evidence.parent, spec, name) for name in names}
-        return adjusted({name: file for name, file in files.items() if file.is_file()})(section)
+        absent = [file.name for file in files.values() if not file.is_file()]
+        if absent:
+            raise CertificateError(f"{evidence}: the network that was learned, {absent[0]}, is not beside it")
+        return adjusted(files)(section)
 
     return adjust
 
