@@ -38,15 +38,30 @@ def lifted(question: StatisticalQuestion, rate: StatisticalAnswer, answers: Sequ
     if proved <= lift.gap:
         told = f"{lift.requirement} proves {lift.call} >= {exactly(proved)}, which has to be above {exactly(lift.gap)}"
         return _nothing(f"{told}: nothing follows about answers below 0")
+    outside = _outside(question, proof)
+    if outside:
+        return _nothing(f"{outside}: nothing follows about answers below 0")
     shown = lift.call[lift.call.index("(") :]
     claim = f"Pr[{question.program.name}{shown} < 0] <= {rate_text(rate.rate.upper)}"
     sentence = (
         f"COMPOSED, CLASS {rate.claim_class}: {claim}, BECAUSE {lift.call} >= {exactly(proved)} FOR ALL INPUTS BY "
         f"{lift.requirement} (CLASS {proof.claim_class}), SO THAT AN ANSWER BELOW 0 IS ONE OF THE EVENT. "
-        f"RESTS ON: what both claims rest on, and (declared) float64 computes {lift.call} at the draws with an error of less than "
-        f"{exactly(proved - lift.gap)}, and the draws are in the set of {lift.requirement}."
+        f"RESTS ON: what both claims rest on, and (declared) float64 computes {lift.call} at the draws with an error "
+        f"of less than {exactly(proved - lift.gap)}, and sides of boxes are as they are when rounded to float64."
     )
     return Lifted(claim, sentence)
+
+
+def _outside(question: StatisticalQuestion, proof: Answer) -> str:
+    """Why the proof may be silent about something that is drawn, "" where it is not."""
+    inputs, rows = question.inputs, question.rows
+    if proof.requirement.stated.where:
+        return f"{proof.id} holds under a condition, which draws may not meet"
+    if rows is None:
+        return ""
+    if inputs.linear or not all(inputs.contains(inputs.to_model(row)) for row in rows.tolist()):
+        return f"examples that are drawn may be outside the set of {proof.id}"
+    return ""
 
 
 def _nothing(why: str) -> Lifted:
