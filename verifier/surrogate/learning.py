@@ -108,7 +108,10 @@ def learn(question: SurrogateQuestion, spec: Path, home: Path, until: float) -> 
             queries = open_queries(stack, ledger, question.program)
             before = queries.spent.queries
             school = _School(question, queries, until)
-            reason = school.ask()
+            try:
+                reason = school.ask()
+            except Stopped as stop:
+                reason = f"{stop.reason}: {school.so_far}; the same command goes on"
             spent = queries.spent
     except LedgerError as error:
         raise CertifyError(f"{error}; --out names another folder for a new ledger") from None
@@ -150,20 +153,19 @@ class _School:
                 if self._flat(arguments) is None or content_key(arguments) in asked:
                     continue
                 if time.monotonic() > self.until:
-                    return f"timeout: {self._so_far()}; the same command goes on"
+                    return f"timeout: {self.so_far}; the same command goes on"
                 asked.add(content_key(arguments))
                 try:
                     answer = self.queries.ask(arguments, f"{self.purpose}: {kind}")
                 except OverseerError:
                     answer = None
                 except BudgetSpent as error:
-                    return f"budget: {self._so_far()}: {error}"
-                except Stopped as stop:
-                    return f"{stop.reason}: {self._so_far()}; the same command goes on"
+                    return f"budget: {self.so_far}: {error}"
                 self.lessons.append(Lesson(tuple(map(tuple, arguments)), answer))
         return ""
 
-    def _so_far(self) -> str:
+    @property
+    def so_far(self) -> str:
         return f"{len(self.lessons)} of {self.question.queries} questions to learn {self.question.name} from were asked"
 
     def _candidates(self, number: int, wanted: Any, lessons: Sequence[Lesson]) -> Any:

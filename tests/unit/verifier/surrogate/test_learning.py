@@ -14,6 +14,7 @@ from specs.errors import CertifyError
 from specs.language.surrogate_spec import SurrogateQuestion, read_surrogates
 from specs.loading import load_model
 from specs.overseer.python_overseer import PythonOverseer
+from verifier.interruption import Stopped
 from verifier.statistics.ledger import read_lines
 from verifier.surrogate.learning import Learned, learn
 
@@ -195,3 +196,20 @@ def test_a_single_point_is_asked_about_once(tmp_path: Path) -> None:
     learned = run(tmp_path, given)
     assert (learned.lessons, len(questions(tmp_path))) == (1, 1)
     assert learned.reason.startswith("answers: slow gave 1 numbers")
+
+
+def test_an_interruption_says_how_far_it_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, ask = question(tmp_path), PythonOverseer.ask
+
+    def interrupted(self: PythonOverseer, arguments: object, seconds: float) -> float:
+        if len(questions(tmp_path)) == 9:
+            raise Stopped("interrupted")
+        return ask(self, arguments, seconds)
+
+    (tmp_path / "asked").touch()
+    monkeypatch.setattr(PythonOverseer, "ask", interrupted)
+    told = "interrupted: 9 of 48 questions to learn fast from were asked; the same command goes on"
+    assert run(tmp_path, given).reason == told
+    monkeypatch.setattr(PythonOverseer, "ask", ask)
+    learned = run(tmp_path, given)
+    assert (learned.reason, learned.spent.queries, learned.answered) == ("", 48, 47)
