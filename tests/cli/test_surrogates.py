@@ -187,8 +187,8 @@ def test_without_a_folder_nothing_is_kept(tmp_path: Path, absolute: Path, monkey
 
 
 def test_running_out_of_time_goes_on_with_the_same_command(cli: Cli, tmp_path: Path, absolute: Path) -> None:
-    spec = written(tmp_path, ABOVE, judge="import time\n" + JUDGE.replace("return", "time.sleep(0.02)\n    return"))
-    done = cli(absolute, spec, "--out", tmp_path / "out", "--timeout", "2.5")
+    spec = written(tmp_path, ABOVE, judge="import time\n" + JUDGE.replace("return", "time.sleep(0.06)\n    return"))
+    done = cli(absolute, spec, "--out", tmp_path / "out", "--timeout", "10")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "of 200 questions to learn fast from were asked; the same command goes on" in done.stdout
     again = cli(absolute, spec, "--out", tmp_path / "out", "--timeout", "60")
