@@ -203,7 +203,7 @@ def _evidence(
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)
-        return _moved(_extrapolated(outcome, question, requirement, settings), home)
+        return moved(_extrapolated(outcome, question, requirement, settings), home)
 
 
 def _extrapolated(outcome: Outcome, question: Question, requirement: Requirement, settings: Settings) -> Outcome:
@@ -279,7 +279,7 @@ def _moments(settings: Settings) -> Moments:
     return "first" if "sdp" in settings.methods else "never"
 
 
-def _moved(outcome: Outcome, home: Path | None) -> Outcome:
+def moved(outcome: Outcome, home: Path | None) -> Outcome:
     """The outcome with its files where they belong; with paths that are empty when nothing is kept."""
     proof, attack, relaxed = outcome.proof, outcome.attack, outcome.relaxed
     if proof is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertifyError
 from specs.graph import Graph
-from specs.language.kinds import special_kind
+from specs.language.kinds import mentions_surrogate, special_kind
 from specs.loading import load_model
 from specs.property import Severity
 from verifier.answer import Settings, answer
@@ -29,6 +29,7 @@ from verifier.special import answer_rates, answer_special, joined
 if TYPE_CHECKING:
     from specs.language.guards import GuardPlan
     from specs.language.monitors import MonitorPlan
+    from specs.language.schema import SpecFile
 
 __all__ = ["CheckResult", "Report", "certify", "check", "load"]
 
@@ -52,6 +53,7 @@ def certify(
     fail_on: Severity = "benign",
     progress: Callable[[Progress], None] = lambda progress: None,
     start_checker: Callable[[Path, Path, int], CheckerProcess] = CheckerProcess.start,
+    surrogates: Mapping[str, Path] | None = None,
 ) -> Report:
     """Decide every requirement of ``spec`` about ``model`` within ``timeout`` seconds, the checks included.
 
@@ -64,10 +66,16 @@ def certify(
     ``device`` (``auto``, ``cpu``, ``gpu``) is where long searches run what JAX compiles; proofs do not depend on it.
     ``fail_on`` is the mildest severity that counts for the verdict of the whole (``malign``, ``benign``, ``info``).
     ``progress`` is called now and then during the search; ``start_checker`` may hand over a checker already running.
+    ``surrogates`` are the networks of overseers that are learned from answers, by name; None: they are learned first.
 
     Raises ``CertifyError`` when the question cannot be read and ``SoundnessError`` when a sampled input contradicts an
     accepted proof. Running out of time or memory is a result: ``unknown``.
     """
+    given = dict(locals())
+    if surrogates is None and example_inputs is None and mentions_surrogate(Path(spec)):
+        from verifier.surrogate.answer import learn_and_certify
+
+        return learn_and_certify(certify, **given)
     started = time.monotonic()
     if not timeout > 0:
         raise CertifyError(f"the timeout has to be a positive number of seconds, not {timeout}")
@@ -86,8 +94,9 @@ def certify(
     kind = special_kind(Path(spec)) if is_yaml(Path(spec)) else ""
     if kind and example_inputs is None:
         options = {"workers": workers, "seed": seed, "device": device}
+        until = started + timeout
         special = answer_special(
-            kind, _path(model), Path(spec), started + timeout, parameters or {}, certify, options, _path(out)
+            kind, _path(model), Path(spec), until, parameters or {}, certify, options, _path(out), surrogates
         )
         if special is not None:
             return _finished(special, fail_on, _path(out))
@@ -96,7 +105,7 @@ def certify(
             raise CertifyError("a statistical requirement names its model by a hash: save the module to a file first")
         question = read_question(MODULE, Path(spec), parameters or {}, _module_loader(model, example_inputs))
     else:
-        question = read_question(_path(model), Path(spec), parameters or {})
+        question = read_question(_path(model), Path(spec), parameters or {}, adjust=_adjust(surrogates))
     ids = [requirement.id for requirement in question.requirements]
     place = places(_path(certificate), _path(out), Path(spec), ids)
     settings = Settings(
@@ -117,7 +126,8 @@ def certify(
     read = {"read": time.monotonic() - started}
     rates = None
     if kind == "mixed":
-        rates = answer_rates(_path(model), Path(spec), started + timeout / 2, parameters or {}, _path(out))
+        half = started + timeout / 2
+        rates = answer_rates(_path(model), Path(spec), half, parameters or {}, _path(out), surrogates)
     if rates is not None and rates.reason:  # it was stopped
         settings = replace(settings, deadline=time.monotonic())
     report = answer(question, settings, read)
@@ -188,6 +198,15 @@ def _module_loader(module: Any, example_inputs: Sequence[Any]) -> Callable[..., 
         return from_module(module, example_inputs, type(module).__name__)
 
     return load
+
+
+def _adjust(surrogates: Mapping[str, Path] | None) -> Callable[[SpecFile], SpecFile] | None:
+    """What puts the networks of surrogates into a specification."""
+    if not surrogates:
+        return None
+    from specs.language.trained import adjusted
+
+    return adjusted(surrogates)
 
 
 def _path(file: str | Path | None) -> Path | None:

@@ -8,15 +8,19 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError
 from specs.graph import Graph
+from specs.language.kinds import mentions_surrogate
 from verifier.files import is_onnx, is_vnnlib
+
+if TYPE_CHECKING:
+    from specs.language.schema import SpecFile
 
 VALUE_OF = "value of "  # begins the producer's record of what a parameter that is solved for was
 
@@ -247,6 +251,15 @@ def _run_polynomial(
     return _result(answer)
 
 
+def with_learned(evidence: Path, spec: Path) -> Callable[[SpecFile], SpecFile] | None:
+    """What puts networks that were learned, and lie beside the evidence, into a specification that mentions any."""
+    if not mentions_surrogate(spec):
+        return None
+    from verifier.surrogate.answer import beside
+
+    return beside(evidence, spec)
+
+
 def _canonical(
     certificate: Path,
     model: Path | None,
@@ -271,7 +284,7 @@ def _canonical(
     from verifier.question import read_question
     from verifier.rests import judged_again
 
-    question = read_question(model, spec, parameters)
+    question = read_question(model, spec, parameters, adjust=with_learned(certificate, spec))
     told += judged_again(question, _record(certificate))
     wanted_model, wanted_query = _hashes(certificate)
     query, file = folder / "query.vnnlib", Path()

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from specs.language.kinds import Kind, special_kind
+from specs.language.kinds import Kind, mentions_surrogate, special_kind
 from specs.loading import load_model
 from verifier.report.report import Report
 
@@ -22,8 +22,12 @@ def answer_special(
     certify: Callable[..., Report],
     options: Mapping[str, Any],
     out: Path | None,
+    surrogates: Mapping[str, Path] | None = None,
 ) -> Report | None:
-    """The report, or None for every other kind; ``certify`` with ``options`` answers about networks."""
+    """The report, or None for every other kind; ``certify`` with ``options`` answers about networks.
+
+    ``surrogates`` are networks learned from answers, by the names of their overseers.
+    """
     if kind == "axioms":
         from verifier.axioms.answer import answer_axioms
 
@@ -32,28 +36,42 @@ def answer_special(
         from verifier.chain.answer import answer_chain
 
         return answer_chain(model, spec, deadline, parameters, partial(certify, **options), out)
-    return answer_rates(model, spec, deadline, parameters, out) if kind == "statistical" else None
+    return answer_rates(model, spec, deadline, parameters, out, surrogates) if kind == "statistical" else None
 
 
 def answer_rates(
-    model: Path | None, spec: Path, deadline: float, parameters: Mapping[str, str], out: Path | None
+    model: Path | None,
+    spec: Path,
+    deadline: float,
+    parameters: Mapping[str, str],
+    out: Path | None,
+    surrogates: Mapping[str, Path] | None = None,
 ) -> Report:
     """The report on the statistical requirements of a specification."""
     from verifier.statistics.answer import answer_statistical
 
-    return answer_statistical(model, spec, deadline, parameters, load_model, out)
+    return answer_statistical(model, spec, deadline, parameters, load_model, out, surrogates or {})
 
 
 def joined(report: Report, rates: Report) -> Report:
     """One report of both: what is asked for all inputs comes first."""
     seconds = {key: report.seconds.get(key, 0) + rates.seconds.get(key, 0) for key in (*report.seconds, *rates.seconds)}
-    answers = (*report.requirements, *rates.requirements)
+    from verifier.statistics.lifting import lifted
+
+    told = [replace(one, lifted=lifted(one.requirement, one, report.requirements)) for one in rates.requirements]
+    answers = (*report.requirements, *told)
     return replace(report, requirements=answers, seconds=seconds, hashes={**rates.hashes, **report.hashes})
 
 
 def describe_special(model: Path | None, spec: Path, parameters: Mapping[str, str]) -> str | None:
     """Such a specification in words, or None for every other."""
     kind = special_kind(spec)
+    if kind not in ("axioms", "chain") and mentions_surrogate(spec):
+        from verifier.surrogate.answer import describe_learning
+
+        told = describe_learning(model, spec, parameters)
+        if told:
+            return told
     if kind == "axioms":
         from specs.language.axiom_spec import read_axiom_spec
 

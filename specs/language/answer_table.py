@@ -87,7 +87,7 @@ class AnswerTable(Module):
 def answer_table(name: str, table: Table, outputs: dict[str, int], sees: tuple[str, ...], interpolate: bool) -> Module:
     """The overseer. Raises ``SpecError`` where it is to be interpolated and cannot be, exactly."""
     graph = interpolation(table) if interpolate else Graph((), (), ())
-    return AnswerTable(name, "overseer", table.file, graph, outputs, {}, sees, table, interpolate)
+    return AnswerTable(name, "overseer", table.file, graph, outputs, sees=sees, table=table, interpolated=interpolate)
 
 
 def interpolation(table: Table) -> Graph:

@@ -100,7 +100,7 @@ def read_chain_overseer(
         graph = load(folder / last)
     joint = manifest.get("joint")
     claim = ChainClaim(file, hashlib.sha256(data).hexdigest(), chain, None if joint is None else Fraction(joint))
-    return ChainOverseer(name, "overseer", file, graph, outputs, {}, sees, claim)
+    return ChainOverseer(name, "overseer", file, graph, outputs, sees=sees, claim=claim)
 
 
 def chain_assumptions(modules: Sequence[Module]) -> tuple[Assumption, ...]:

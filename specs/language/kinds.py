@@ -11,6 +11,14 @@ from specs.language.textfile import read_text
 Kind = Literal["", "axioms", "chain", "statistical", "mixed"]
 
 
+def mentions_surrogate(path: Path) -> bool:
+    """Whether a spec.yaml may have an overseer to learn: a quick look, which what reads the file has to confirm."""
+    try:
+        return path.name.lower().removesuffix(".gz").endswith((".yaml", ".yml")) and "surrogate" in read_text(path)
+    except SpecError:
+        return False
+
+
 def special_kind(path: Path) -> Kind:
     """``axioms`` where an overseer has any, ``chain`` where there is one, ``statistical`` where all requirements are.
 

@@ -44,7 +44,10 @@ class ModuleReader:
         for name, overseer in section.overseers.items():
             path: YamlPath = ("overseers", name)
             ways = (overseer.network, overseer.symbolic, overseer.table, overseer.chain)
-            if not any(one is not None for one in ways):
+            if overseer.surrogate is not None and overseer.network is None:
+                told = f"is learned from answers of {overseer.surrogate.of}, by certify; nothing is learned here"
+                self.source.fault(told, *path, "surrogate")
+            elif not any(one is not None for one in ways):
                 self.source.fault("says nothing about how it judges; give its network, or its symbolic core", *path)
             elif overseer.table is not None or overseer.chain is not None:
                 self._of_other_file(name, overseer, section)
@@ -57,7 +60,8 @@ class ModuleReader:
                 self._check_names(name, overseer, section)
         if not found and not section.overseers:
             self.source.fault("there is no network: give models", "models")
-        if len(found) == 1 and self.model is not None and (found[0].kind == "model" or not self.cores):
+        learned = any(overseer.surrogate is not None for overseer in section.overseers.values())
+        if len(found) == 1 and self.model is not None and (found[0].kind == "model" or not (self.cores or learned)):
             (one,) = found
             found = [ModuleFile(one.name, one.kind, self.model, one.section, one.path)]
         elif self.model is not None and not any(one.file == self.model for one in found):
@@ -154,7 +158,8 @@ class ModuleReader:
                         f"there is no output {index}: the network has {graph.output_size}",
                         *("overseers", file.name, "outputs", name),
                     )
-            return Module(file.name, file.kind, file.file, graph, outputs, {}, overseer.sees)
+            stands_for = overseer.surrogate.of if overseer.surrogate is not None else ""
+            return Module(file.name, file.kind, file.file, graph, outputs, {}, overseer.sees, stands_for)
         model = section.models[file.name]
         if model.output_names and len(model.output_names) != graph.output_size:
             self.source.fault(

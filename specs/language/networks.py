@@ -28,7 +28,8 @@ Numbers = Sequence[Fraction]
 class Module:
     """A network under the name that expressions call it by.
 
-    ``outputs`` names flat outputs, ``taps`` its layers. ``sees`` are the names of what an overseer is shown.
+    ``outputs`` names flat outputs, ``taps`` its layers. ``sees`` are the names of what an overseer is shown;
+    ``stands_for`` is the program whose answers it was learned from, "" if there is none.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Module:
     outputs: Mapping[str, int] = field(default_factory=dict)
     taps: Mapping[str, str] = field(default_factory=dict)
     sees: tuple[str, ...] = ()
+    stands_for: str = ""
 
     @property
     def listing(self) -> str:
@@ -75,6 +77,7 @@ class Module:
         told = f"{self.name} ({self.file.name}): {shapes} to {list(self.output_shape)}"
         told += f"; sees {', '.join(self.sees)}" if self.sees else ""
         told += f"; outputs {', '.join(self.outputs)}" if self.outputs else ""
+        told += f"; learned from answers of {self.stands_for}" if self.stands_for else ""
         taps = ", ".join(f"{name} (of {self._size(node)} values)" for name, node in self.taps.items())
         return told + (f"; taps {taps}" if taps else "")
 

@@ -21,6 +21,7 @@ from specs.language.schema_inputs import (
     Input,
 )
 from specs.language.schema_overseers import Chain, Table
+from specs.language.schema_surrogate import Surrogate
 from specs.language.schema_values import (
     AtLeastOne,
     Count,
@@ -127,7 +128,7 @@ class Overseer(Section):
     )
     outputs: dict[Name, Count] = Field(default={}, description="Names of its answers, as in {malign: 0, benign: 1}.")
     python: Annotated[None, BeforeValidator(_program), WithJsonSchema({"not": {}})] = None
-    surrogate: NotYet = None
+    surrogate: Surrogate | None = Field(default=None, description="What is learned from a slow program's answers.")
     symbolic: Symbolic | None = Field(default=None, description="A traced core that computes its answers.")
     table: Table | None = Field(default=None, description="A .csv file of its answers: a path, or a mapping.")
     chain: Chain | None = Field(default=None, description="A .nnchain file: the last network of a certified chain.")

@@ -98,23 +98,26 @@ def _path_in(data: Any, location: YamlPath, kind: str) -> YamlPath:
     return tuple(path)
 
 
-def _fields(model: Any, path: YamlPath) -> list[str]:
-    """Keys allowed at ``path`` below ``model``, in the file's spelling."""
+def _fields(root: type[BaseModel], path: YamlPath) -> list[str]:
+    """Keys allowed at ``path`` below ``root``, in the file's spelling; of all alternatives where there are several."""
+    models = [root]
     for part in path:
-        by_key = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
-        model = _section(by_key.get(part)) if isinstance(part, str) and part in by_key else model
-        if model is None:
-            return []
-    fields: Mapping[str, Any] = model.model_fields
-    return [field.alias or name for name, field in fields.items() if "not" not in _schema_of(field)]
+        fields = [field for model in models for name, field in _keys(model).items() if name == part]
+        if fields:
+            models = [model for field in fields for model in _sections(field.annotation)]
+    known = {name: field for model in models for name, field in _keys(model).items()}
+    return [name for name, field in known.items() if "not" not in _schema_of(field)]
 
 
-def _section(annotation: Any) -> type[BaseModel] | None:
-    """The model somewhere inside a type such as ``dict[Name, Model]`` or ``Normalize | None``."""
+def _keys(model: Any) -> Mapping[str, Any]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    """The models inside a type such as ``dict[Name, Model]`` or ``Normalize | None``."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_section(part) for part in get_args(annotation) if part is not type(None))
-    return next((model for model in found if model), None)
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _sections(part)]
 
 
 def _schema_of(field: Any) -> Mapping[str, Any]:

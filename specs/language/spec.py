@@ -110,7 +110,12 @@ class Spec:
         ]
         if any(one.is_normalized for one in self.inputs):
             lines.append("that the deployed system normalises its inputs as written here")
-        judges = [module.name for module in self.modules if module.kind == "overseer"]
+        lines += [
+            f"anything about the overseer {one.stands_for} itself: {one.name} is a surrogate, learned from some answers"
+            for one in self.modules
+            if one.stands_for
+        ]
+        judges = [one.name for one in self.modules if one.kind == "overseer" and not one.stands_for]
         if judges:
             lines.append(f"that the answers of {' and '.join(judges)} are right")
         lines += [silence for module in self.modules for silence in module.silences]

@@ -17,13 +17,20 @@ def is_statistical(requirement: object) -> bool:
     return isinstance(requirement, dict) and "statistical" in requirement
 
 
+def has_surrogate(data: Mapping[str, Any]) -> bool:
+    """Whether an overseer is to be learned from answers of another one."""
+    return any("surrogate" in _dict(one) for one in _dict(data.get("overseers")).values())
+
+
 def ordinary_part(document: Document) -> Document:
-    """The document without what only sampling needs; as it is where no requirement is statistical.
+    """The document without what only sampling needs; as it is where nothing is statistical and nothing learned.
 
     Programs that can only be asked, laws of inputs and what is made of these under ``let`` are left out.
     """
     data = document.data
-    if not isinstance(data, dict) or not any(map(is_statistical, _list(data.get("require")))):
+    if not isinstance(data, dict):
+        return document
+    if not any(map(is_statistical, _list(data.get("require")))) and not has_surrogate(data):
         return document
     data = dict(data)
     programs = [name for name, one in _dict(data.get("overseers")).items() if "python" in _dict(one)]

@@ -78,12 +78,30 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Program:
-    """FILE:FUNCTION, with the file's whole path, its name in the specification, and what it may be asked."""
+    """FILE:FUNCTION, with the file's whole path, its name in the specification, and what it may be asked.
+
+    ``ledger`` is the file of its questions and answers, None where each folder of output has one of its own.
+    """
 
     name: str
     python: str
     budget: QueryBudget
     deterministic: bool
+    ledger: Path | None = None
+
+
+@dataclass(frozen=True)
+class Lift:
+    """``requirement`` proves that what ``call`` computes is at least ``value``, or the ``parameter`` it solves for.
+
+    The event is that an answer is more than ``gap`` below it: so any answer below ``value - gap`` is one.
+    """
+
+    requirement: str
+    call: str
+    gap: Fraction
+    value: Fraction | None
+    parameter: str
 
 
 @dataclass(frozen=True)
@@ -91,7 +109,9 @@ class StatisticalQuestion:
     """Pr[event] <= max_rate, where the event is that an answer is below ``below``.
 
     The answer is that of a ``program``, after the draw shown what is ``evaluated``; or, where there is none, the only
-    number that is evaluated. ``rows`` (count, size) are the examples that are drawn from, if it is not the box.
+    number that is evaluated. Where there is an ``against``, one number, it is taken off the program's answer first; a
+    ``lift`` says what proof makes of the event. ``rows`` (count, size) are the examples that are drawn from, if it is
+    not the box.
     """
 
     id: str
@@ -110,6 +130,8 @@ class StatisticalQuestion:
     """Draws are an adversary's: the law that is meant has a density of at most this with respect to theirs."""
     relaxed: RelaxedTerms | None = None
     """Draws are of states, which a relaxed checker judges; ``rows`` are the natural inputs it is calibrated on."""
+    against: Evaluated | None = None
+    lift: Lift | None = None
 
     @property
     def model_sha256(self) -> str:
@@ -144,6 +166,8 @@ class StatisticalSpec:
                 judge = f"{one.relaxed.network.name}, above {one.relaxed.level}"
                 count = 0 if one.rows is None else len(one.rows)
                 lines.append(f"  of states that {judge} judges, calibrated on all {count} natural inputs")
+            if one.lift is not None:
+                lines.append(f"  with {one.lift.requirement}, answers below 0 are then as rare")
             if one.program is not None:
                 asked = f"{Path(one.program.python).name}, of at most {one.program.budget.queries} questions"
                 lines.append(f"  by the answers of {asked}")

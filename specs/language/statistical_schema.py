@@ -64,7 +64,11 @@ class PythonOverseer(Section):
     budget: QueryBudget = Field(description="What may be asked.")
     deterministic: bool = Field(default=True, description="Whether it answers a question in one way only.")
     isolation: Literal["subprocess"] = Field(default="subprocess", description="It always is asked in a process.")
-    cache: NotYet = None
+    cache: str = Field(
+        default="",
+        description="Where its ledger is kept, relative to this file, instead of in the folder of `--out`: one budget "
+        "for all folders.",
+    )
 
 
 class Sampler(Section):
@@ -106,6 +110,11 @@ class Statistical(Section):
     )
     sides: Literal["upper", "both"] = Field(
         default="upper", description="Whether the probability is bounded from below, too: only then it can be violated."
+    )
+    given: str = Field(
+        default="",
+        description="A requirement that proves a least value of the surrogate that the event compares with: then the "
+        "rate of answers below 0 is bounded, too.",
     )
 
 

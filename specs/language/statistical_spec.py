@@ -21,7 +21,9 @@ from specs.language.expression import Expression, ExpressionFault, parse_express
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
 from specs.language.input_set import build_input_set
+from specs.language.lifting import asserts_of, lift_of
 from specs.language.module_files import ModuleReader
+from specs.language.networks import Module
 from specs.language.relaxed_question import RelaxedTerms, bounds_of, least_bound
 from specs.language.relaxed_schema import RelaxedChecker
 from specs.language.schema import Overseer, SpecFile
@@ -31,7 +33,7 @@ from specs.language.scope import Value
 from specs.language.solve_for import starting_values
 from specs.language.source import Source
 from specs.language.statistical_part import asking, statistical_part
-from specs.language.statistical_question import Drawn, Evaluated, Program, StatisticalQuestion, StatisticalSpec
+from specs.language.statistical_question import Drawn, Evaluated, Lift, Program, StatisticalQuestion, StatisticalSpec
 from specs.language.statistical_schema import (
     Distribution,
     PythonOverseer,
@@ -43,22 +45,32 @@ from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor
 from specs.language.terms import Extreme, Linear, Term
 from specs.language.textfile import read_text
+from specs.language.trained import NOTHING_TRAINED, with_networks
 from specs.language.yaml_tree import read_yaml
 from specs.sets import InputSet
 
 
 def read_statistical_spec(
-    path: Path, model: Path | None, parameters: Mapping[str, str], load: Callable[..., Graph]
+    path: Path,
+    model: Path | None,
+    parameters: Mapping[str, str],
+    load: Callable[..., Graph],
+    trained: Mapping[str, Path] = NOTHING_TRAINED,
 ) -> StatisticalSpec:
-    """The statistical requirements; no program is executed. Raises ``SpecError`` or ``ModelError``."""
+    """The statistical requirements; no program is executed. ``trained`` are the networks of surrogates, by name.
+
+    Raises ``SpecError`` or ``ModelError``.
+    """
     given = {**parameters, "MODEL": str(model)} if model is not None else dict(parameters)
     text = read_text(path)
     starts = starting_values(text, given)
-    document = statistical_part(read_yaml(text, path, {**starts, **given}, starts))
+    whole = read_yaml(text, path, {**starts, **given}, starts)
+    document = statistical_part(whole)
     faults = Faults(path)
     section = validated(StatisticalFile, document, faults)
     source = Source(text.split("\n"), document, faults)
-    reader = _Reader(source, section, path.parent, model, load)
+    reader = StatisticalReader(source, section, path.parent, model, load, trained)
+    reader.asserts = asserts_of(whole)
     questions = [reader.question(i, one) for i, one in enumerate(section.require)]
     gates = read_gates(section, {}, source)
     reader.check_alone([one for one in questions if one is not None])
@@ -75,9 +87,17 @@ def read_statistical_spec(
     )
 
 
-class _Reader:
+class StatisticalReader:
+    """Reads what is asked of programs and of probabilities; surrogates that are not ``trained`` are left out."""
+
     def __init__(
-        self, source: Source, section: StatisticalFile, folder: Path, model: Path | None, load: Callable[..., Graph]
+        self,
+        source: Source,
+        section: StatisticalFile,
+        folder: Path,
+        model: Path | None,
+        load: Callable[..., Graph],
+        trained: Mapping[str, Path] = NOTHING_TRAINED,
     ) -> None:
         self.source, self.section, self.folder = source, section, folder
         document, faults = source.document, source.faults
@@ -89,9 +109,11 @@ class _Reader:
         self.lets = {name: source.parse(text, "let", name) for name, text in section.let.items()}
         self.programs = {name: one for name, one in section.overseers.items() if isinstance(one, PythonOverseer)}
         faults.raise_if_any()
+        overseers = {name: one for name, one in section.overseers.items() if isinstance(one, Overseer)}
+        overseers = {name: one for name, one in overseers.items() if one.surrogate is None or name in trained}
         ordinary = SpecFile.model_construct(
             models=section.models,
-            overseers={name: one for name, one in section.overseers.items() if isinstance(one, Overseer)},
+            overseers=with_networks(overseers, trained),
             inputs={name: one for name, one in section.inputs.items() if isinstance(one, Input)},
             let=section.let,
         )
@@ -100,6 +122,7 @@ class _Reader:
         files = self.modules.files(ordinary) if has_networks else []
         faults.raise_if_any()
         self.networks = self.modules.all(files, ordinary) if has_networks else ()
+        self.asserts: Mapping[str, str] = {}
         for name in (one.overseer for one in chain_assumptions(self.networks)):
             source.fault("a rate allows for no error of a chain; give the model as network", "overseers", name, "chain")
 
@@ -132,12 +155,19 @@ class _Reader:
             law = f"P = {terms.nature}, of a density of at most {exact(kappa)} with respect to {law}"
             terms = terms.model_copy(update={"method": "domination"})
         try:
-            wanted, below = self._event(event)
+            wanted, below, other = self._event(event)
             program = self._program(wanted)
             self._check_alone(wanted, program)
+            if other is not None:
+                self._check_alone(other, None)
+                if checker is not None:
+                    raise ExpressionFault("a relaxed checker stands for a program, as in panel(x, y) < 0", 0)
             relaxed = None if checker is None else self._relaxed(i, checker, program, below, inputs)
-            evaluated = self._evaluated(self._shown(wanted, program, inputs), inputs)
-            if program is None and [len(terms) for terms in evaluated.vectors] != [1]:
+            against = None if other is None else self.evaluated([other], inputs)
+            lift = self._lift(terms, other, *path)
+            evaluated = self.evaluated(self._shown(wanted, program, inputs), inputs)
+            numbers = evaluated if program is None else against
+            if numbers is not None and [len(terms) for terms in numbers.vectors] != [1]:
                 raise ExpressionFault("the event has to compare a single number", 0)
         except ExpressionFault as fault:
             self.source.expression_fault(fault, *path, "event")
@@ -162,10 +192,33 @@ class _Reader:
             law,
             rows,
             terms,
-            tuple((f"{module.kind} {module.name}", module.file) for module in self.networks),
+            tuple((f"{module.kind} {module.name}", module.file) for module in self._behind(event)),
             kappa,
             relaxed,
+            against,
+            lift,
         )
+
+    def _behind(self, event: Expression) -> list[Module]:
+        """The networks that an event is about. Surrogates that it does not call are none of these."""
+        lets = (self.lets[name] for name in self._read(event))
+        trees = [event.tree, *(let.tree for let in lets if let is not None)]
+        names = {part.id for tree in trees for part in ast.walk(tree) if isinstance(part, ast.Name)}
+        return [module for module in self.networks if not module.stands_for or module.name in names]
+
+    def _lift(self, terms: Statistical, other: Expression | None, *path: str | int) -> Lift | None:
+        """What the requirement that is ``given`` makes of the event. Raises ``ExpressionFault``."""
+        if not terms.given:
+            return None
+        if terms.given not in self.asserts:
+            hint = did_you_mean(terms.given, self.asserts)
+            self.source.fault(f"{terms.given!r} is no requirement about all inputs{hint}", *path, "given")
+            return None
+        found = lift_of(terms.given, self.asserts[terms.given], other)
+        if isinstance(found, str):
+            self.source.fault(found, *path, "given")
+            return None
+        return found
 
     def _relaxed(
         self, i: int, given: RelaxedChecker, program: Program | None, below: Fraction, inputs: Drawn
@@ -180,7 +233,7 @@ class _Reader:
             self.source.fault(f"there is no file {given.network!r}", *path, "network")
             return None
         try:
-            embedding = None if sees is None else self._evaluated([sees], inputs)
+            embedding = None if sees is None else self.evaluated([sees], inputs)
         except ExpressionFault as fault:
             self.source.expression_fault(fault, *path, "sees")
             return None
@@ -323,16 +376,19 @@ class _Reader:
             return None
         return inputs, f"the {count} examples of {name} sha256:{examples.sha256}, each as likely", examples.inputs
 
-    def _event(self, event: Expression) -> tuple[Expression, Fraction]:
-        """What is below the number, and the number."""
+    def _event(self, event: Expression) -> tuple[Expression, Fraction, Expression | None]:
+        """What is below the number, and the number; or a call of a program, 0, and what networks compute above it."""
         tree = event.tree
         if isinstance(tree, ast.Compare) and len(tree.ops) == 1 and isinstance(tree.ops[0], (ast.Lt, ast.Gt)):
             sides = [tree.left, tree.comparators[0]]
             left, right = sides if isinstance(tree.ops[0], ast.Lt) else sides[::-1]
             value = _number(event, right)
             if value is not None:
-                return parse_expression(ast.unparse(self._resolved(left))), value
-            return parse_expression(f"({ast.unparse(left)}) - ({ast.unparse(right)})"), Fraction(0)
+                return parse_expression(ast.unparse(self._resolved(left))), value, None
+            called = parse_expression(ast.unparse(self._resolved(left)))
+            if self._program(called) is not None:
+                return called, Fraction(0), parse_expression(event.text[right.col_offset : right.end_col_offset])
+            return parse_expression(f"({ast.unparse(left)}) - ({ast.unparse(right)})"), Fraction(0), None
         raise ExpressionFault("an event is a strict comparison, as in panel(x, y) < 0", 0)
 
     def _resolved(self, node: ast.expr) -> ast.expr:
@@ -346,13 +402,17 @@ class _Reader:
         tree = wanted.tree
         if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name) or tree.func.id not in self.programs:
             return None
-        name = tree.func.id
+        return self.program(tree.func.id)
+
+    def program(self, name: str) -> Program:
+        """A program that can be asked; a fault where its file is not there."""
         one = self.programs[name]
         file, colon, function = one.python.rpartition(":")
         if not colon or not function.isidentifier() or not (self.folder / file).is_file():
             why = f"{one.python!r} is no FILE.py:FUNCTION of a file that is there"
             self.source.fault(why, "overseers", name, "python")
-        return Program(name, f"{self.folder / file}:{function}", one.budget, one.deterministic)
+        ledger = self.folder / one.cache if one.cache else None
+        return Program(name, f"{self.folder / file}:{function}", one.budget, one.deterministic, ledger)
 
     def _shown(self, wanted: Expression, program: Program | None, inputs: Drawn) -> list[Expression]:
         """What is to be evaluated: what a program is shown behind the draw, or all of it."""
@@ -368,7 +428,7 @@ class _Reader:
             raise ExpressionFault(f"the first thing that {program.name} is shown has to be {first.name}", 0)
         return [parse_expression(ast.unparse(part)) for part in call.args[1:]]
 
-    def _evaluated(self, expressions: Sequence[Expression], inputs: Drawn) -> Evaluated:
+    def evaluated(self, expressions: Sequence[Expression], inputs: Drawn) -> Evaluated:
         """The expressions over the networks they call, compiled as in any other requirement."""
         needed = {name for one in expressions for name in self._read(one)}
         lets = {name: part for name, part in self.lets.items() if part is not None and name in needed}

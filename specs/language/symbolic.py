@@ -69,4 +69,4 @@ def read_symbolic(
 ) -> Symbolic:
     """The core ``target`` below ``folder``. Raises ``SpecError`` with the place in its file."""
     core = read_core(target, folder)
-    return Symbolic(name, "overseer", core.file, Graph((), (), ()), outputs, {}, sees, core, claimed)
+    return Symbolic(name, "overseer", core.file, Graph((), (), ()), outputs, {}, sees, core=core, claimed=claimed)

@@ -15,7 +15,7 @@ from relaxations.network import ReluNetwork
 from specs.errors import CertificateError, UnsupportedOpError
 from specs.problem import Problem
 from verifier.certificate.sources import sources
-from verifier.checking import VALUE_OF
+from verifier.checking import VALUE_OF, with_learned
 from verifier.engine.floats import float_rows
 from verifier.files import is_yaml
 from verifier.question import Question, read_question
@@ -64,7 +64,7 @@ def check_relaxed(path: Path, model: Path | None, spec: Path | None, parameters:
     if spec is None or not is_yaml(spec):  # one may name its models itself
         model, spec = model or _recorded(path, attack.model, "model"), spec or _recorded(path, attack.query, "spec")
     values = {key.removeprefix(VALUE_OF): value for key, value in attack.producer.items() if key.startswith(VALUE_OF)}
-    question = read_question(model, spec, {**values, **parameters})
+    question = read_question(model, spec, {**values, **parameters}, adjust=with_learned(path, spec))
     id, problem = _subject(path, attack, question)
     if attack.case >= len(problem.cases):
         raise CertificateError(f"{path}: it is about case {attack.case}, and there are {len(problem.cases)}")

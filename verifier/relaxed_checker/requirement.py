@@ -24,7 +24,7 @@ from verifier.relaxed_checker.compose import COMPOSITION, compose
 from verifier.relaxed_checker.identity import identity
 from verifier.relaxed_checker.plans import calibration_plan, domination_plan
 from verifier.relaxed_checker.statements import Stated
-from verifier.statistics.answer import OutOfTime, Run, failing, gone_on
+from verifier.statistics.answer import OutOfTime, Run, budget_of, failing, gone_on
 from verifier.statistics.plan import Plan
 from verifier.statistics.queries import Arguments, Budget, Queries, ask_all
 from verifier.statistics.report import Rate
@@ -81,7 +81,7 @@ class RelaxedRun(Run):
         overseer = stack.enter_context(PythonOverseer(program.python))
         embedding = Expression(self._terms, self.question.model_sha256)
         self.misses = Misses(checker, embedding, overseer, self._terms.level)
-        return stack.enter_context(Queries(self._ledger, self.misses, self._budget(), program.deterministic))
+        return stack.enter_context(Queries(self._ledger, self.misses, budget_of(program), program.deterministic))
 
     def _plan(self) -> Plan:
         rows, terms = self.question.rows, self.question.terms

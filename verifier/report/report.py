@@ -24,6 +24,7 @@ from verifier.solving.solution import Solution
 if TYPE_CHECKING:
     from verifier.certificate.monitor import Exported
     from verifier.latent.rounding import Rounded
+    from verifier.surrogate.learning import Learned
 
 EXIT_CODES: dict[Verdict, int] = {"certified": OK, "violated": VIOLATED, "unknown": UNKNOWN}
 SEVERITIES: tuple[Severity, ...] = ("malign", "benign", "info")
@@ -149,7 +150,7 @@ class Report:
 
     ``gates`` are what the specification asks of a run besides the verdicts. ``monitor`` is what became of the
     monitor that the specification asks for, ``guard`` what became of the guard, ``listings`` the texts of explicit
-    cores, by the names of their overseers.
+    cores, by the names of their overseers. ``learned`` are overseers that were learned from answers first.
     ``fail_on`` is the mildest severity that counts for the verdict and the exit code.
     """
 
@@ -163,6 +164,7 @@ class Report:
     guard: Exported | None = None
     listings: Mapping[str, str] = field(default_factory=dict)
     fail_on: Severity = "benign"
+    learned: tuple[Learned, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -237,6 +239,8 @@ class Report:
             plain["guard"] = self.guard.to_json()
         if self.listings:
             plain["cores"] = dict(self.listings)
+        if self.learned:
+            plain["learned"] = [one.to_json() for one in self.learned]
         if self.missed:
             plain["gates_missed"] = list(self.missed)
         return dict(_finite(plain))

@@ -27,10 +27,11 @@ ADVICE = {
 
 def text(report: Report, quiet: bool = False) -> str:
     """Without a final line break. ``quiet``: one line for each requirement."""
+    taught = [] if quiet else [_lines(f"{one.question.name}: learned", one.lines()) for one in report.learned]
     if not report.requirements:
-        return f"{report.verdict}: {report.reason}"
+        return "\n\n".join([*taught, f"{report.verdict}: {report.reason}"])
     several = len(report.requirements) > 1
-    blocks = [_headline(answer) if quiet else _block(answer) for answer in report.requirements]
+    blocks = taught + [_headline(answer) if quiet else _block(answer) for answer in report.requirements]
     if several and not quiet:
         blocks.append(f"{report.verdict} altogether")
     for kind, made in (("monitor", report.monitor), ("guard", report.guard)):
@@ -55,6 +56,10 @@ def _block(answer: Answer) -> str:
     body += [("assumes", f"{premise.words}") for premise in answer.premises]
     body += [("note", answer.requirement.stated.vacuous)]
     return _joined(answer, body)
+
+
+def _lines(headline: str, body: Sequence[tuple[str, str]]) -> str:
+    return "\n".join([headline, *(f"  {name:<12}{value}" for name, value in body)])
 
 
 def _joined(answer: Answer, body: Sequence[tuple[str, str]]) -> str:

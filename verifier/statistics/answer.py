@@ -18,8 +18,9 @@ import numpy as np
 
 from specs.errors import CertifyError
 from specs.graph import Graph
-from specs.language.statistical_question import StatisticalQuestion, StatisticalSpec
+from specs.language.statistical_question import Program, StatisticalQuestion, StatisticalSpec
 from specs.language.statistical_spec import read_statistical_spec
+from specs.language.trained import NOTHING_TRAINED
 from specs.overseer.python_overseer import OverseerError, PythonOverseer
 from verifier.answer import versions
 from verifier.checking import run_checker
@@ -27,6 +28,7 @@ from verifier.files import stem
 from verifier.interruption import Stopped
 from verifier.places import make_folder
 from verifier.report.report import Report
+from verifier.statistics.difference import Difference
 from verifier.statistics.ledger import LedgerError
 from verifier.statistics.plan import Plan
 from verifier.statistics.queries import Arguments, Budget, BudgetSpent, Overseer, Queries, ask_all
@@ -42,15 +44,18 @@ def answer_statistical(
     parameters: Mapping[str, str],
     load: Callable[..., Graph],
     out: Path | None = None,
+    trained: Mapping[str, Path] = NOTHING_TRAINED,
 ) -> Report:
     """The statistical requirements of a specification, by ``deadline``, a reading of ``time.monotonic``.
+
+    ``trained`` are the networks of surrogates, by name.
 
     Files go into ``out``: a ledger for each program that is asked, which a later run goes on with, and a statement for
     each requirement. After a ``Stopped`` nothing more is asked, and the report's reason says so.
     Raises ``CertifyError``, also where a ledger in ``out`` is of other terms.
     """
     started = time.monotonic()
-    spec = read_statistical_spec(file, model, parameters, load)
+    spec = read_statistical_spec(file, model, parameters, load, trained)
     read = time.monotonic() - started
     hashes = {"spec": _sha256(file)} | {name: _sha256(one) for q in spec.questions for name, one in q.models}
     programs = {q.program.name: Path(q.program.python.rpartition(":")[0]) for q in spec.questions if q.program}
@@ -79,6 +84,37 @@ def kind_of_run(question: StatisticalQuestion) -> type[Run]:
     from verifier.relaxed_checker.requirement import RelaxedRun
 
     return RelaxedRun
+
+
+def ledger_file(home: Path, spec: Path, name: str) -> Path:
+    """Where the questions to an overseer of this name are kept, for all that a specification asks of it."""
+    return home / f"{stem(spec)}.{name}.ledger.jsonl"
+
+
+def ledger_of(program: Program, home: Path, spec: Path) -> Path:
+    """The only ledger of a program: its own, else that in the folder of output."""
+    if program.ledger is None:
+        return ledger_file(home, spec, program.name)
+    make_folder(program.ledger.parent)
+    return program.ledger
+
+
+def open_queries(stack: contextlib.ExitStack, ledger: Path, program: Program) -> Queries:
+    """A program with its budget and its ledger, until the stack ends. Raises ``LedgerError``, ``OverseerError``."""
+    overseer = stack.enter_context(PythonOverseer(program.python))
+    return stack.enter_context(Queries(ledger, overseer, budget_of(program), program.deterministic))
+
+
+def budget_of(program: Program) -> Budget:
+    """What a program may be asked, all runs on its ledger together."""
+    given = program.budget
+    return Budget(
+        given.queries,
+        None if given.seconds is None else float(given.seconds),
+        None if given.cost is None else Fraction(given.cost),
+        Fraction(given.unit_cost),
+        float(given.timeout),
+    )
 
 
 GOES_ON = "not all draws were asked about; the same command goes on with the ledger"
@@ -169,28 +205,21 @@ class Run:
     @property
     def _ledger(self) -> Path:
         program = self.question.program
-        name = self.question.id if program is None else program.name
-        return self.home / f"{stem(self.spec.file)}.{name}.ledger.jsonl"
+        if program is None or self.question.against is not None:
+            return ledger_file(self.home, self.spec.file, self.question.id)
+        return ledger_of(program, self.home, self.spec.file)
 
     def _queries(self, stack: contextlib.ExitStack) -> Queries:
-        program, overseer = self.question.program, None
-        if program is None:
-            networks: Overseer = Networks(self.question)
-            budget = Budget(self.question.terms.queries)
-            return stack.enter_context(Queries(self._ledger, networks, budget))
-        overseer = stack.enter_context(PythonOverseer(program.python))
-        return stack.enter_context(Queries(self._ledger, overseer, self._budget(), program.deterministic))
-
-    def _budget(self) -> Budget:
-        assert self.question.program is not None
-        given = self.question.program.budget
-        return Budget(
-            given.queries,
-            None if given.seconds is None else float(given.seconds),
-            None if given.cost is None else Fraction(given.cost),
-            Fraction(given.unit_cost),
-            float(given.timeout),
-        )
+        program = self.question.program
+        if program is not None and self.question.against is not None:
+            asked = open_queries(stack, ledger_of(program, self.home, self.spec.file), program)
+            difference = Difference(self.question, self.question.against, asked)
+            budget = Budget(2 * program.budget.queries, timeout=2 * float(program.budget.timeout))
+            return stack.enter_context(Queries(self._ledger, difference, budget, program.deterministic))
+        if program is not None:
+            return open_queries(stack, self._ledger, program)
+        networks: Overseer = Networks(self.question)
+        return stack.enter_context(Queries(self._ledger, networks, Budget(self.question.terms.queries)))
 
     def _plan(self) -> Plan:
         return plan_of(self.question, self.seed)

@@ -20,11 +20,16 @@ import numpy as np
 
 from specs.errors import CertificateError
 from specs.language.decimals import exact
+from specs.language.kinds import mentions_surrogate
 from specs.language.statistical_question import StatisticalQuestion
 from specs.language.statistical_spec import read_statistical_spec
+from specs.language.surrogate_spec import read_surrogates
+from specs.language.trained import NOTHING_TRAINED
 from specs.loading import load_model
 from verifier.statistics.answer import Networks, plan_of
+from verifier.statistics.difference import identity_of
 from verifier.statistics.statement import LEDGER, STATEMENT
+from verifier.surrogate.answer import networks_beside
 
 _MEANING = {
     "sampler": "the law",
@@ -53,7 +58,11 @@ def bound_to(statement: Path, model: Path | None, spec: Path, parameters: Mappin
             )
         manifest = json.loads(archive.read(STATEMENT))
         lines = [json.loads(line) for line in archive.read(LEDGER).splitlines()]
-    read = read_statistical_spec(spec, model, parameters, load_model)
+    trained = NOTHING_TRAINED
+    if mentions_surrogate(spec):
+        names = [one.name for one in read_surrogates(spec, model, parameters, load_model)]
+        trained = networks_beside(statement, spec, names)
+    read = read_statistical_spec(spec, model, parameters, load_model, trained)
     name = manifest["plan"]
     numbered = {question.id: (number, question) for number, question in enumerate(read.questions)}
     if name not in numbered:
@@ -83,6 +92,8 @@ def _other_overseer(header: Mapping[str, Any], question: StatisticalQuestion) ->
         file, _, function = program.python.rpartition(":")
         name = f"{Path(file).name}:{function}"
         source, deterministic = hashlib.sha256(Path(file).read_bytes()).hexdigest(), program.deterministic
+        if question.against is not None:
+            name, source = identity_of(question, name, source)
     if header["source"] != source or header["overseer"] != name:
         yield "the event or the networks" if program is None else f"the program {name}"
     if header["deterministic"] != deterministic:

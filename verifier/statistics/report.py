@@ -6,12 +6,15 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specs.language.decimals import exact
 from specs.language.statistical_question import StatisticalQuestion
 from verifier.engine.outcome import Verdict
 from verifier.statistics.queries import Spent
+
+if TYPE_CHECKING:
+    from verifier.statistics.lifting import Lifted
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,10 @@ class Rate:
 
 @dataclass(frozen=True, repr=False)
 class StatisticalAnswer:
-    """What became of one requirement about a rate; ``rate`` is None where nothing is proved of it."""
+    """What became of one requirement about a rate; ``rate`` is None where nothing is proved of it.
+
+    ``lifted`` is what it is together with a proof about a surrogate, where that was asked for.
+    """
 
     requirement: StatisticalQuestion
     rate: Rate | None
@@ -47,6 +53,7 @@ class StatisticalAnswer:
     hashes: dict[str, str]
     version: str
     stats: dict[str, float] = field(default_factory=dict)
+    lifted: Lifted | None = None
 
     @property
     def id(self) -> str:
@@ -96,20 +103,25 @@ class StatisticalAnswer:
             f"{start}{self.claim}, {severity}, CLASS {self.claim_class}: {self._bounds} BY {question.terms.method} "
             f"FROM {rate.answered} DRAWS, {rate.failures} OF THEM FAILURES, CHECKED BY certify-check {self.version} "
             f"IN {rate.check_seconds:.2f} s. RESTS ON: {rests}. DOES NOT SAY: which inputs fail, or that none does; "
-            "anything about another law of inputs, other networks or another overseer."
+            f"anything about another law of inputs, other networks or another overseer.{self._lifted}"
         )
 
     @property
+    def _lifted(self) -> str:
+        return "" if self.lifted is None else f" {self.lifted.sentence}"
+
+    @property
     def _of_networks(self) -> tuple[str, ...]:
-        if self.requirement.program is not None or not self.requirement.models:
+        question = self.requirement
+        if (question.program is not None and question.against is None) or not question.models:
             return ()
         return ("(declared) the event is of what the networks compute in float64, and not in any other runtime",)
 
     @property
     def _bounds(self) -> str:
         assert self.rate is not None
-        low = f"{_shown(self.rate.lower, up=False)} <= " if self.rate.lower > 0 else ""
-        return f"{low}RATE <= {_shown(self.rate.upper, up=True)}"
+        low = f"{rate_text(self.rate.lower, up=False)} <= " if self.rate.lower > 0 else ""
+        return f"{low}RATE <= {rate_text(self.rate.upper)}"
 
     def without_files(self) -> StatisticalAnswer:
         """Evidence was in a folder that is gone."""
@@ -127,6 +139,8 @@ class StatisticalAnswer:
         if rate is not None:
             found.append(("rate", f"{self._bounds}, {rate.failures} failures in {rate.answered} draws"))
         found.append(("queries", f"{self.asked} now, {self.spent.queries} in all, {self.spent.seconds:.1f} s{money}"))
+        if self.lifted is not None:
+            found.append(("composed", self.lifted.claim or self.lifted.why))
         if rate is not None and rate.failing is not None:
             point, value = rate.failing
             shown = ", ".join(map(repr, point[:10])) + (", ..." if len(point) > 10 else "")
@@ -177,6 +191,7 @@ class StatisticalAnswer:
                 "check_seconds": rate.check_seconds,
             },
             "attack": self._attack(),
+            **({} if self.lifted is None else {"composed": self.lifted.to_json()}),
             "stats": self.stats,
             "seconds": self.seconds,
         }
@@ -188,7 +203,7 @@ class StatisticalAnswer:
         return {"input": list(point), "value": value}
 
 
-def _shown(value: Fraction, up: bool) -> str:
+def rate_text(value: Fraction, up: bool = True) -> str:
     """Six decimal places, rounded outward."""
     scaled = value * 10**6
     whole = -(-scaled.numerator // scaled.denominator) if up else scaled.numerator // scaled.denominator

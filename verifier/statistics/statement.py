@@ -81,7 +81,7 @@ def replay(lines: list[dict[str, Any]], name: str) -> Statement:
             f"plan {name!r}: {len(found)} of {plan.queries} draws are answered; {plan.method} needs all"
         )
     failures = sum(draw.failed for draw in found)
-    return Statement(plan, _bounds(plan, found), len(found), failures, _assumptions(plan, lines[0], found))
+    return Statement(plan, _bounds(plan, found), len(found), failures, _assumptions(plan, lines, found))
 
 
 def _draws(lines: list[dict[str, Any]], plan: Plan) -> list[Draw]:
@@ -168,10 +168,12 @@ def _weighted(plan: Plan, found: list[Draw]) -> tuple[list[Fraction], Fraction]:
     return values, kappa
 
 
-def _assumptions(plan: Plan, header: dict[str, Any], found: list[Draw]) -> tuple[str, ...]:
+def _assumptions(plan: Plan, lines: list[dict[str, Any]], found: list[Draw]) -> tuple[str, ...]:
+    header, before = lines[0], _answers_before(plan, lines)
+    when = f"without regard to the {before} answers before it" if before else "before the first answer"
     told = [
         f"(declared) the overseer {header['overseer']} sha256:{header['source']} answered as the ledger says",
-        f"(declared) the plan, its seed {plan.seed} included, was fixed before the first answer",
+        f"(declared) the plan, its seed {plan.seed} included, was fixed {when}",
         _drawn(plan),
     ]
     if not header["deterministic"]:
@@ -196,6 +198,15 @@ def _drawn(plan: Plan) -> str:
     if isinstance(plan.sampler, Sample):
         return f"(declared) the rows are independent draws of P = {plan.nature}, by which nothing before was chosen"
     return "(declared) float64 draws of PCG64 stand for independent draws of the stated law"
+
+
+def _answers_before(plan: Plan, lines: list[dict[str, Any]]) -> int:
+    found = 0
+    for line in lines:
+        if line["kind"] == "plan" and line["name"] == plan.name:
+            break
+        found += line["kind"] == "answer"
+    return found
 
 
 def state(ledger: Ledger, name: str) -> Statement:

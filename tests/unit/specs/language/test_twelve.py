@@ -18,6 +18,8 @@ from specs.language.load_spec import load_spec
 from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
 from specs.language.spec import Spec
 from specs.language.statistical_spec import read_statistical_spec
+from specs.language.surrogate_spec import read_surrogates
+from specs.language.trained import adjusted
 from tests.soundness.deciding import CheckerHere
 from tests.unit.specs.compose.modules import dense, random_dense, write
 from verifier.api import certify
@@ -32,7 +34,6 @@ MISSING = {
     "04": ["17:1: distill"],
     "07": ["15:1: sweep"],
     "09": ["18:10: adversary.moves:", "23:1: policy"],
-    "10": ["14:5: overseers.panel_hat.surrogate"],
     "12": ["7:46: models.gen.recall", "17:1: incremental and policy"],
 }
 
@@ -93,31 +94,33 @@ def test_an_overseer_known_by_axioms(tmp_path: Path) -> None:
 
 def test_a_program_that_can_only_be_asked(tmp_path: Path) -> None:
     (tmp_path / "panel.py").write_text("def judge(x, y): ...\n")
-    with pytest.raises(SpecError) as caught:
-        read_statistical_spec(
-            FILES[9], Path("given.onnx"), {}, lambda file: random_dense(np.random.default_rng(8), 10, 3)
-        )
-    for told in ("11:5: overseers.panel.cache", "14:5: overseers.panel_hat.surrogate", "34:5: require[0].adversarial"):
-        assert f"{told} is not supported yet" in str(caught.value)
-    path = without(
-        FILES[9],
-        tmp_path,
-        (r"^    cache[^\n]*\n", ""),
-        (r"^  panel_hat.*?(?=^inputs)", ""),
-        (r"^  - id: surrogate-ok.*?(?=^  - id: panel-ok)", ""),
-        (r"^    adversarial[^\n]*\n", ""),
-    )
-    spec = read_statistical_spec(
-        path, Path("given.onnx"), {}, lambda file: random_dense(np.random.default_rng(8), 10, 3)
-    )
-    (question,) = spec.questions
+    networks = {"given": random_dense(np.random.default_rng(8), 10, 4)}
+    load = lambda file: networks[file.stem]  # noqa: E731
+    with pytest.raises(SpecError, match=r"34:5: require\[0\].adversarial is not supported yet"):
+        read_statistical_spec(FILES[9], Path("given.onnx"), {}, load)
+    path = without(FILES[9], tmp_path, (r"^    adversarial[^\n]*\n", ""))
+    (learning,) = read_surrogates(path, Path("given.onnx"), {}, load)
+    assert (learning.name, learning.program.name, learning.text) == ("panel_hat", "panel", "panel_hat(x, y)")
+    assert (learning.arch, learning.queries) == ((14, 64, 64, 1), 1200)
+    assert learning.select == ("random", "disagreement", "attack-guided")
+    networks["panel_hat"] = random_dense(np.random.default_rng(9), 14, 64, 64, 1)
+    trained = {"panel_hat": tmp_path / "panel_hat.onnx"}
+    (question,) = read_statistical_spec(path, Path("given.onnx"), {}, load, trained).questions
     assert (question.text, question.terms.queries, question.terms.max_rate) == (
         "panel(x, y) < 0",
         800,
         Fraction(1, 100),
     )
     assert question.program is not None
+    assert question.program.ledger == tmp_path / ".certify" / "panel.sqlite"
     assert question.program.budget.unit_cost * 2000 == 800
+    assert [name for name, _ in question.models] == ["model target"]
+    loaded = load_spec(path, Path("given.onnx"), load=load, adjust=adjusted(trained))
+    (requirement,) = loaded.requirements
+    assert requirement.output_names == ("panel_hat(x, y)[0]",)
+    assert requirement.solved is not None
+    assert (requirement.solved.maximize, requirement.solved.effect) == (True, "harder")
+    assert any("panel itself" in line for line in loaded.does_not_say)
 
 
 def without(path: Path, tmp_path: Path, *changes: tuple[str, str]) -> Path:

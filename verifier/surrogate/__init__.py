@@ -1,0 +1,1 @@
+"""Surrogates of slow overseers: questions to learn from, training, and the network that comes of it."""
