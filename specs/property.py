@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from specs.joint import JointSet
 from specs.problem import Problem
 from specs.sets import InputSet
 from specs.solved import Solved
+
+if TYPE_CHECKING:
+    from specs.language.meant import Meant
 
 Severity = Literal["malign", "benign", "info"]
 ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]
@@ -48,6 +51,7 @@ class Requirement:
     solved: Solved | None = None
     sensitivity: Mapping[str, Fraction | None] = field(default_factory=dict)
     kinks: Callable[[Sequence[Fraction]], bool] | None = field(default=None, compare=False, repr=False)
+    meant: Meant | None = field(default=None, compare=False, repr=False)
     judge: Judge | None = field(default=None, compare=False, repr=False)
 
     def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:

@@ -30,6 +30,7 @@ from verifier.question import Question, Requirement
 from verifier.report.natural import covers_natural
 from verifier.report.report import Answer, Report
 from verifier.solving.kinks import off_kinks
+from verifier.solving.meant import as_meant
 from verifier.solving.solve import is_sought, solve
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
 
@@ -176,6 +177,8 @@ def _evidence(
             outcome = _audited(outcome, settings)
         if outcome.verdict == "violated" and requirement.stated.kinks is not None:
             outcome = off_kinks(question, requirement, outcome, Path(folder), recorded, settings)
+        if outcome.verdict == "violated" and requirement.stated.meant is not None:
+            outcome = as_meant(question, requirement, outcome, Path(folder), recorded, settings, limit)
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)

@@ -13,6 +13,7 @@ from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
 from specs.language.assumptions import sensitivities
 from specs.language.compile_expression import compile_formula, compile_value
+from specs.language.channels import Channels
 from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
 from specs.language.expression import Expression, ExpressionFault
@@ -73,7 +74,7 @@ class SpecCompiler:
     ) -> None:
         self.source, self.expressions, self.poser, self.groups = source, expressions, poser, groups
         self.naturals = naturals or Naturals(source, poser)
-        self.inputs = poser.inputs
+        self.inputs, self.channels = poser.inputs, poser.channels or Channels()
         self.meaning = Meaning(poser, expressions.known_lets)
         self.scopes = [(labels, self._scope(labels)) for labels in self._labels()]
         self.compiler_of_hulls = HullCompiler(source, poser, folder)
@@ -162,7 +163,8 @@ class SpecCompiler:
         """The sets of these inputs, their examples with these ``labels``, and the conditions under them."""
         sets = [(posed.inputs.bounds(),), *posed.alternatives(labels)]
         written = [_moved(dnf, posed) for k in members for dnf in self.naturals.of_input(k)]
-        return [*sets, *written, *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
+        joined = [_moved(dnf, posed) for dnf in self.channels.conditions(members)]
+        return [*sets, *written, *joined, *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
 
     def _of_domain(self, slots: Sequence[int], fails: Dnf) -> tuple[Posed, tuple[Case, ...]]:
         """The inputs that the slots depend on, and the cases in which none of ``fails`` is true of what they hold."""
@@ -214,17 +216,19 @@ class SpecCompiler:
             self.source.fault(str(error), *path)
             return None
         own = tuple(part for part, _ in located)
-        further = (*(part for k in members for part, _ in self.expressions.linear[k]), *own)
+        linear = tuple(part for k in members for part, _ in self.expressions.linear[k])
+        further = (*linear, *own)
         self.hulls[section.id] = tuple(hulls)
         judge = partial(self.meaning.is_violated, posed, condition, further, [one.holds for one in hulls])
         judge = partial(natural.judged, posed, judge)
+        judge = partial(self.channels.judged, posed, judge)
         return Requirement(
             id=section.id,
             severity=section.severity,
             problem=problem,
             text=condition.text,
             line=self.source.document.position(path)[0],
-            where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts),
+            where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts, *self.poser.told(posed)),
             slack=section.slack,
             accept_class=section.accept_class,
             vacuous=vacuous,
@@ -233,6 +237,7 @@ class SpecCompiler:
             covered_by=natural.covered_by([*own, *hulls]),
             sensitivity=sensitivities(problem.cases, self.poser.answers(posed)),
             kinks=self.poser.kinks(posed),
+            meant=self.channels.meant(posed, partial(self.meaning.in_domain, posed, linear)),
             judge=None if section.slack else judge,
         )
 
@@ -247,7 +252,8 @@ class SpecCompiler:
         named = {names.index(name) for name in section.over if name in names}
         start = named or read or range(len(names))
         wanted = {member for k in start for member in self.groups[k]}
-        forgotten = sorted((read | wanted) - named) if section.over and not unknown else []
+        hidden = set(self.channels.numbers)
+        forgotten = sorted((read | wanted) - named - hidden) if section.over and not unknown else []
         for k in forgotten:
             why = "the requirement reads it" if k in read else f"it is coupled with {' and '.join(section.over)}"
             self.source.fault(f"{names[k]} is missing here: {why}", "require", i, "over")

@@ -15,6 +15,7 @@ import numpy as np
 from specs.compose import WIDTH, Composer, derivative_size
 from specs.graph import ops
 from specs.joint import JointSet
+from specs.language.channels import Channels
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
 from specs.language.injection import Injection, State
@@ -23,6 +24,7 @@ from specs.language.scope import Argument
 from specs.language.symbolic import Symbolic
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear, slots_read
+from specs.language.through import through
 from specs.language.vectors import Element, Vectors
 from specs.sets import InputSet
 
@@ -66,9 +68,11 @@ class Composition:
         inputs: tuple[InputSet, ...],
         coupling: Coupling,
         injections: Sequence[Injection] = (),
+        channels: Channels | None = None,
     ) -> None:
         self.modules = {module.name: module for module in modules}
         self.inputs, self.coupling, self.injections = inputs, coupling, injections
+        self.channels = channels or Channels()
         self._composer = Composer()
         self._variables: list[Element] = []
         self._nodes: dict[int, str] = {}  # of the inputs that have variables of their own
@@ -102,7 +106,7 @@ class Composition:
         wanted: Sequence[str] = graph.outputs
         if tap:
             wanted = [layer_of(module, tap, node.func.col_offset)]
-        given = self._inputs(module, arguments, node.col_offset)
+        given = self._given(module, arguments, node.col_offset)
         if not self._composer.inputs_of(given):
             raise ExpressionFault(f"{name} is called on constants only", node.col_offset)
         written = {one.at: self._writing(number) for number, one in enumerate(self.injections) if one.model == name}
@@ -112,6 +116,11 @@ class Composition:
         self._note(name, results, given, not tap)
         self._calls[node] = called
         return called.tensor([Linear({}, {slot: Fraction(1)}, Fraction(0)) for slot in called.slots])
+
+    def _given(self, module: Module, arguments: Sequence[Argument], column: int) -> list[str]:
+        """What a module is given where it is called on ``arguments``: what its channel makes of these."""
+        vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
+        return through(self.channels, vectors, self.raw, module, arguments, column, self._inputs)
 
     def states(self, number: int, slots: Collection[int]) -> list[State]:
         """What the layer of an injection holds in each call that these slots depend on."""
@@ -154,7 +163,7 @@ class Composition:
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         """Terms of the size of a network's derivative on an input, one for each output. Raises ``ExpressionFault``."""
         module, column = self.modules[name], node.col_offset
-        if any(one.model == name for one in self.injections):
+        if any(one.model == name for one in self.injections) or self.channels.behind(name):
             raise ExpressionFault(f"something is written into {name}: of what is this the derivative?", column)
         size = module.graph.input_size
         fitting = [
@@ -216,6 +225,12 @@ class Composition:
             return None
         graph = self._composer.build(posed.graph.inputs, [self._composer.joined(nodes)])
         return lambda x: bool((np.abs(graph.evaluate_flat([float(value) for value in x])) <= 2 * WIDTH).any())
+
+    def told(self, posed: Posed) -> Sequence[str]:
+        assert posed.slots is not None
+        behind = self._composer.behind(sorted({self._slots[slot][0] for slot in posed.slots}))
+        used = {one.module for one in self._reads if one.results <= behind}
+        return [front.text for name, front in self.channels.fronts.items() if name in used and front.text]
 
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         nodes = {self._variables[i][0] for i in variables} | {self._slots[i][0] for i in slots}

@@ -124,7 +124,7 @@ class Naturals:
             else:
                 self._build_reachable(number, section.reachable, self.reach, of_domain)
         for k, one in enumerate(inputs):
-            if self.sections[one.name].natural is not None and not any(k == i.input for i in self.poser.injections):
+            if one.name in self.sections and self.sections[one.name].natural and not any(k == i.input for i in self.poser.injections):
                 self.source.fault("only what is written into a layer by inject has a natural set", "inputs", one.name)
 
     def _build_reachable(self, number: int, kind: str, reach: Reach, of_domain: OfDomain) -> None:

@@ -88,6 +88,9 @@ def reference_page() -> str:
     definitions = schema["$defs"]
     order = [
         "Model",
+        "Front",
+        "Quantize",
+        "Drop",
         "Overseer",
         "NetworkFile",
         "Symbolic",
@@ -100,6 +103,8 @@ def reference_page() -> str:
         "DatasetRows",
         "Inject",
         "Natural",
+        "AbstractBy",
+        "OutcomeBox",
         "Requirement",
         "ActivationHull",
         "Monitor",
@@ -116,6 +121,9 @@ def reference_page() -> str:
     ]
     titles = {
         "Model": "models.NAME",
+        "Front": "models.NAME.front",
+        "Quantize": "models.NAME.front.quantize",
+        "Drop": "models.NAME.front.drop",
         "Overseer": "overseers.NAME",
         "NetworkFile": "overseers.NAME.network",
         "Symbolic": "overseers.NAME.symbolic",
@@ -128,6 +136,8 @@ def reference_page() -> str:
         "DatasetRows": "inputs.NAME.points",
         "Inject": "inputs.NAME.inject",
         "Natural": "inputs.NAME.natural",
+        "AbstractBy": "inputs.NAME.abstract_by",
+        "OutcomeBox": "inputs.NAME.abstract_by.box",
         "Requirement": "require[]",
         "ActivationHull": "require[].where.activation_hull",
         "Monitor": "monitor",

@@ -78,7 +78,8 @@ def read_spec(
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
-    if not reader.cores and _is_plain(files, inputs, expressions) and not inputs[0].role:
+    distorted = any(m.front for m in section.models.values()) or any(x.abstract_by for x in section.inputs.values())
+    if not reader.cores and not distorted and _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:
@@ -87,7 +88,14 @@ def read_spec(
         written = injections(source, section.inputs, modules, inputs)
         _check_moves(source, section, inputs)
         faults.raise_if_any()
-        poser, groups = Composition(modules, inputs, coupling, written), coupling.groups
+        channels = None
+        if distorted:
+            from specs.language.distorted import distort
+
+            made = distort(source, section, inputs, expressions, coupling, written, reader)
+            faults.raise_if_any()
+            inputs, expressions, coupling, written, channels = made
+        poser, groups = Composition(modules, inputs, coupling, written, channels), coupling.groups
     naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)

@@ -42,7 +42,7 @@ def test_the_schema_is_json_and_lists_only_what_is_supported() -> None:
         "monitor", "adversary", "assume",
     }  # fmt: skip
     assert schema["additionalProperties"] is False
-    assert "front" not in schema["$defs"]["Model"]["properties"]
+    assert "recall" not in schema["$defs"]["Model"]["properties"]
 
 
 @pytest.mark.parametrize("key", ["overseers", "sweep", "chain", "policy"])
