@@ -112,7 +112,7 @@ class Channels:
         """What joins the hidden inputs among ``members`` with those they are made of."""
         found: dict[Dnf, None] = {}
         for k in members:
-            if k >= self.first:
+            if k in self.numbers:
                 found |= dict.fromkeys(self._relation(k, self.hidden[k - self.first]))
         return list(found)
 

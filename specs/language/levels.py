@@ -48,8 +48,11 @@ class Levels:
 
     def numbers(self, low: Fraction | None, up: Fraction | None) -> range:
         """Of the levels that values in an interval are rounded to; ``None`` stands for no bound."""
-        highest = self.count - 1 if self.step else 0
-        return range(0 if low is None else self.number(low), (highest if up is None else self.number(up)) + 1)
+        return range(0 if low is None else self.number(low), (self._last if up is None else self.number(up)) + 1)
+
+    @property
+    def _last(self) -> int:
+        return self.count - 1 if self.step else 0
 
     def cell(self, number: int, among: range) -> tuple[Fraction | None, Fraction | None]:
         """Values from the first (included) to the second (not included) are those of this level, of those ``among``."""
@@ -61,7 +64,7 @@ class Levels:
 
         Not the end of what the level stands for, as far as there is a choice: that may be the next one's.
         """
-        first, last = self.cell(number, range(self.count))
+        first, last = self.cell(number, range(self._last + 1))
         least = max((v for v in (first, low) if v is not None), default=self.level(number))
         most = min((v for v in (last, up) if v is not None), default=self.level(number))
         inner = [v for v in (self.level(number), (least + most) / 2, least) if least <= v <= most]
