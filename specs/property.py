@@ -33,7 +33,8 @@ class Requirement:
     the parameter for a value of which the problem is compiled, if there is one. ``sensitivity`` is by how much rows
     change where each answer of an overseer changes by 1, None where an error of it does more than that. Where
     derivatives are read, ``kinks(x)`` is whether a point is so near to where there is none that the problem has but an
-    upper bound of it.
+    upper bound of it. ``meant`` tells of points whether they are meant, where the problem allows more than
+    that. ``concrete`` is the requirement about inputs that one about what an abstraction makes of them is there for.
     """
 
     id: str
@@ -51,6 +52,7 @@ class Requirement:
     solved: Solved | None = None
     sensitivity: Mapping[str, Fraction | None] = field(default_factory=dict)
     kinks: Callable[[Sequence[Fraction]], bool] | None = field(default=None, compare=False, repr=False)
+    concrete: Requirement | None = field(default=None, compare=False, repr=False)
     meant: Meant | None = field(default=None, compare=False, repr=False)
     judge: Judge | None = field(default=None, compare=False, repr=False)
 

@@ -29,6 +29,7 @@ from verifier.premises import premises, withdrawn
 from verifier.question import Question, Requirement
 from verifier.report.natural import covers_natural
 from verifier.report.report import Answer, Report
+from verifier.solving.abstract import on_inputs, transferred
 from verifier.solving.kinks import off_kinks
 from verifier.solving.meant import as_meant
 from verifier.solving.solve import is_sought, solve
@@ -82,13 +83,17 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
                 stopped = answers[-1].reason if answers[-1].outcome.stopped else ""
                 continue
             outcome, stopped = _decide(question, requirement, settings, limit, hashes)
+            if requirement.stated.concrete is not None and not stopped:
+                left = settings.deadline - time.monotonic()
+                deciding = partial(_decide, hashes=hashes)
+                requirement, outcome = on_inputs(question, requirement, outcome, settings, left, deciding)
         if outcome.verdict == "unknown" and outcome.relaxed is None:
             outcome = replace(outcome, relaxed=_fallback(question, requirement, settings))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
     answers = _resting(question, answers)
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}
-    told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
+    told = [transferred(replace(answer, natural=covers_natural(answer, known)), known) for answer in answers]
     missed = question.gates.missed(_values(told))
     return Report(tuple(told), "", total, seen, hashes, missed, listings=question.listings)
 

@@ -249,9 +249,10 @@ def _canonical(
     wanted_model, wanted_query = _hashes(certificate)
     query, file = folder / "query.vnnlib", Path()
     # A file about none of the requirements is judged against the first, so that the checker says what differs.
-    meant = [one for one in question.requirements if only in ("", one.id)]
-    for requirement in (*meant, meant[0]):
-        problem = requirement.stated.problem
+    meant = [one.stated for one in question.requirements if only in ("", one.id)]
+    meant += [one.concrete for one in meant if one.concrete is not None]
+    for stated in (*meant, meant[0]):
+        problem = stated.problem
         query.write_bytes(write_vnnlib(problem).encode())
         file = _model_for_checker(question.model, problem.graph, folder)
         if _sha256(query) == wanted_query and (question.model is not None or _sha256(file) == wanted_model):

@@ -64,13 +64,15 @@ class Hidden:
 class Channels:
     """Fronts by model, and the hidden inputs, which are counted from ``first`` on.
 
-    ``places`` are those of all inputs, ``sets`` the inputs themselves.
+    ``places`` are those of all inputs, ``sets`` the inputs themselves; ``abstraction`` is the network of
+    the one that is abstracted.
     """
 
     fronts: Mapping[str, Front] = field(default_factory=dict)
     hidden: tuple[Hidden, ...] = ()
     sets: tuple[InputSet, ...] = ()
     places: tuple[tuple[int, ...], ...] = ()
+    abstraction: Graph | None = None
 
     @property
     def first(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
@@ -14,6 +14,7 @@ from specs.language.alternatives import NoPoint, Unbounded, cases_of
 from specs.language.assumptions import sensitivities
 from specs.language.compile_expression import compile_formula, compile_value
 from specs.language.channels import Channels
+from specs.language.composition import Composition
 from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
 from specs.language.expression import Expression, ExpressionFault
@@ -215,6 +216,7 @@ class SpecCompiler:
         except (OverflowError, PartialBall) as error:
             self.source.fault(str(error), *path)
             return None
+        concrete = self._concrete(posed, members, [([*where, unsafe], labels) for labels, where, unsafe in conditions])
         own = tuple(part for part, _ in located)
         linear = tuple(part for k in members for part, _ in self.expressions.linear[k])
         further = (*linear, *own)
@@ -222,7 +224,7 @@ class SpecCompiler:
         judge = partial(self.meaning.is_violated, posed, condition, further, [one.holds for one in hulls])
         judge = partial(natural.judged, posed, judge)
         judge = partial(self.channels.judged, posed, judge)
-        return Requirement(
+        found = Requirement(
             id=section.id,
             severity=section.severity,
             problem=problem,
@@ -240,6 +242,49 @@ class SpecCompiler:
             meant=self.channels.meant(posed, partial(self.meaning.in_domain, posed, linear)),
             judge=None if section.slack else judge,
         )
+        if concrete is None:
+            return found
+        where = tuple(text for text in found.where if text not in natural.texts)
+        return replace(found, concrete=self._on_inputs(found, concrete, condition, own, where))
+
+    def _concrete(
+        self, posed: Posed, members: Sequence[int], conditions: Sequence[tuple[Sequence[Dnf], Mapping[str, int]]]
+    ) -> tuple[Posed, Problem, list[int]] | None:
+        """The question with the abstraction in it instead of what it may give, and its inputs; None without one."""
+        replaced = {seen: k for k, seen in self.channels.abstracted.items() if seen in members}
+        if not replaced:
+            return None
+        assert isinstance(self.poser, Composition)
+        meant = {other for k in replaced.values() for other in self.groups[k]}
+        inputs = sorted({*members, *meant} - set(replaced))
+        found = self.poser.concrete(posed, inputs)
+        cases = [
+            self._cases(found, [*self._domain(inputs, found, labels), *(_moved(dnf, found) for dnf in dnfs)])
+            for dnfs, labels in conditions
+        ]
+        return found, Problem(found.graph, tuple(chain(*cases))), inputs
+
+    def _on_inputs(
+        self,
+        stated: Requirement,
+        concrete: tuple[Posed, Problem, list[int]],
+        condition: Expression,
+        own: Sequence[Expression],
+        where: tuple[str, ...],
+    ) -> Requirement:
+        """The requirement that an abstracted one is there for."""
+        posed, problem, inputs = concrete
+        linear = (part for k in inputs for part, _ in self.expressions.linear[k])
+        judge = partial(self.meaning.is_violated, posed, condition, (*linear, *own), [])
+        return replace(
+            stated,
+            problem=problem,
+            inputs=posed.inputs,
+            output_names=posed.names,
+            covered_by="",
+            where=where,
+            judge=None if stated.slack else judge,
+        )
 
     def _quantified(self, i: int, section: RequirementSection, constraints: Sequence[Dnf]) -> list[int]:
         """The inputs that a requirement is about: those it reads or names, and all that conditions couple with them."""
@@ -251,8 +296,14 @@ class SpecCompiler:
             self.source.fault(f"{name!r} is no input{did_you_mean(name, names)}", "require", i, "over")
         named = {names.index(name) for name in section.over if name in names}
         start = named or read or range(len(names))
-        wanted = {member for k in start for member in self.groups[k]}
         hidden = set(self.channels.numbers)
+        wanted = {member for k in {*start, *(hidden & read)} for member in self.groups[k]}
+        for k in self.channels.abstracted.keys() & read:
+            self.source.fault(
+                f"{names[k]} is read beside what its abstraction makes of it, which says nothing about it; restrict it "
+                "under linear, and let requirements read networks that are called on it",
+                *("require", i, "assert"),
+            )
         forgotten = sorted((read | wanted) - named - hidden) if section.over and not unknown else []
         for k in forgotten:
             why = "the requirement reads it" if k in read else f"it is coupled with {' and '.join(section.over)}"

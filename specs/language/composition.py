@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -89,6 +89,7 @@ class Composition:
                 shape = given.shape if len(own) == given.size else (len(own),)
                 self._nodes[k] = self._composer.input(given.name, shape)
                 self._variables += [(self._nodes[k], i) for i in range(len(own))]
+        self._abstractions = dict(self._abstracted())
 
     @property
     def names(self) -> Sequence[str]:
@@ -121,6 +122,28 @@ class Composition:
         """What a module is given where it is called on ``arguments``: what its channel makes of these."""
         vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
         return through(self.channels, vectors, self.raw, module, arguments, column, self._inputs)
+
+    def _abstracted(self) -> Iterator[tuple[str, str]]:
+        """Inputs that stand for what an abstraction makes of others, and what it makes of them."""
+        graph = self.channels.abstraction
+        for number, one in enumerate(self.injections):
+            if one.is_abstraction and graph is not None:
+                (k,) = (k for k, seen in self.channels.abstracted.items() if seen == one.input)
+                vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
+                given = vectors.picked([self._variables[place] for place in self.coupling.places[k]])
+                shaped = self._composer.reshaped(given, graph.by_name[graph.inputs[0]].shape)
+                (made,) = self._composer.inline(graph, [shaped], graph.outputs, "abstraction")
+                self._states[number, made, self._nodes[one.input]] = None
+                yield self._nodes[one.input], made
+
+    def concrete(self, posed: Posed, inputs: Sequence[int]) -> Posed:
+        """The same over ``inputs``, with what the abstraction makes of its input in the place of all it may give."""
+        nodes = [self._nodes[k] for k in inputs if k in self._nodes]
+        arguments = [self._abstractions.get(name, name) for name in posed.graph.inputs]
+        outputs = self._composer.inline(posed.graph, arguments, posed.graph.outputs, "")
+        graph = self._composer.build(nodes, outputs)
+        joint, variables = self._joint(nodes, inputs)
+        return Posed(graph, joint, posed.names, variables, posed.slots)
 
     def states(self, number: int, slots: Collection[int]) -> list[State]:
         """What the layer of an injection holds in each call that these slots depend on."""
@@ -248,13 +271,15 @@ class Composition:
             places |= {slot: len(places) + i for i, slot in enumerate(read)}
             names += [self._labels[slot] for slot in read]
         graph = self._composer.build(nodes, outputs or nodes[:1])
+        joint, variables = self._joint(nodes, inputs)
+        return Posed(graph, joint, tuple(names), variables, places)
+
+    def _joint(self, nodes: Sequence[str], inputs: Sequence[int]) -> tuple[JointSet, dict[int, int]]:
+        """The inputs together, and the flat input of the composed network that each of their variables is."""
         own = [i for i, (name, _) in enumerate(self._variables) if name in nodes]
         variables = {variable: i for i, variable in enumerate(own)}
-        joint = JointSet(
-            tuple(self.inputs[k] for k in inputs),
-            tuple(tuple(variables[place] for place in self.coupling.places[k]) for k in inputs),
-        )
-        return Posed(graph, joint, tuple(names), variables, places)
+        places = tuple(tuple(variables[place] for place in self.coupling.places[k]) for k in inputs)
+        return JointSet(tuple(self.inputs[k] for k in inputs), places), variables
 
     def values(self, posed: Posed, node: ast.Call, x: Numbers, y: Numbers) -> Tensor | None:
         """Given outputs where the posed network has them, its float64 value where it has not, else 0."""

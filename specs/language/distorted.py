@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from specs.language.abstraction import read_abstraction
+from specs.hulls import Hull
 from specs.language.channel_files import ChannelReader
 from specs.language.channels import Channels, extended
 from specs.language.compile_spec import Expressions
@@ -13,18 +15,24 @@ from specs.language.coupling import Coupling
 from specs.language.injection import Injection
 from specs.language.module_files import ModuleReader
 from specs.language.schema import SpecFile
+from specs.language.schema_inputs import Input
 from specs.language.source import Source
 from specs.sets import InputSet
 
 
 class Distorted(NamedTuple):
-    """Inputs, expressions, coupling and what is written into layers, all with what is added; and the channels."""
+    """Inputs, expressions, coupling and what is written into layers, all with what is added; and the channels.
+
+    ``sections`` are those of inputs that are added, ``claimed`` the bounds that are given for them.
+    """
 
     inputs: tuple[InputSet, ...]
     expressions: Expressions
     coupling: Coupling
     written: tuple[Injection, ...]
     channels: Channels
+    sections: Mapping[str, Input]
+    claimed: Mapping[str, Hull]
 
 
 def distort(
@@ -39,7 +47,17 @@ def distort(
     """The same with the inputs that channels add; files that are read become modules of ``reader``."""
     channels = ChannelReader(source, section, inputs, expressions, reader.folder, reader.load)
     fronts, hidden = channels.channels(reader.read)
-    reader.read = (*reader.read, *channels.files)
+    abstraction = read_abstraction(
+        source, section.inputs, inputs, len(inputs) + len(hidden), reader.folder, reader.load
+    )
+    files, given = list(channels.files), list(written)
+    if abstraction is not None:
+        if any(one.of == abstraction.hidden.of for one in hidden):
+            source.fault("what is abstracted cannot be rounded or noisy as well", "inputs", inputs[hidden[0].of].name)
+        hidden.append(abstraction.hidden)
+        files.append(abstraction.module)
+        given.append(abstraction.written)
+    reader.read = (*reader.read, *files)
     coupling = extended(coupling, inputs, hidden)
     inputs = (*inputs, *(one.input for one in hidden))
     linear = [*expressions.linear, *(() for _ in hidden)]
@@ -47,6 +65,8 @@ def distort(
         inputs,
         replace(expressions, linear=linear),
         coupling,
-        tuple(written),
-        Channels(fronts, tuple(hidden), inputs, coupling.places),
+        tuple(given),
+        Channels(fronts, tuple(hidden), inputs, coupling.places, abstraction and abstraction.graph),
+        {abstraction.name: abstraction.section} if abstraction is not None else {},
+        {abstraction.name: abstraction.given} if abstraction is not None and abstraction.given is not None else {},
     )

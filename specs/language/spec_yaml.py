@@ -78,6 +78,7 @@ def read_spec(
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
+    sections, claimed = section.inputs, {}
     distorted = any(m.front for m in section.models.values()) or any(x.abstract_by for x in section.inputs.values())
     if not reader.cores and not distorted and _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
@@ -93,10 +94,11 @@ def read_spec(
             from specs.language.distorted import distort
 
             made = distort(source, section, inputs, expressions, coupling, written, reader)
+            inputs, expressions, coupling, written, channels, more, claimed = made
+            sections = {**sections, **more}
             faults.raise_if_any()
-            inputs, expressions, coupling, written, channels = made
         poser, groups = Composition(modules, inputs, coupling, written, channels), coupling.groups
-    naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach)
+    naturals = Naturals(source, poser, sections, reader.read, path.parent, reach, claimed)
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
