@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError
 from specs.graph import Graph
 from verifier.files import is_onnx, is_vnnlib
+
+if TYPE_CHECKING:
+    from specs.language.meant import Meant
 
 VALUE_OF = "value of "  # begins the producer's record of what a parameter that is solved for was
 
@@ -99,7 +102,7 @@ def run_checker(
         return _run_axioms(certificate, model, spec, parameters)
     values = _values(certificate, spec, parameters)
     with TemporaryDirectory(prefix="certify-") as folder:
-        files = _canonical(certificate, model, spec, {**values, **parameters}, Path(folder), requirement)
+        *files, meant = _canonical(certificate, model, spec, {**values, **parameters}, Path(folder), requirement)
         answer = _asked(checker_command(certificate, *files, exact))
     if "error" in answer:
         message = str(answer["error"])
@@ -111,7 +114,18 @@ def run_checker(
             answer[what] |= {"taken": "translated", "path": str(own)}
     if answer["accepted"] and values:
         answer["reason"] += ", with " + ", ".join(f"{name} = {value}" for name, value in values.items())
+    if meant is not None and answer["accepted"] and answer["kind"] == "witness":
+        _judge_meant(certificate, meant, answer)
     return _result(answer)
+
+
+def _judge_meant(certificate: Path, meant: Meant, answer: dict[str, Any]) -> None:
+    """A point that violates a question which allows more than is meant has to be one that is meant; exact."""
+    from verifier.checker.container import Witness, read_evidence
+
+    evidence = read_evidence(certificate.read_bytes())
+    if isinstance(evidence, Witness) and not meant.holds(evidence.point):
+        answer |= {"accepted": False, "reason": "the point is none that an input causes: it is not what is rounded"}
 
 
 def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -233,15 +247,18 @@ def _canonical(
     parameters: Mapping[str, str],
     folder: Path,
     only: str = "",
-) -> tuple[Path | None, Path | None]:
-    """Files for the checker: the user's own where it has readers for them, else translations written to ``folder``."""
+) -> tuple[Path | None, Path | None, Meant | None]:
+    """Files for the checker: the user's own where it has readers for them, else translations written to ``folder``.
+
+    Beside them which points are meant, where the question allows more than that.
+    """
     if (model is None or is_onnx(model)) and (spec is None or is_vnnlib(spec)):
-        return model, spec
+        return model, spec, None
     if spec is None or is_vnnlib(spec):
         assert model is not None
         from specs.loading import load_model
 
-        return _model_for_checker(model, load_model(model), folder), spec
+        return _model_for_checker(model, load_model(model), folder), spec, None
     from specs.language.vnnlib_writer import write_vnnlib
     from verifier.question import read_question
 
@@ -257,7 +274,7 @@ def _canonical(
         file = _model_for_checker(question.model, problem.graph, folder)
         if _sha256(query) == wanted_query and (question.model is not None or _sha256(file) == wanted_model):
             break
-    return file, query
+    return file, query, stated.meant
 
 
 def _sha256(file: Path) -> str:

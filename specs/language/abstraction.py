@@ -29,7 +29,7 @@ NAME = "abstraction"
 
 @dataclass(frozen=True)
 class Abstraction:
-    """Of one input, by ``graph``: what is ``hidden`` and how it is ``written``, its ``section``, the bounds if given."""
+    """Of one input: what is ``hidden``, how it is ``written``, its ``section``, and the bounds that are ``given``."""
 
     module: Module
     hidden: Hidden
@@ -93,7 +93,9 @@ def _seen(one: InputSet, section: AbstractBy, graph: Graph) -> InputSet:
     bounds = "the bounds given" if section.box is not None else f"{section.hull} bounds"
     role = f"anything within {bounds} on what {section.network} makes of {one.name}, in place of {one.name}"
     words = "within these bounds"
-    return InputSet(f"{one.name}@{NAME}", shape, (), (), zero, unit, (None,) * size, (None,) * size, words=words, role=role)
+    return InputSet(
+        f"{one.name}@{NAME}", shape, (), (), zero, unit, (None,) * size, (None,) * size, words=words, role=role
+    )
 
 
 def _hull(source: Source, box: OutcomeBox, size: int, path: tuple[str, ...]) -> Hull | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from specs.errors import ModelError
 from specs.graph import Graph
-from specs.language.channels import Channels, Front, Hidden, without_words
+from specs.language.channels import Front, Hidden, without_words
 from specs.language.compile_spec import Expressions
 from specs.language.decimals import exact
 from specs.language.levels import Levels

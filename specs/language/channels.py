@@ -24,6 +24,7 @@ from specs.language.expression import ExpressionFault
 from specs.language.levels import Levels, Scaled, near, of_points, rounded
 from specs.language.meant import Meant, Rounded
 from specs.language.networks import Posed
+from specs.language.yaml_tree import YamlPath
 from specs.property import Judge
 from specs.sets import InputSet
 
@@ -79,6 +80,11 @@ class Channels:
         return len(self.sets) - len(self.hidden)
 
     @property
+    def named(self) -> tuple[InputSet, ...]:
+        """The inputs of the specification."""
+        return self.sets[: self.first]
+
+    @property
     def numbers(self) -> range:
         """Of the hidden inputs."""
         return range(self.first, len(self.sets))
@@ -109,6 +115,15 @@ class Channels:
     def behind(self, model: str) -> bool:
         """Whether anything stands between a model and what it is called on."""
         return model in self.fronts or self.rounds(model) or bool(self.abstracted)
+
+    def moves_levels(self, path: YamlPath) -> bool:
+        """Whether levels depend on the number at ``path`` of the file: they are taken from the box of an input."""
+        boxes = {("inputs", self.sets[one.of].name, "box") for one in self.hidden if one.kind == "rounded"}
+        return path[:3] in boxes
+
+    def moved(self, path: YamlPath) -> set[str]:
+        """The hidden inputs that depend on the number at ``path`` of the file."""
+        return {one.input.name for one in self.hidden if path[:3] == ("models", one.model, "front")}
 
     def conditions(self, members: Sequence[int]) -> list[Dnf]:
         """What joins the hidden inputs among ``members`` with those they are made of."""
@@ -162,7 +177,8 @@ class Channels:
 
 def by_name(posed: Posed, x: Sequence[Fraction]) -> dict[str, Sequence[Fraction]]:
     """The inputs in raw units."""
-    raw, start, found = posed.inputs.to_raw(x), 0, {}
+    raw, start = posed.inputs.to_raw(x), 0
+    found: dict[str, Sequence[Fraction]] = {}
     for one in posed.sets:
         found[one.name] = raw[start : start + one.size]
         start += one.size
@@ -190,7 +206,7 @@ def extended(coupling: Coupling, inputs: Sequence[InputSet], hidden: Sequence[Hi
             own.append(place)
         places.append(tuple(own))
         groups.append(frozenset((k,)) if one.kind != "rounded" else coupling.groups[one.of] | {k})
-    for k, one in enumerate(hidden, start=len(inputs)):
+    for k in range(len(inputs), len(places)):
         sharing = {other for place in places[k] for other in owners[place]}
         groups[k] |= frozenset(member for other in sharing for member in groups[other])
     return Coupling(tuple(places), tuple(normalization), tuple(groups))

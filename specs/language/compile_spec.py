@@ -12,8 +12,8 @@ from pathlib import Path
 from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
 from specs.language.assumptions import sensitivities
-from specs.language.compile_expression import compile_formula, compile_value
 from specs.language.channels import Channels
+from specs.language.compile_expression import compile_formula, compile_value
 from specs.language.composition import Composition
 from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
@@ -244,8 +244,8 @@ class SpecCompiler:
         )
         if concrete is None:
             return found
-        where = tuple(text for text in found.where if text not in natural.texts)
-        return replace(found, concrete=self._on_inputs(found, concrete, condition, own, where))
+        texts = tuple(text for text in found.where if text not in natural.texts)
+        return replace(found, concrete=self._on_inputs(found, concrete, condition, own, texts))
 
     def _concrete(
         self, posed: Posed, members: Sequence[int], conditions: Sequence[tuple[Sequence[Dnf], Mapping[str, int]]]

@@ -72,7 +72,7 @@ class Composition:
     ) -> None:
         self.modules = {module.name: module for module in modules}
         self.inputs, self.coupling, self.injections = inputs, coupling, injections
-        self.channels = channels or Channels()
+        self.channels = channels or Channels(sets=inputs, places=coupling.places)
         self._composer = Composer()
         self._variables: list[Element] = []
         self._nodes: dict[int, str] = {}  # of the inputs that have variables of their own

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from specs.language.abstraction import read_abstraction
 from specs.hulls import Hull
+from specs.language.abstraction import read_abstraction
 from specs.language.channel_files import ChannelReader
 from specs.language.channels import Channels, extended
 from specs.language.compile_spec import Expressions
@@ -32,7 +32,7 @@ class Distorted(NamedTuple):
     written: tuple[Injection, ...]
     channels: Channels
     sections: Mapping[str, Input]
-    claimed: Mapping[str, Hull]
+    claimed: dict[str, Hull]
 
 
 def distort(
@@ -66,7 +66,7 @@ def distort(
         replace(expressions, linear=linear),
         coupling,
         tuple(given),
-        Channels(fronts, tuple(hidden), inputs, coupling.places, abstraction and abstraction.graph),
+        Channels(fronts, tuple(hidden), inputs, coupling.places, abstraction.graph if abstraction else None),
         {abstraction.name: abstraction.section} if abstraction is not None else {},
         {abstraction.name: abstraction.given} if abstraction is not None and abstraction.given is not None else {},
     )

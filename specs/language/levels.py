@@ -103,9 +103,7 @@ def near(levels: Levels, scaled: Scaled, x: int, seen: int) -> tuple[Dnf, ...]:
     """That both are at most half a step apart, which rounding inside the range never is more."""
     bound = levels.step / 2 / scaled.scale
     one = Fraction(1)
-    return tuple(
-        ((Atom(tuple(sorted(((x, sign), (seen, -sign)))), (), -bound, False, -1),),) for sign in (one, -one)
-    )
+    return tuple(((Atom(tuple(sorted(((x, sign), (seen, -sign)))), (), -bound, False, -1),),) for sign in (one, -one))
 
 
 def of_points(

@@ -52,7 +52,9 @@ class Meant:
     def beside(self, point: Sequence[Fraction], seed: int) -> Iterator[Point]:
         """Points that differ from one that is meant in one element's level, those next to it, in a random order."""
         rng = np.random.default_rng(seed)
-        moves = [(k, e, step) for k, one in enumerate(self.rounding) for e in range(len(one.levels)) for step in (-1, 1)]
+        moves = [
+            (k, e, step) for k, one in enumerate(self.rounding) for e in range(len(one.levels)) for step in (-1, 1)
+        ]
         for k, e, step in (moves[i] for i in rng.permutation(len(moves))):
             one = self.rounding[k]
             place, levels = self._place(one.seen, e), one.levels[e]

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from specs.hulls import Hull
 from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded
 from specs.language.composition import Composition
 from specs.language.dnf import Dnf
 from specs.language.injection import State
-from specs.hulls import Hull
 from specs.language.natural import NaturalSet, Reach, claimed_hull, covers_all, data_hull, reachable_hull
 from specs.language.networks import Module, Posed, Poser
 from specs.language.schema_inputs import Input
@@ -117,6 +117,9 @@ class Naturals:
                 self.source.fault("say either data or reachable: of what is it natural?", *path)
             elif section.data:
                 (module,) = (module for module in self.modules if module.name == injection.model)
+                if self.poser.channels.behind(module.name):
+                    self.source.fault(f"of what is it natural? {module.name} is not given what the data holds", *path)
+                    continue
                 given = [x for x in inputs if not x.role]
                 found = data_hull(self.source, injection, one, section, module, given, self.folder)
                 if found is not None:
@@ -126,7 +129,11 @@ class Naturals:
             else:
                 self._build_reachable(number, section.reachable, of_domain)
         for k, one in enumerate(inputs):
-            if one.name in self.sections and self.sections[one.name].natural and not any(k == i.input for i in self.poser.injections):
+            if (
+                one.name in self.sections
+                and self.sections[one.name].natural
+                and not any(k == i.input for i in self.poser.injections)
+            ):
                 self.source.fault("only what is written into a layer by inject has a natural set", "inputs", one.name)
 
     def _build_reachable(self, number: int, kind: str, of_domain: OfDomain) -> None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.hulls import Hull
 from specs.language.assumptions import read_assumptions
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
@@ -78,7 +79,7 @@ def read_spec(
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
-    sections, claimed = section.inputs, {}
+    sections, claimed = section.inputs, dict[str, Hull]()
     distorted = any(m.front for m in section.models.values()) or any(x.abstract_by for x in section.inputs.values())
     if not reader.cores and not distorted and _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])

@@ -37,9 +37,7 @@ def through(
             f"and not on {arguments[0].text}",
             column,
         )
-    shown = [
-        one if k is None else replace(one, terms=tuple(raw(k))) for one, k in zip(arguments, seen, strict=True)
-    ]
+    shown = [one if k is None else replace(one, terms=tuple(raw(k))) for one, k in zip(arguments, seen, strict=True)]
     front = channels.fronts.get(module.name)
     if front is None:
         return inputs(module, shown, column)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ FIRST = OracleRow((), ((0, Fraction(1)),), Fraction(0), True)
 
 def random_layers(rng: np.random.Generator, *sizes: int) -> Layers:
     """Weights of shape (in, out), multiples of 1/8."""
-    return [(rng.integers(-8, 9, (n, m)) / 8, rng.integers(-8, 9, m) / 8) for n, m in zip(sizes, sizes[1:])]
+    return [(rng.integers(-8, 9, (n, m)) / 8, rng.integers(-8, 9, m) / 8) for n, m in pairwise(sizes)]
 
 
 def write(path: Path, layers: Layers) -> Path:

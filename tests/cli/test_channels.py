@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from fractions import Fraction
-from itertools import product
+from itertools import pairwise, product
 from math import floor
 from pathlib import Path
 
@@ -20,7 +21,7 @@ Layers = list[tuple[np.ndarray, np.ndarray]]
 
 def random_layers(rng: np.random.Generator, *sizes: int) -> Layers:
     """Weights of shape (in, out), multiples of 1/8."""
-    return [(rng.integers(-8, 9, (n, m)) / 8, rng.integers(-8, 9, m) / 8) for n, m in zip(sizes, sizes[1:])]
+    return [(rng.integers(-8, 9, (n, m)) / 8, rng.integers(-8, 9, m) / 8) for n, m in pairwise(sizes)]
 
 
 def write(path: Path, layers: Layers) -> Path:
@@ -46,7 +47,7 @@ def spec(folder: Path, front: str, x: str, condition: str, more: str = "") -> Pa
     path = folder / "spec.yaml"
     path.write_text(
         f'certify: "1.0"\nname: channels\nmodels:\n  target: {{path: "$MODEL", front: {{{front}}}}}\n'
-        f"inputs:\n  x: {{{x}}}\nrequire:\n  - id: safe\n    assert: \"{condition}\"\n{more}"
+        f'inputs:\n  x: {{{x}}}\nrequire:\n  - id: safe\n    assert: "{condition}"\n{more}'
     )
     return path
 
@@ -55,6 +56,20 @@ def decided(cli: Cli, folder: Path, *arguments: object) -> dict:
     done = cli(*arguments, "--out", "out", "--json", "r.json")
     assert done.returncode in (0, 1, 3), done.stderr + done.stdout
     return json.loads((folder / "r.json").read_text())["requirements"][0]
+
+
+def resaved(path: Path, point: list[Fraction]) -> Path:
+    """The witness with another point."""
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(parts["manifest.json"])
+    manifest["x"] = [str(v) for v in point]
+    parts["manifest.json"] = json.dumps(manifest).encode()
+    moved = path.with_stem("moved")
+    with zipfile.ZipFile(moved, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in parts.items():
+            archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), data)
+    return moved
 
 
 SOLVE = "    solve_for: {t: {maximize: true, range: [-40, 40], resolution: 0.001}}\n"
@@ -174,7 +189,9 @@ def test_a_matrix_and_a_network_in_front(cli: Cli, tmp_path: Path) -> None:
     for front, network in (("project: mix.npy", folded), ("network: channel.onnx", joined)):
         least = minimum(network, low, up, OracleRow((), ((0, Fraction(1)),), Fraction(0), True))
         for offset, verdict in ((Fraction(1, 64), "certified"), (Fraction(-1, 64), "violated")):
-            path = spec(tmp_path, front, "shape: [3], box: {lo: -1, hi: 1}", f"target(x)[0] >= {float(least - offset)!r}")
+            path = spec(
+                tmp_path, front, "shape: [3], box: {lo: -1, hi: 1}", f"target(x)[0] >= {float(least - offset)!r}"
+            )
             answer = decided(cli, tmp_path, model, path)
             assert answer["verdict"] == verdict
             assert front.split(": ")[1] in answer["sentence"]
@@ -200,6 +217,14 @@ def test_too_many_levels_are_relaxed_and_violations_are_real(cli: Cli, tmp_path:
     assert set(exact[8:]) <= set(levels)
     assert [quantized(v, Fraction(-1), Fraction(1), 3) for v in exact[:8]] == exact[8:]
     assert value(layers, exact[8:]) < least + Fraction(1, 4)
+    assert cli("check", "out/spec.nnwitness", "--model", model, "--spec", path).returncode == 0
+    shifted = [v * Fraction(1023, 1024) + Fraction(int(not v), 4096) for v in exact[8:]]
+    assert value(layers, shifted) < least + Fraction(1, 4)
+    moved = resaved(tmp_path / "out" / "spec.nnwitness", [*exact[:8], *shifted])
+    assert cli("check", moved).returncode == 0  # of the question it embeds, which allows more
+    done = cli("check", moved, "--model", model, "--spec", path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the point is none that an input causes" in done.stdout
     path = spec(tmp_path, "quantize: 3", RELAXED, f"target(x)[0] >= {float(least) - 20}")
     answer = decided(cli, tmp_path, model, path)
     assert answer["verdict"] == "certified"
@@ -220,8 +245,8 @@ def test_a_violation_between_levels_is_a_relaxed_attack_only(cli: Cli, tmp_path:
     assert answer["bracket"][1] is None
     assert answer["bracket"][0] == pytest.approx(1 / 6 - 0.125)  # at the level 1/3
     # Few enough to be enumerated, the same is proved.
-    path = spec(tmp_path, "quantize: 4", "shape: [8], box: {lo: [-1, 0, 0, 0, 0, 0, 0, 0], hi: [1, 0, 0, 0, 0, 0, 0, 0]}",
-                "target(x)[0] >= 0.125")  # fmt: skip
+    sides = "lo: [-1, 0, 0, 0, 0, 0, 0, 0], hi: [1, 0, 0, 0, 0, 0, 0, 0]"
+    path = spec(tmp_path, "quantize: 4", f"shape: [8], box: {{{sides}}}", "target(x)[0] >= 0.125")
     assert decided(cli, tmp_path, model, path)["verdict"] == "certified"
 
 
@@ -296,3 +321,31 @@ def test_another_channel_is_another_network(cli: Cli, tmp_path: Path) -> None:
     np.save(tmp_path / "mix.npy", rng.integers(-4, 5, (2, 2)) / 4)
     done = cli("check", "out/spec.nncert", "--model", model, "--spec", path)
     assert done.returncode != 0
+
+
+def test_a_noise_is_solved_for(cli: Cli, tmp_path: Path) -> None:
+    """2 x0 on [0, 1/2] behind noise: at most 1 + 2 eps, so eps may be 0.265 under a limit of 1.53."""
+    model = write(tmp_path / "m.onnx", [(np.array([[2.0], [0.0]]), np.array([0.0]))])
+    solve = "    solve_for: {eps: {maximize: true, range: [0, 1], resolution: 0.001}}\n"
+    path = spec(tmp_path, "noise: $eps", "shape: [2], box: {lo: 0, hi: 0.5}", "target(x)[0] <= 1.53", solve)
+    parameter = decided(cli, tmp_path, model, path)["parameter"]
+    assert Fraction(parameter["proved"]) <= Fraction(265, 1000) < Fraction(parameter["refuted"])
+    assert Fraction(parameter["refuted"]) - Fraction(parameter["proved"]) <= Fraction(1, 1000)
+    assert parameter["monotone"] is True
+
+
+def test_levels_that_move_with_the_box_are_not_monotone(cli: Cli, tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
+    solve = "    solve_for: {h: {maximize: true, range: [0.5, 1], resolution: 0.1}}\n"
+    path = spec(tmp_path, "quantize: 3", "shape: [1], box: {lo: 0, hi: $h}", "target(x)[0] <= 2", solve)
+    assert decided(cli, tmp_path, model, path)["parameter"]["monotone"] is False
+
+
+def test_data_for_a_layer_behind_rounding_is_refused(cli: Cli, tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx", random_layers(np.random.default_rng(0), 2, 3, 1))
+    np.save(tmp_path / "data.npy", np.zeros((3, 2)))
+    where = "    where: {activation_hull: {model: target, taps: relu1, data: data.npy}}\n"
+    path = spec(tmp_path, "quantize: 3", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] >= 0", where)
+    done = cli("lint", model, path)
+    assert done.returncode == 2
+    assert "target is not given what the data holds" in done.stderr

@@ -65,7 +65,8 @@ def on_inputs(
 def of_inputs(requirement: Requirement) -> Requirement:
     """The requirement that this one is there for, about inputs."""
     concrete = requirement.stated.concrete
-    assert concrete is not None and concrete.inputs is not None
+    assert concrete is not None
+    assert concrete.inputs is not None
     region = "{" + " and ".join([concrete.inputs.describe(), *(f"({text})" for text in concrete.where)]) + "}"
     return replace(requirement, stated=concrete, region=region)
 
@@ -81,10 +82,7 @@ def sampled(stated: Stated, seed: int) -> float:
 
 
 def transferred(answer: Answer, known: Mapping[str, Answer]) -> Answer:
-    """The answer, with what it says of inputs: nothing, unless what the abstraction gives is proved to be within bounds.
-
-    Only then is it certified.
-    """
+    """The answer with what it says of inputs; unless the bounds of the abstraction are proved it is not certified."""
     stated = answer.requirement.stated
     if stated.concrete is None or answer.verdict != "certified":
         return answer
@@ -98,8 +96,8 @@ def transferred(answer: Answer, known: Mapping[str, Answer]) -> Answer:
     told = (
         f"SO THE SAME HOLDS FOR ALL {support.requirement.inputs.name if support.requirement.inputs else 'x'} IN "
         f"{region}, as requirement {support.id} is certified ({support.claim_class}): the abstraction gives nothing "
-        f"else. THE ABSTRACTION COSTS AT MOST {_up(attained - proved)}: at least {down(proved)} is proved, and an input "
-        f"attains {attained:.6g}."
+        f"else. THE ABSTRACTION COSTS AT MOST {_up(attained - proved)}: at least {down(proved)} is proved, and an "
+        f"input attains {attained:.6g}."
     )
     return replace(answer, natural=told)
 

@@ -50,7 +50,8 @@ def as_meant(
         if value < least:
             best, least = point, value
         if value <= 0 and requirement.stated.is_violated_at(point, _outputs(problem, point)):
-            place = folder / "meant.nncert"
+            home = settings.place(requirement.id) if settings.place is not None else None
+            place = folder / (home.name if home is not None else "proof.nncert")
             found = witness_at(question, requirement, point, place, producer, settings.start_checker, SECONDS)
             if found is not None:
                 return replace(outcome, attack=found, attained=found.value)

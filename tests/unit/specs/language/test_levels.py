@@ -28,7 +28,7 @@ def by_definition(one: Levels, value: Fraction) -> Fraction:
 
 
 def holds(dnf: Dnf, values: list[Fraction]) -> bool:
-    def true(atom) -> bool:  # noqa: ANN001
+    def true(atom) -> bool:
         total = atom.constant + sum(c * values[i] for i, c in atom.x)
         return total < 0 if atom.strict else total <= 0
 
