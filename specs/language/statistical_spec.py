@@ -20,6 +20,7 @@ from specs.language.expression import Expression, ExpressionFault, parse_express
 from specs.language.faults import Faults
 from specs.language.input_set import build_input_set
 from specs.language.module_files import ModuleReader
+from specs.language.no_channels import refuse_channels
 from specs.language.schema import Overseer, SpecFile
 from specs.language.schema_faults import validated
 from specs.language.schema_inputs import Input
@@ -81,6 +82,8 @@ class _Reader:
         }
         self.lets = {name: source.parse(text, "let", name) for name, text in section.let.items()}
         self.programs = {name: one for name, one in section.overseers.items() if isinstance(one, PythonOverseer)}
+        ordinary_inputs = {name: one for name, one in section.inputs.items() if isinstance(one, Input)}
+        refuse_channels(source, section.models, ordinary_inputs, "beside statistical requirements")
         faults.raise_if_any()
         ordinary = SpecFile.model_construct(
             models=section.models,

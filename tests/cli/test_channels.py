@@ -349,3 +349,22 @@ def test_data_for_a_layer_behind_rounding_is_refused(cli: Cli, tmp_path: Path) -
     done = cli("lint", model, path)
     assert done.returncode == 2
     assert "target is not given what the data holds" in done.stderr
+
+
+RATE = """  - id: rare
+    accept_class: statistical
+    statistical: {event: "target(x)[0] < 0", distribution: P, queries: 100, max_rate: 0.5}
+"""
+
+
+def test_kinds_of_specification_that_know_no_channels_refuse_them(cli: Cli, tmp_path: Path) -> None:
+    """Leaving one out would be an answer to another question."""
+    model = write(tmp_path / "m.onnx", random_layers(np.random.default_rng(0), 2, 3, 1))
+    path = spec(tmp_path, "quantize: 3", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] >= -40", RATE)
+    path.write_text(
+        path.read_text().replace("require:", "  P: {distribution: {of: x, sampler: {uniform: true}}}\nrequire:")
+    )
+    done = cli(model, path)
+    assert done.returncode == 2, done.stdout
+    assert "spec.yaml:4:" in done.stderr
+    assert "a channel in front of a model is not supported beside statistical requirements yet" in done.stderr
