@@ -89,6 +89,7 @@ class ChannelReader:
             drop.indices if drop is not None else (),
             drop.value if drop is not None else Fraction(0),
             graph,
+            section.quantize is not None or section.noise is not None,
         )
 
     def _graph(self, name: str, section: FrontSection) -> Graph | None:
@@ -112,7 +113,7 @@ class ChannelReader:
 
     def _hidden(self, name: str, section: FrontSection, graph: Graph) -> list[Hidden]:
         """What the model is given by rounding, or what is added, for every input that it is called on."""
-        called = _called_on(name, self.expressions)
+        called = _called_on(name, self.expressions, self.inputs)
         found = []
         for k, one in enumerate(self.inputs):
             if one.role or one.name not in called or one.size != graph.input_size:
@@ -194,7 +195,7 @@ def _product(file: Path) -> Graph:
     return composer.build([x], [composer.add(ops.MatMul(), composer.constant(kept, "matrix"), x)])
 
 
-def _called_on(model: str, expressions: Expressions) -> set[str]:
+def _called_on(model: str, expressions: Expressions, inputs: Sequence[InputSet]) -> set[str]:
     """Names in what a model, or a layer of it, is called on, also those behind names of ``let``."""
     lets = expressions.known_lets
     found: set[str] = set()
@@ -206,8 +207,8 @@ def _called_on(model: str, expressions: Expressions) -> set[str]:
         for part in node.args
     ]
     hulls = [section for own in expressions.hulls for section, _ in own if section.model == model]
-    if hulls:
-        found |= {section.on for section in hulls}
+    found |= {section.on for section in hulls if section.on}
+    found |= {one.name for one in inputs[:1] if any(not section.on for section in hulls)}
     while stack:
         new = {node.id for node in ast.walk(stack.pop()) if isinstance(node, ast.Name)} - found
         found |= new

@@ -35,13 +35,14 @@ Kind = Literal["rounded", "noise", "abstract"]
 class Front:
     """What is in front of a model: ``graph`` last, before it ``values`` in place of the elements ``dropped``.
 
-    ``text`` says it in words. Rounding and noise, which come first of all, are hidden inputs.
+    ``text`` says it in words. Rounding and noise, which come first of all, are hidden inputs; ``hides`` tells of one.
     """
 
     text: str
     dropped: tuple[int, ...] = ()
     value: Fraction = Fraction(0)
     graph: Graph | None = None
+    hides: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,13 @@ class Channels:
                 return number
         return None
 
-    def rounds(self, model: str) -> bool:
-        """Whether a model can be called on inputs only, since what it is given is an input."""
-        return any(one.model == model for one in self.hidden)
+    def hides(self, model: str, k: int) -> bool:
+        """Whether there is a hidden input for what a model is given when it is called on input ``k``."""
+        return any(one.model == model and one.of == k for one in self.hidden)
 
     def behind(self, model: str) -> bool:
         """Whether anything stands between a model and what it is called on."""
-        return model in self.fronts or self.rounds(model) or bool(self.abstracted)
+        return model in self.fronts or bool(self.abstracted)
 
     def moves_levels(self, path: YamlPath) -> bool:
         """Whether levels depend on the number at ``path`` of the file: they are taken from the box of an input."""
@@ -222,7 +223,7 @@ def dropped(
         raise ExpressionFault(f"there is no element {outside[0]} to drop: it has {size}", column)
     kept, constant = np.ones(size), np.zeros(size)
     for i in front.dropped:
-        mean, scale = units[i] if units else (Fraction(0), Fraction(1))
+        mean, scale = units[i]
         try:
             kept[i], constant[i] = 0.0, exactly((front.value - mean) / scale)
         except ValueError as error:

@@ -47,6 +47,8 @@ def distort(
     """The same with the inputs that channels add; files that are read become modules of ``reader``."""
     channels = ChannelReader(source, section, inputs, expressions, reader.folder, reader.load)
     fronts, hidden = channels.channels(reader.read)
+    if section.monitor is not None:
+        source.fault("a monitor is not supported beside channels and abstractions yet", "monitor")
     abstraction = read_abstraction(
         source, section.inputs, inputs, len(inputs) + len(hidden), reader.folder, reader.load
     )

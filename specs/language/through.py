@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from fractions import Fraction
 
 from specs.graph import ops
-from specs.language.channels import Channels, Front, dropped
+from specs.language.channels import Channels, dropped
 from specs.language.expression import ExpressionFault
 from specs.language.networks import Module
 from specs.language.scope import Argument
-from specs.language.terms import Linear
+from specs.language.terms import Extreme, Linear, Term
 from specs.language.vectors import Vectors
 
+UNIT = (Fraction(0), Fraction(1))
 Inputs = Callable[[Module, Sequence[Argument], int], list[str]]
 
 
@@ -29,39 +31,50 @@ def through(
 
     Raises ``ExpressionFault``.
     """
+    if not channels.fronts and not channels.hidden:
+        return inputs(module, arguments, column)
     whole = [_number(channels, raw, one) for one in arguments]
     seen = [k if k is None else channels.seen(module.name, k) for k in whole]
-    if channels.rounds(module.name) and whole[:1] == [None]:
-        raise ExpressionFault(
-            f"what {module.name} is given is rounded or noisy, so it is called on one input as it is, "
-            f"and not on {arguments[0].text}",
-            column,
-        )
     shown = [one if k is None else replace(one, terms=tuple(raw(k))) for one, k in zip(arguments, seen, strict=True)]
     front = channels.fronts.get(module.name)
     if front is None:
         return inputs(module, shown, column)
+    only = whole[0] if len(whole) == 1 else None
+    if front.hides and (only is None or not channels.hides(module.name, only)):
+        raise ExpressionFault(
+            f"what {module.name} is given is rounded or noisy, so it is called on one input as it is, "
+            f"and not on {', '.join(one.text for one in arguments)}",
+            column,
+        )
     entry = module if front.graph is None else replace(module, graph=front.graph)
     (node,) = inputs(entry, shown, column)
-    noise = None if whole[0] is None else channels.noise(module.name, whole[0])
+    noise = None if only is None else channels.noise(module.name, only)
     if noise is not None:
         elements = [vectors.variables[place] for place in vectors.coupling.places[noise]]
         added = vectors.composer.reshaped(vectors.picked(elements), vectors.composer.shape(node))
         node = vectors.composer.add(ops.Add(), node, added)
-    return [_after(vectors, front, module, node, whole[0], channels, column)]
-
-
-def _after(
-    vectors: Vectors, front: Front, module: Module, node: str, k: int | None, channels: Channels, column: int
-) -> str:
-    """The node without what is dropped, and behind the front's network."""
-    composer = vectors.composer
     if front.dropped:
-        units = [vectors.coupling.normalization[place] for place in channels.places[k]] if k is not None else []
-        node = dropped(composer, front, node, units, column)
+        node = dropped(vectors.composer, front, node, _units(vectors, shown, seen, column), column)
     if front.graph is not None:
-        (node,) = composer.inline(front.graph, [node], front.graph.outputs, f"{module.name}.front")
-    return composer.reshaped(node, module.graph.by_name[module.graph.inputs[0]].shape)
+        (node,) = vectors.composer.inline(front.graph, [node], front.graph.outputs, f"{module.name}.front")
+    return [vectors.composer.reshaped(node, module.graph.by_name[module.graph.inputs[0]].shape)]
+
+
+def _units(
+    vectors: Vectors, arguments: Sequence[Argument], numbers: Sequence[int | None], column: int
+) -> list[tuple[Fraction, Fraction]]:
+    """Mean and divisor of each element; ``ExpressionFault`` where what is normalised is no input as it is."""
+    found = []
+    for one, k in zip(arguments, numbers, strict=True):
+        if k is not None:
+            found += [vectors.coupling.normalization[place] for place in vectors.coupling.places[k]]
+        elif any(vectors.coupling.normalization[i] != UNIT for term in one.terms for i in variables_read(term)):
+            raise ExpressionFault(
+                f"elements are dropped of normalised inputs as they are, and not of {one.text}", column
+            )
+        else:
+            found += [UNIT] * len(one.terms)
+    return found
 
 
 def _number(channels: Channels, raw: Callable[[int], list[Linear]], argument: Argument) -> int | None:
@@ -69,3 +82,8 @@ def _number(channels: Channels, raw: Callable[[int], list[Linear]], argument: Ar
     terms = list(argument.terms)
     numbers = [k for k in range(channels.first) if len(channels.places[k]) == len(terms)]
     return next((k for k in numbers if raw(k) == terms), None)
+
+
+def variables_read(term: Term) -> set[int]:
+    """The variables that a term reads."""
+    return {i for part in term.parts for i in variables_read(part)} if isinstance(term, Extreme) else set(term.x)

@@ -295,6 +295,11 @@ FAULTS = [
     ("project: none.npy", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] >= 0", "none.npy"),
     ("gaussian: 0.5", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] >= 0", "random channels"),
     ("quantize: 4", "shape: [2], box: {lo: 0, hi: 1}", "target(2 * x)[0] >= 0", "called on one input as it is"),
+    ("noise: 1", "shape: [2], box: {lo: 0, hi: 1}", "target(x[0], x[1])[0] >= 0", "called on one input as it is"),
+    ("drop: {indices: [1], value: 1}", "shape: [2], normalize: {mean: 1, range: 2}, box: {lo: 0, hi: 1}",
+     "target([x[1], x[0]])[0] >= 0", "dropped of normalised inputs as they are"),
+    ("drop: {indices: [1], value: 0.1}", "shape: [2], normalize: {mean: 0, range: 3}, box: {lo: 0, hi: 1}",
+     "target(x)[0] >= 0", "no exact float64"),
     ("quantise: 4", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] >= 0", "Did you mean 'quantize'?"),
 ]  # fmt: skip
 

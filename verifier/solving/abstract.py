@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from specs.problem import Row
 from specs.property import Requirement as Stated
 from verifier.attack.witness import inside
 from verifier.engine.outcome import Outcome, RelaxedAttack
@@ -72,13 +74,20 @@ def of_inputs(requirement: Requirement) -> Requirement:
 
 
 def sampled(stated: Stated, seed: int) -> float:
-    """The least value of the best row at some inputs of the set, drawn uniformly from its boxes."""
+    """The least value of the best row at inputs of the set: those in it of a uniform draw from its boxes."""
     rng, least = np.random.default_rng(seed), math.inf
     for case in stated.problem.cases[:SAMPLES]:
         low, up = (np.array([float(v) for v in side]) for side in (case.box.lower, case.box.upper))
         for share in rng.random((max(1, SAMPLES // len(stated.problem.cases)), len(low))):
-            least = min(least, value_at(stated.problem, inside(case, low + share * (up - low))))
+            point = inside(case, low + share * (up - low))
+            if not any(_holds(row, point) for row in case.any_of if not row.y):  # else it is not in the set
+                least = min(least, value_at(stated.problem, point))
     return least
+
+
+def _holds(row: Row, point: Sequence[Fraction]) -> bool:
+    value = row.constant + sum(c * point[i] for i, c in row.x)
+    return value > 0 or (value == 0 and not row.strict)
 
 
 def transferred(answer: Answer, known: Mapping[str, Answer]) -> Answer:
