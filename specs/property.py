@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from specs.joint import JointSet
 from specs.problem import Problem
 from specs.sets import InputSet
 from specs.solved import Solved
+
+if TYPE_CHECKING:
+    from specs.language.meant import Meant
 
 Severity = Literal["malign", "benign", "info"]
 ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]
@@ -32,7 +35,9 @@ class Requirement:
     happens, in words. ``solved`` is the parameter for a value of which the problem is compiled, if there is one.
     ``sensitivity`` is by how much rows change where each answer of an overseer changes by 1, None where an error of it
     does more than that. Where derivatives are read, ``kinks(x)`` is whether a point is so near to where there is none
-    that the problem has but an upper bound of it.
+    that the problem has but an upper bound of it. ``meant`` tells of points whether they are meant, where the problem
+    allows more than that. ``concrete`` is the requirement about inputs that one about what an abstraction makes of them
+    is there for.
     """
 
     id: str
@@ -53,6 +58,8 @@ class Requirement:
     solved: Solved | None = None
     sensitivity: Mapping[str, Fraction | None] = field(default_factory=dict)
     kinks: Callable[[Sequence[Fraction]], bool] | None = field(default=None, compare=False, repr=False)
+    concrete: Requirement | None = field(default=None, compare=False, repr=False)
+    meant: Meant | None = field(default=None, compare=False, repr=False)
     judge: Judge | None = field(default=None, compare=False, repr=False)
 
     def is_violated_at(self, x: Sequence[Fraction | float], y: Sequence[Fraction | float]) -> bool:

@@ -31,7 +31,9 @@ from verifier.report.expanded import contradicted, expansion_in_words
 from verifier.report.natural import covers_natural, naturalness_in_words
 from verifier.report.report import Answer, Report
 from verifier.rests import rechecked, resting_on_chains
+from verifier.solving.abstract import on_inputs, transferred
 from verifier.solving.kinks import off_kinks
+from verifier.solving.meant import as_meant
 from verifier.solving.solve import is_sought, solve
 from verifier.soundness import SoundnessError, contradiction, save_reproducer
 
@@ -87,6 +89,10 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
                 stopped = answers[-1].reason if answers[-1].outcome.stopped else ""
                 continue
             outcome, stopped = _decide(question, requirement, settings, limit, hashes)
+            if requirement.stated.concrete is not None and not stopped:
+                left = settings.deadline - time.monotonic()
+                deciding = partial(_decide, hashes=hashes)
+                requirement, outcome = on_inputs(question, requirement, outcome, settings, left, deciding)
         if outcome.verdict == "unknown" and outcome.relaxed is None:
             outcome = replace(outcome, relaxed=_fallback(question, requirement, settings))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
@@ -96,7 +102,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
     for answer in filter(partial(contradicted, known=known), answers):
         wrong = f"{answer.requirement.stated.expands} is violated, and {answer.id}, which demands more, is certified"
         raise _contradicted(wrong, question, answer.requirement, settings, answer.outcome)
-    told = [replace(answer, natural=covers_natural(answer, known)) for answer in answers]
+    told = [transferred(replace(answer, natural=covers_natural(answer, known)), known) for answer in answers]
     told = [replace(answer, realised=_realised(question, answer, settings, hashes)) for answer in told]
     told = [replace(answer, notes=_notes(question, answer, known)) for answer in told]
     return Report(tuple(told), "", total, seen, hashes, question.gates, listings=question.listings)
@@ -200,6 +206,8 @@ def _evidence(
             outcome = off_kinks(question, requirement, outcome, Path(folder), recorded, settings)
         if requirement.stated.decided and outcome.proof is not None:
             outcome = replace(outcome, attained=0.0, proved=0.0)
+        if outcome.verdict == "violated" and requirement.stated.meant is not None:
+            outcome = as_meant(question, requirement, outcome, Path(folder), recorded, settings, limit)
         wrong = contradiction(requirement.stated, outcome)
         if wrong:
             raise _contradicted(wrong, question, requirement, settings, outcome)

@@ -20,6 +20,7 @@ from specs.language.kinds import mentions_surrogate
 from verifier.files import is_onnx, is_vnnlib
 
 if TYPE_CHECKING:
+    from specs.language.meant import Meant
     from specs.language.schema import SpecFile
 
 VALUE_OF = "value of "  # begins the producer's record of what a parameter that is solved for was
@@ -108,7 +109,8 @@ def run_checker(
     values = _values(certificate, spec, parameters)
     with TemporaryDirectory(prefix="certify-") as folder:
         told: list[str] = []
-        files = _canonical(certificate, model, spec, {**values, **parameters}, Path(folder), requirement, told)
+        found = _canonical(certificate, model, spec, {**values, **parameters}, Path(folder), requirement, told)
+        *files, meant = found
         answer = _asked(checker_command(certificate, *files, exact), seconds)
     if "error" in answer:
         message = str(answer["error"])
@@ -122,7 +124,18 @@ def run_checker(
         answer["reason"] += ", with " + ", ".join(f"{name} = {value}" for name, value in values.items())
     if answer["accepted"]:
         answer["reason"] += "".join(f"; {words}" for words in told)
+    if meant is not None and answer["accepted"] and answer["kind"] == "witness":
+        _judge_meant(certificate, meant, answer)
     return _result(answer)
+
+
+def _judge_meant(certificate: Path, meant: Meant, answer: dict[str, Any]) -> None:
+    """A point that violates a question which allows more than is meant has to be one that is meant; exact."""
+    from verifier.checker.container import Witness, read_evidence
+
+    evidence = read_evidence(certificate.read_bytes())
+    if isinstance(evidence, Witness) and not meant.holds(evidence.point):
+        answer |= {"accepted": False, "reason": "the point is none that an input causes: it is not what is rounded"}
 
 
 def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -268,18 +281,19 @@ def _canonical(
     folder: Path,
     only: str,
     told: list[str],
-) -> tuple[Path | None, Path | None]:
+) -> tuple[Path | None, Path | None, Meant | None]:
     """Files for the checker: the user's own where it has readers for them, else translations written to ``folder``.
 
-    What the specification rests on beside these is judged again, and added to ``told``.
+    Beside them which points are meant, where the question allows more than that. What the specification rests on beside
+    these is judged again, and added to ``told``.
     """
     if (model is None or is_onnx(model)) and (spec is None or is_vnnlib(spec)):
-        return model, spec
+        return model, spec, None
     if spec is None or is_vnnlib(spec):
         assert model is not None
         from specs.loading import load_model
 
-        return _model_for_checker(model, load_model(model), folder), spec
+        return _model_for_checker(model, load_model(model), folder), spec, None
     from specs.language.vnnlib_writer import write_vnnlib
     from verifier.question import read_question
     from verifier.rests import judged_again
@@ -289,14 +303,15 @@ def _canonical(
     wanted_model, wanted_query = _hashes(certificate)
     query, file = folder / "query.vnnlib", Path()
     # A file about none of the requirements is judged against the first, so that the checker says what differs.
-    meant = [one for one in question.requirements if only in ("", one.id)]
-    for requirement in (*meant, meant[0]):
-        problem = requirement.stated.problem
+    meant = [one.stated for one in question.requirements if only in ("", one.id)]
+    meant += [one.concrete for one in meant if one.concrete is not None]
+    for stated in (*meant, meant[0]):
+        problem = stated.problem
         query.write_bytes(write_vnnlib(problem).encode())
         file = _model_for_checker(question.model, problem.graph, folder)
         if _sha256(query) == wanted_query and (question.model is not None or _sha256(file) == wanted_model):
             break
-    return file, query
+    return file, query, stated.meant
 
 
 def _sha256(file: Path) -> str:

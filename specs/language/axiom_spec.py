@@ -16,6 +16,7 @@ from specs.language.expression import Expression, ExpressionFault
 from specs.language.faults import Faults
 from specs.language.gates import Gates, read_gates
 from specs.language.input_set import build_input_set
+from specs.language.no_channels import refuse_channels
 from specs.language.schema_faults import validated
 from specs.language.source import Source
 from specs.language.textfile import read_text
@@ -86,6 +87,7 @@ def read_axiom_spec(
     section = validated(AxiomFile, document, faults)
     source = Source(text.split("\n"), document, faults)
     overseer, judge = source.only("overseers", section.overseers)
+    refuse_channels(source, section.models, section.inputs, "beside axioms")
     variable, given_input = source.only("inputs", section.inputs)
     source.check_names(("overseers", overseer), ("inputs", variable), *(("models", name) for name in section.models))
     inputs = build_input_set(variable, given_input, document, faults, path.parent)

@@ -30,6 +30,7 @@ from specs.language.compile_expression import FUNCTIONS
 from specs.language.expression import Expression, ExpressionFault, parse_expression
 from specs.language.faults import Faults
 from specs.language.gates import Gates, read_gates
+from specs.language.no_channels import refuse_channels
 from specs.language.schema_faults import validated
 from specs.language.schema_inputs import Input
 from specs.language.source import Source
@@ -168,6 +169,7 @@ def read_chain_spec(path: Path, parameters: Mapping[str, str], files: Mapping[st
     section = validated(ChainFile, document, faults)
     source = Source(text.split("\n"), document, faults)
     overseer, core_section = source.only("overseers", section.overseers)
+    refuse_channels(source, {}, section.inputs, "in chains")
     variable, _ = source.only("inputs", section.inputs)
     for key, name in (("core", section.chain.core), ("combine", section.chain.combine or section.chain.core)):
         if name != overseer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
@@ -13,7 +13,9 @@ from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded, cases_of
 from specs.language.answer_set import AnswerSet, decided, finite_sets, ties
 from specs.language.assumptions import sensitivities
+from specs.language.channels import Channels
 from specs.language.compile_expression import compile_formula, compile_value
+from specs.language.composition import Composition
 from specs.language.coupling import Coupling, couple
 from specs.language.dnf import Dnf
 from specs.language.expression import Expression, ExpressionFault
@@ -74,7 +76,7 @@ class SpecCompiler:
     ) -> None:
         self.source, self.expressions, self.poser, self.groups = source, expressions, poser, groups
         self.naturals = naturals or Naturals(source, poser)
-        self.inputs = poser.inputs
+        self.inputs, self.channels = poser.inputs, poser.channels or Channels()
         self.meaning = Meaning(poser, expressions.known_lets)
         self.scopes = [(labels, self._scope(labels)) for labels in self._labels()]
         self.compiler_of_hulls = HullCompiler(source, poser, folder)
@@ -163,7 +165,8 @@ class SpecCompiler:
         """The sets of these inputs, their examples with these ``labels``, and the conditions under them."""
         sets = [(posed.inputs.bounds(),), *finite_sets(posed, labels)]
         written = [_moved(dnf, posed) for k in members for dnf in self.naturals.of_input(k)]
-        return [*sets, *written, *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
+        joined = [_moved(dnf, posed) for dnf in self.channels.conditions(members)]
+        return [*sets, *written, *joined, *(_moved(dnf, posed) for k in members for dnf in self.linear[k])]
 
     def _of_domain(self, slots: Sequence[int], fails: Dnf) -> tuple[Posed, tuple[Case, ...]]:
         """The inputs that the slots depend on, and the cases in which none of ``fails`` is true of what they hold."""
@@ -209,24 +212,26 @@ class SpecCompiler:
             unsafe = [_moved(unsafe, posed) for _, _, unsafe in conditions]
             cases = [self._cases(posed, [*domain, fails]) for domain, fails in zip(domains, unsafe)]
             regions = [self._cases(posed, domain) for domain in domains]
-            found = tuple(chain(*cases)) or decided(posed, tuple(chain(*regions)))
-            problem = Problem(posed.graph, found)
+            problem = Problem(posed.graph, tuple(chain(*cases)) or decided(posed, tuple(chain(*regions))))
             vacuous = why_vacuous(problem) if any(regions) else "`where` excludes every input"
         except (OverflowError, PartialBall) as error:
             self.source.fault(str(error), *path)
             return None
+        concrete = self._concrete(posed, members, [([*where, unsafe], labels) for labels, where, unsafe in conditions])
         own = tuple(part for part, _ in located)
-        further = (*(part for k in members for part, _ in self.expressions.linear[k]), *own)
+        linear = tuple(part for k in members for part, _ in self.expressions.linear[k])
+        further = (*linear, *own)
         self.hulls[section.id] = tuple(hulls)
         judge = partial(self.meaning.is_violated, posed, condition, further, [one.holds for one in hulls])
         judge = partial(natural.judged, posed, judge)
-        return Requirement(
+        judge = partial(self.channels.judged, posed, judge)
+        found = Requirement(
             id=section.id,
             severity=section.severity,
             problem=problem,
             text=condition.shown or condition.text,
             line=self.source.document.position(path)[0],
-            where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts),
+            where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts, *self.poser.told(posed)),
             slack=section.slack,
             accept_class=section.accept_class,
             vacuous=vacuous,
@@ -236,7 +241,51 @@ class SpecCompiler:
             covered_by=natural.covered_by([*own, *hulls]),
             sensitivity=sensitivities(problem.cases, self.poser.answers(posed)),
             kinks=self.poser.kinks(posed),
+            meant=self.channels.meant(posed, partial(self.meaning.in_domain, posed, linear)),
             judge=None if section.slack else judge,
+        )
+        if concrete is None:
+            return found
+        texts = tuple(text for text in found.where if text not in natural.texts)
+        return replace(found, concrete=self._on_inputs(found, concrete, condition, own, texts))
+
+    def _concrete(
+        self, posed: Posed, members: Sequence[int], conditions: Sequence[tuple[Sequence[Dnf], Mapping[str, int]]]
+    ) -> tuple[Posed, Problem, list[int]] | None:
+        """The question with the abstraction in it instead of what it may give, and its inputs; None without one."""
+        replaced = {seen: k for k, seen in self.channels.abstracted.items() if seen in members}
+        if not replaced:
+            return None
+        assert isinstance(self.poser, Composition)
+        meant = {other for k in replaced.values() for other in self.groups[k]}
+        inputs = sorted({*members, *meant} - set(replaced))
+        found = self.poser.concrete(posed, inputs)
+        cases = [
+            self._cases(found, [*self._domain(inputs, found, labels), *(_moved(dnf, found) for dnf in dnfs)])
+            for dnfs, labels in conditions
+        ]
+        return found, Problem(found.graph, tuple(chain(*cases))), inputs
+
+    def _on_inputs(
+        self,
+        stated: Requirement,
+        concrete: tuple[Posed, Problem, list[int]],
+        condition: Expression,
+        own: Sequence[Expression],
+        where: tuple[str, ...],
+    ) -> Requirement:
+        """The requirement that an abstracted one is there for."""
+        posed, problem, inputs = concrete
+        linear = (part for k in inputs for part, _ in self.expressions.linear[k])
+        judge = partial(self.meaning.is_violated, posed, condition, (*linear, *own), [])
+        return replace(
+            stated,
+            problem=problem,
+            inputs=posed.inputs,
+            output_names=posed.names,
+            covered_by="",
+            where=where,
+            judge=None if stated.slack else judge,
         )
 
     def _quantified(self, i: int, section: RequirementSection, constraints: Sequence[Dnf]) -> list[int]:
@@ -250,8 +299,16 @@ class SpecCompiler:
         named = {names.index(name) for name in section.over if name in names}
         start = named or read or range(len(names))
         answers = {k for k, one in enumerate(self.inputs) if isinstance(one, AnswerSet)}
-        wanted = {member for k in start for member in self.groups[k]} - (answers - read)
-        forgotten = sorted((read | wanted) - named - answers) if section.over and not unknown else []
+        hidden = set(self.channels.numbers)
+        wanted = {member for k in {*start, *(hidden & read)} for member in self.groups[k]} - (answers - read)
+        for k in self.channels.abstracted.keys() & read:
+            self.source.fault(
+                f"{names[k]} is read beside what its abstraction makes of it, which says nothing about it; restrict it "
+                "under linear, and let requirements read networks that are called on it",
+                *("require", i, "assert"),
+            )
+        added = hidden | answers
+        forgotten = sorted((read | wanted) - named - added) if section.over and not unknown else []
         for k in forgotten:
             why = "the requirement reads it" if k in read else f"it is coupled with {' and '.join(section.over)}"
             self.source.fault(f"{names[k]} is missing here: {why}", "require", i, "over")

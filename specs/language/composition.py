@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -17,6 +17,7 @@ from specs.graph import ops
 from specs.joint import JointSet
 from specs.language.answer_set import AnswerSet
 from specs.language.answer_table import AnswerTable
+from specs.language.channels import Channels
 from specs.language.coupling import Coupling
 from specs.language.expression import ExpressionFault
 from specs.language.injection import Injection, State
@@ -25,6 +26,7 @@ from specs.language.ranges import ranges
 from specs.language.scope import Argument
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear, slots_read
+from specs.language.through import through
 from specs.language.vectors import Element, Vectors
 from specs.sets import InputSet
 
@@ -70,10 +72,12 @@ class Composition:
         coupling: Coupling,
         injections: Sequence[Injection] = (),
         answered: Mapping[ast.Call, int] = MappingProxyType({}),
+        channels: Channels | None = None,
     ) -> None:
         self.modules = {module.name: module for module in modules}
         self.inputs, self.coupling, self.injections = inputs, coupling, injections
         self._answered, self._bounds = answered, ranges(inputs, coupling)
+        self.channels = channels or Channels(sets=inputs, places=coupling.places)
         self._composer = Composer()
         self._variables: list[Element] = []
         self._nodes: dict[int, str] = {}  # of the inputs that have variables of their own
@@ -90,6 +94,7 @@ class Composition:
                 shape = given.shape if len(own) == given.size else (len(own),)
                 self._nodes[k] = self._composer.input(given.name, shape)
                 self._variables += [(self._nodes[k], i) for i in range(len(own))]
+        self._abstractions = dict(self._abstracted())
 
     @property
     def names(self) -> Sequence[str]:
@@ -111,7 +116,7 @@ class Composition:
         if isinstance(module, Patched):
             *arguments, held = arguments
             written[module.at] = self._moving(held)
-        given = self._inputs(module, arguments, node.col_offset)
+        given = self._given(module, arguments, node.col_offset)
         if not self._composer.inputs_of(given):
             raise ExpressionFault(f"{name} is called on constants only", node.col_offset)
         results = self._composer.inline(graph, given, wanted, name, written)
@@ -126,6 +131,33 @@ class Composition:
         if node not in self._answered:
             raise ExpressionFault(f"{module.name} is an answer table and cannot be asked here", node.col_offset)
         return Tensor(Tensor.of(self.raw(self._answered[node])).values, module.outputs)
+
+    def _given(self, module: Module, arguments: Sequence[Argument], column: int) -> list[str]:
+        """What a module is given where it is called on ``arguments``: what its channel makes of these."""
+        vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
+        return through(self.channels, vectors, self.raw, module, arguments, column, self._inputs)
+
+    def _abstracted(self) -> Iterator[tuple[str, str]]:
+        """Inputs that stand for what an abstraction makes of others, and what it makes of them."""
+        graph = self.channels.abstraction
+        for number, one in enumerate(self.injections):
+            if one.is_abstraction and graph is not None:
+                (k,) = (k for k, seen in self.channels.abstracted.items() if seen == one.input)
+                vectors = Vectors(self._composer, self.coupling, self._variables, self._slots)
+                given = vectors.picked([self._variables[place] for place in self.coupling.places[k]])
+                shaped = self._composer.reshaped(given, graph.by_name[graph.inputs[0]].shape)
+                (made,) = self._composer.inline(graph, [shaped], graph.outputs, "abstraction")
+                self._states[number, made, self._nodes[one.input]] = None
+                yield self._nodes[one.input], made
+
+    def concrete(self, posed: Posed, inputs: Sequence[int]) -> Posed:
+        """The same over ``inputs``, with what the abstraction makes of its input in the place of all it may give."""
+        nodes = [self._nodes[k] for k in inputs if k in self._nodes]
+        arguments = [self._abstractions.get(name, name) for name in posed.graph.inputs]
+        outputs = self._composer.inline(posed.graph, arguments, posed.graph.outputs, "")
+        graph = self._composer.build(nodes, outputs)
+        joint, variables = self._joint(nodes, inputs)
+        return Posed(graph, joint, posed.names, variables, posed.slots)
 
     def states(self, number: int, slots: Collection[int]) -> list[State]:
         """What the layer of an injection holds in each call that these slots depend on."""
@@ -173,7 +205,8 @@ class Composition:
     def derivative(self, node: ast.Call, name: str, input_name: str) -> Tensor:
         """Terms of the size of a network's derivative on an input, one for each output. Raises ``ExpressionFault``."""
         module, column = self.modules[name], node.col_offset
-        if isinstance(module, Patched) or any(one.model == name for one in self.injections):
+        written_into = any(one.model == name for one in self.injections)
+        if isinstance(module, Patched) or written_into or self.channels.behind(name):
             raise ExpressionFault(f"something is written into {name}: of what is this the derivative?", column)
         if module.is_table:
             raise ExpressionFault(f"{name} is an answer table, which has no derivative", column)
@@ -239,6 +272,12 @@ class Composition:
         graph = self._composer.build(posed.graph.inputs, [self._composer.joined(nodes)])
         return lambda x: bool((np.abs(graph.evaluate_flat([float(value) for value in x])) <= 2 * WIDTH).any())
 
+    def told(self, posed: Posed) -> Sequence[str]:
+        assert posed.slots is not None
+        behind = self._composer.behind(sorted({self._slots[slot][0] for slot in posed.slots}))
+        used = {one.module for one in self._reads if one.results <= behind}
+        return [front.text for name, front in self.channels.fronts.items() if name in used and front.text]
+
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         nodes = {self._variables[i][0] for i in variables} | {self._slots[i][0] for i in slots}
         found = self._composer.inputs_of(sorted(nodes))
@@ -255,13 +294,15 @@ class Composition:
             places |= {slot: len(places) + i for i, slot in enumerate(read)}
             names += [self._labels[slot] for slot in read]
         graph = self._composer.build(nodes, outputs or nodes[:1])
+        joint, variables = self._joint(nodes, inputs)
+        return Posed(graph, joint, tuple(names), variables, places)
+
+    def _joint(self, nodes: Sequence[str], inputs: Sequence[int]) -> tuple[JointSet, dict[int, int]]:
+        """The inputs together, and the flat input of the composed network that each of their variables is."""
         own = [i for i, (name, _) in enumerate(self._variables) if name in nodes]
         variables = {variable: i for i, variable in enumerate(own)}
-        joint = JointSet(
-            tuple(self.inputs[k] for k in inputs),
-            tuple(tuple(variables[place] for place in self.coupling.places[k]) for k in inputs),
-        )
-        return Posed(graph, joint, tuple(names), variables, places)
+        places = tuple(tuple(variables[place] for place in self.coupling.places[k]) for k in inputs)
+        return JointSet(tuple(self.inputs[k] for k in inputs), places), variables
 
     def values(self, posed: Posed, node: ast.Call, x: Numbers, y: Numbers) -> Tensor | None:
         """Given outputs where the posed network has them, its float64 value where it has not, else 0."""

@@ -127,6 +127,9 @@ class HullCompiler:
             self.source.fault(f"{section.model} depends on {names} there; data is of one input", *path, "on")
             return None
         inputs = self.poser.inputs[members[0]]
+        if inputs.role:
+            self.source.fault(f"{section.model} is not given what the data holds, but {inputs.name}", *path, "model")
+            return None
         if data.inputs.shape[1] != inputs.size:
             self.source.fault(
                 f"the examples have {data.inputs.shape[1]} values, but {inputs.name} has {inputs.size}", *path, "data"
@@ -161,7 +164,8 @@ class HullCompiler:
             )
             return None
         text = section.on
-        given = [one.name for one in self.poser.inputs if not isinstance(one, AnswerSet)]
+        named = self.poser.inputs if self.poser.channels is None else self.poser.channels.named
+        given = [one.name for one in named if not isinstance(one, AnswerSet)]
         if not text and len(given) > 1:
             names = ", ".join(given)
             self.source.fault(f"there are several inputs ({names}): say what {section.model} is called on", *path, "on")

@@ -24,7 +24,8 @@ from specs.sets import InputSet
 class Injection:
     """Input number ``input`` is added to what the node ``at`` of ``model`` holds, or stands in its place.
 
-    ``layer`` is what the specification calls the node.
+    ``layer`` is what the specification calls the node. Of an abstraction the layer is the output, and whatever is given
+    the input of the abstraction by a call is given this instead.
     """
 
     input: int
@@ -32,6 +33,7 @@ class Injection:
     at: str
     layer: str
     mode: Literal["add", "replace"]
+    is_abstraction: bool = False
 
 
 @dataclass(frozen=True)

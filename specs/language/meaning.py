@@ -42,6 +42,11 @@ class Meaning:
         inside = all(is_true(evaluate_expression(part, at)) for part in domain)
         return inside and not is_true(evaluate_expression(condition, at))
 
+    def in_domain(self, posed: Posed, domain: Sequence[Expression], x: Sequence[Fraction]) -> bool:
+        """Whether ``x`` lies in the set, and ``domain``, which speaks of inputs only, is true."""
+        at = self._at(posed, x, ())
+        return posed.inputs.contains(x) and all(is_true(evaluate_expression(part, at)) for part in domain)
+
     def _at(self, posed: Posed, x: Sequence[Fraction], y: Sequence[Fraction]) -> Numbers:
         raw = posed.inputs.to_raw(x)
         values, labels, start = _Values(self.lets), {}, 0

@@ -168,8 +168,13 @@ def reachable_hull(
         grain = Fraction(2) ** frexp(float(scale))[1] / GRAIN
         rows.append(HullRow(direction, grain * ceil(bound / grain + SLACK), 0))
     hull = Hull(kind, size, tuple(rows), 0)
-    text = f"{one.name} keeps {injection.layer} of {injection.model} within {kind} bounds on all it can hold"
-    return NaturalSet(injection, one, hull, None, text, proved_by=f"{one.name}-reachable")
+    return claimed_hull(injection, one, hull)
+
+
+def claimed_hull(injection: Injection, one: InputSet, hull: Hull) -> NaturalSet:
+    """The natural set of bounds that have to be proved."""
+    text = f"{one.name} keeps {injection.layer} of {injection.model} within {hull.kind} bounds on all it can hold"
+    return NaturalSet(injection, one, hull, None, text, proved_by=f"{one.name.replace('@', '-')}-reachable")
 
 
 def _directions(kind: str, size: int) -> Iterator[Terms]:
@@ -190,6 +195,8 @@ def covers_all(natural: NaturalSet, states: Sequence[State], where: Sequence[obj
     It has to be free to write, in the only call there is, what the layer holds on that input.
     """
     one = natural.input
+    if natural.injection.is_abstraction:  # conditions and requirements read nothing but what it gives
+        return bool(natural.proved_by) and len(states) == 1
     if not natural.proved_by or where or len(states) != 1 or one.linear:
         return False
     if natural.injection.mode == "add":

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from specs.hulls import Hull
 from specs.joint import PartialBall
 from specs.language.alternatives import NoPoint, Unbounded
 from specs.language.composition import Composition
 from specs.language.dnf import Dnf
 from specs.language.injection import State
-from specs.language.natural import NaturalSet, Reach, covers_all, data_hull, reachable_hull
+from specs.language.natural import NaturalSet, Reach, claimed_hull, covers_all, data_hull, reachable_hull
 from specs.language.networks import Module, Posed, Poser
 from specs.language.schema_inputs import Input
 from specs.language.source import Source
@@ -89,6 +90,7 @@ class Naturals:
     modules: Sequence[Module] = ()
     folder: Path = Path()
     reach: Reach | None = None
+    claimed: Mapping[str, Hull] = field(default_factory=dict)  # bounds that are given, by input
     sets: dict[int, NaturalSet] = field(default_factory=dict)  # by injection
     slots: dict[int, tuple[int, ...]] = field(default_factory=dict)  # of what the layer holds by itself
     ready: Mapping[int, NaturalSet] = field(default_factory=dict)  # those that inputs were made of
@@ -119,19 +121,23 @@ class Naturals:
                 self.source.fault("say either data or reachable: of what is it natural?", *path)
             elif section.data:
                 (module,) = (module for module in self.modules if module.name == injection.model)
+                if self.poser.channels.behind(module.name):
+                    self.source.fault(f"of what is it natural? {module.name} is not given what the data holds", *path)
+                    continue
                 given = [x for x in inputs if not x.role]
                 found = data_hull(self.source, injection, one, section, module, given, self.folder)
                 if found is not None:
                     self.sets[number] = found
-            elif self.reach is None:
+            elif self.reach is None and one.name not in self.claimed:
                 self.source.fault("reachable needs bounds, which reading a specification alone has none of", *path)
             else:
-                self._build_reachable(number, section.reachable, self.reach, of_domain)
-        for k, one in enumerate(inputs[: len(self.sections)]):  # answers of tables come after them
-            if self.sections[one.name].natural is not None and not any(k == i.input for i in self.poser.injections):
+                self._build_reachable(number, section.reachable, of_domain)
+        for k, one in enumerate(inputs):
+            known = self.sections.get(one.name)  # what the specification does not name comes after the others
+            if known is not None and known.natural and not any(k == i.input for i in self.poser.injections):
                 self.source.fault("only what is written into a layer by inject has a natural set", "inputs", one.name)
 
-    def _build_reachable(self, number: int, kind: str, reach: Reach, of_domain: OfDomain) -> None:
+    def _build_reachable(self, number: int, kind: str, of_domain: OfDomain) -> None:
         assert isinstance(self.poser, Composition)
         injection = self.poser.injections[number]
         one = self.poser.inputs[injection.input]
@@ -147,10 +153,14 @@ class Naturals:
             self.source.fault(f"what the layer holds depends on {' and '.join(written)}, which is written", *path)
             return
         try:
+            self.slots[number] = slots[0]
+            if one.name in self.claimed:
+                self.sets[number] = claimed_hull(injection, one, self.claimed[one.name])
+                return
+            assert self.reach is not None
             posed, cases = of_domain(slots[0], ((),))
             boxes = list(dict.fromkeys(case.box for case in cases))
-            self.sets[number] = reachable_hull(kind, injection, one, posed.graph, boxes, reach)
-            self.slots[number] = slots[0]
+            self.sets[number] = reachable_hull(kind, injection, one, posed.graph, boxes, self.reach)
         except (NoPoint, Unbounded, OverflowError, PartialBall):
             return  # the set of inputs itself is at fault, and is told of
         except ValueError as error:

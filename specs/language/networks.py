@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from specs.graph import Graph
 from specs.joint import JointSet
@@ -20,6 +20,9 @@ from specs.language.suggest import did_you_mean
 from specs.language.tensor import Tensor
 from specs.language.terms import Linear
 from specs.sets import InputSet
+
+if TYPE_CHECKING:
+    from specs.language.channels import Channels
 
 Numbers = Sequence[Fraction]
 
@@ -149,6 +152,11 @@ class Poser(Protocol):
     @property
     def inputs(self) -> tuple[InputSet, ...]: ...
 
+    @property
+    def channels(self) -> Channels | None:
+        """What stands between models and what they are called on; None for nothing."""
+        ...
+
     def raw(self, k: int) -> list[Linear]:
         """Input ``k`` in raw units, in terms of what the network consumes."""
         ...
@@ -179,6 +187,10 @@ class Poser(Protocol):
         where no derivative is read."""
         ...
 
+    def told(self, posed: Posed) -> Sequence[str]:
+        """What is in front of the models that the posed network depends on, in words, where inputs do not say it."""
+        ...
+
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         """The inputs, by number, that these variables and outputs depend on."""
         ...
@@ -198,6 +210,7 @@ class OneNetwork:
 
     module: Module
     input_set: InputSet
+    channels: None = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -235,6 +248,9 @@ class OneNetwork:
 
     def kinks(self, posed: Posed) -> None:
         return None
+
+    def told(self, posed: Posed) -> Sequence[str]:
+        return ()
 
     def read(self, variables: Collection[int], slots: Collection[int]) -> frozenset[int]:
         return frozenset((0,))

@@ -15,6 +15,7 @@ from specs.language.expression import Expression, ExpressionFault
 from specs.language.faults import Faults
 from specs.language.gates import Gates, read_gates
 from specs.language.input_set import build_input_set
+from specs.language.no_channels import refuse_channels
 from specs.language.polynomial_formula import All, Any, Condition, PolynomialFormula, cases_of, negated
 from specs.language.polynomial_schema import (
     ExtractAttack,
@@ -154,6 +155,7 @@ class _Reader:
 
     def spec(self) -> PolynomialSpec:
         section, source = self.section, self.source
+        refuse_channels(source, {}, section.inputs, "for polynomials")
         name, given = source.only("inputs", section.inputs)
         inputs = build_input_set(name, given, source.document, source.faults, self.path.parent)
         source.faults.raise_if_any()

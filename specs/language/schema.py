@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from specs.language.schema_adversary import ExpandCatastrophe, Rounding
+from specs.language.schema_channels import Front
 from specs.language.schema_gate import Gate
 from specs.language.schema_guard import Guard
 from specs.language.schema_inputs import (
@@ -99,7 +100,7 @@ class Model(NetworkFile):
     taps: dict[Name, str] = Field(
         default={}, description="Names for internal tensors, as in {plan: relu2}, for tap(target, plan)(x)."
     )
-    front: NotYet = None
+    front: Front | None = Field(default=None, description="A channel between what it is called on and the model.")
     recall: NotYet = None
 
 

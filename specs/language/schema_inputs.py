@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from specs.language.schema_channels import AbstractBy
 from specs.language.schema_values import (
     AtLeastOne,
     Conditions,
@@ -216,5 +217,7 @@ class Input(Section):
     image_of: Annotated[None, BeforeValidator(_image_of), WithJsonSchema({"not": {}})] = None
     tube: NotYet = None
     activation_hull: NotYet = None
-    abstract_by: NotYet = None
+    abstract_by: AbstractBy | None = Field(
+        default=None, description="A network whose output stands in place of the input, wherever that is called on."
+    )
     distribution: NotYet = None

@@ -144,7 +144,9 @@ class Solving:
         names = {one.name for one in sets if one is not None}
         uses = self.source.document.uses.get(solved.name, ())
         longer = self.source.document.longer  # such as 1/$t, which shrinks
-        signs = [None if path in longer else _sign_of(path, names) for path in uses]
+        channels = self.poser.channels
+        moving = {path for path in uses if channels is not None and channels.moves_levels(path)}
+        signs = [None if path in longer or path in moving else _sign_of(path, names) for path in uses]
         own, rest = self._coefficients(solved.name, i)
         if own is None or rest is None or None in signs:
             return solved
@@ -186,7 +188,10 @@ class Solving:
         """A parameter belongs to one requirement: no other may depend on it, nor one that was added for a layer's
         bounds: these would be those of another set of inputs.
         """
-        moved = {str(path[1]) for path in self.source.document.uses.get(one.name, ()) if path[0] == "inputs"}
+        uses = self.source.document.uses.get(one.name, ())
+        moved = {str(path[1]) for path in uses if path[0] == "inputs"}
+        if self.poser.channels is not None:
+            moved |= {name for path in uses for name in self.poser.channels.moved(path)}
         lets = self.expressions.known_lets
         for given, located in zip(self.poser.inputs, self.expressions.linear):
             if one.name in names_in([part for part, _ in located], lets):
@@ -252,6 +257,8 @@ def _coefficients(formula: Formula) -> Iterator[Fraction]:
 
 def _sign_of(path: YamlPath, inputs: set[str]) -> int | None:
     """What a larger number at ``path`` makes of the sets of inputs; None where nothing is known."""
+    if path[:1] == ("models",) and path[2:] == ("front", "noise"):
+        return _GROWS
     if len(path) < 4 or path[0] != "inputs":
         return None
     match path[2:4]:

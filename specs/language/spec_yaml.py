@@ -10,8 +10,10 @@ from types import MappingProxyType
 
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.hulls import Hull
 from specs.language.assumptions import read_assumptions
 from specs.language.chain_overseer import chain_assumptions
+from specs.language.channels import Channels
 from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
 from specs.language.composition import Composition
 from specs.language.expansion import expanded, with_probe
@@ -88,8 +90,9 @@ def read_spec(
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
     poser: Poser
-    ready: dict[int, NaturalSet] = {}
-    if not reader.cores and _is_plain(files, inputs, expressions) and not inputs[0].role:
+    sections, claimed, ready = section.inputs, dict[str, Hull](), dict[int, NaturalSet]()
+    distorted = any(m.front for m in section.models.values()) or any(x.abstract_by for x in section.inputs.values())
+    if not reader.cores and not distorted and _is_plain(files, inputs, expressions) and not inputs[0].role:
         poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
         groups: Sequence[frozenset[int]] = (frozenset((0,)),)
     else:
@@ -100,14 +103,23 @@ def read_spec(
         inputs, ready = with_ellipsoids(source, section.inputs, modules, inputs, written, path.parent)
         faults.raise_if_any()
         coupling = coupling_of(inputs, expressions)
-        answers, answered = table_answers(source, expressions, modules, inputs, coupling)
-        everything = (*inputs, *answers)
-        if answers:
-            expressions = replace(expressions, linear=[*expressions.linear, *(() for _ in answers)])
-            coupling = coupling_of(everything, expressions)
+        channels: Channels | None = None
+        answered: Mapping[ast.Call, int] = {}
+        if distorted:
+            from specs.language.distorted import distort
+
+            made = distort(source, section, inputs, expressions, coupling, written, reader)
+            inputs, expressions, coupling, written, channels, more, claimed = made
+            everything, sections = inputs, {**sections, **more}
+        else:
+            answers, answered = table_answers(source, expressions, modules, inputs, coupling)
+            everything = (*inputs, *answers)
+            if answers:
+                expressions = replace(expressions, linear=[*expressions.linear, *(() for _ in answers)])
+                coupling = coupling_of(everything, expressions)
         faults.raise_if_any()
-        poser, groups = Composition(modules, everything, coupling, written, answered), coupling.groups
-    naturals = Naturals(source, poser, section.inputs, reader.read, path.parent, reach, ready=ready)
+        poser, groups = Composition(modules, everything, coupling, written, answered, channels), coupling.groups
+    naturals = Naturals(source, poser, sections, reader.read, path.parent, reach, claimed, ready)
     compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)
     requirements = expansion.attached(requirements)

@@ -24,6 +24,7 @@ from specs.language.input_set import build_input_set
 from specs.language.lifting import asserts_of, lift_of
 from specs.language.module_files import ModuleReader
 from specs.language.networks import Module
+from specs.language.no_channels import refuse_channels
 from specs.language.relaxed_question import RelaxedTerms, bounds_of, least_bound
 from specs.language.relaxed_schema import RelaxedChecker
 from specs.language.schema import Overseer, SpecFile
@@ -108,6 +109,8 @@ class StatisticalReader:
         }
         self.lets = {name: source.parse(text, "let", name) for name, text in section.let.items()}
         self.programs = {name: one for name, one in section.overseers.items() if isinstance(one, PythonOverseer)}
+        ordinary_inputs = {name: one for name, one in section.inputs.items() if isinstance(one, Input)}
+        refuse_channels(source, section.models, ordinary_inputs, "beside statistical requirements")
         faults.raise_if_any()
         overseers = {name: one for name, one in section.overseers.items() if isinstance(one, Overseer)}
         overseers = {name: one for name, one in overseers.items() if one.surrogate is None or name in trained}

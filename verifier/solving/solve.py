@@ -17,6 +17,7 @@ from verifier.engine.outcome import Attack, Outcome, Proof, Verdict
 from verifier.interruption import Stopped
 from verifier.places import RELAXED_SUFFIX, SUFFIX
 from verifier.question import Question, Requirement
+from verifier.solving.abstract import of_inputs, on_inputs
 from verifier.solving.bracket import Bracketing, Probe
 from verifier.solving.solution import Solution, Tried
 from verifier.solving.witness import witness_at
@@ -92,12 +93,20 @@ class _Solving:
         requirement, place = self.posed(value), self.next_file()
         settings = replace(self.settings, place=lambda id: place)
         outcome, stopped = self.decide(self.question, requirement, settings, seconds)
+        if requirement.stated.concrete is not None and not stopped:
+            left = seconds - (time.monotonic() - started)
+            requirement, outcome = on_inputs(self.question, requirement, outcome, settings, left, self.decide)
         outcome = replace(outcome, stopped=bool(stopped))
         return Probe(value, requirement, outcome, time.monotonic() - started)
 
     def posed(self, value: Fraction) -> Requirement:
         assert self.question.posed_at is not None
         return self.question.posed_at(self.requirement.id, {self.wanted.name: exactly(value)})
+
+    def posed_like(self, other: Requirement, value: Fraction) -> Requirement:
+        """The requirement for a value; the one about inputs where ``other`` is that of an abstracted one."""
+        posed = self.posed(value)
+        return of_inputs(posed) if posed.stated.concrete is not None and other.stated.concrete is None else posed
 
     def next_file(self) -> Path:
         self.files += 1
@@ -114,14 +123,14 @@ class _Solving:
             middle = round((best + sure) / 2 / self.wanted.step) * self.wanted.step
             if not min(best, sure) < middle < max(best, sure):
                 break
-            if self.posed(middle).stated.is_violated_at(attack.point, outputs):
+            if self.posed_like(probe.requirement, middle).stated.is_violated_at(attack.point, outputs):
                 best = middle
             else:
                 sure = middle
         for value in (best, self._less_far(best, probe.value)):
             if abs(value - probe.value) < self.wanted.step:
                 break
-            moved = self.posed(value)
+            moved = self.posed_like(probe.requirement, value)
             found = self._witness(moved, attack)
             if found is not None:
                 outcome = replace(probe.outcome, attack=found, attained=min(found.value, 0.0))

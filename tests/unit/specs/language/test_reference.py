@@ -64,7 +64,7 @@ def test_the_schema_is_json_and_lists_only_what_is_supported() -> None:
         "monitor", "guard", "adversary", "assume",
     }  # fmt: skip
     assert file["additionalProperties"] is False
-    assert "front" not in schema["$defs"]["Model"]["properties"]
+    assert "recall" not in schema["$defs"]["Model"]["properties"]
 
 
 def plain(path: Path) -> Any:

@@ -297,7 +297,7 @@ def test_data_sets_that_do_not_fit(read: Read, tmp_path: Path, arrays: dict[str,
         (("name: test", "name: !!python/object:os.system test"), 2, 7, "tag"),
         (("name: test", "name: [test"), 3, 7, "is not valid YAML"),
         (("name: test", "name: test\nsweep: {}"), 3, 1, "sweep is not supported yet"),
-        (('$MODEL"', '$MODEL", front: {}'), 4, 28, "models.target.front is not supported yet"),
+        (('$MODEL"', '$MODEL", recall: {}'), 4, 28, "models.target.recall is not supported yet"),
         (
             ('$MODEL"', '$MODEL", taps: {a: z}'),
             4,
