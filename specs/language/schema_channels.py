@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from specs.language.schema_values import Count, NotEmpty, NotNegative, Number, NumberOrList, Section
+from specs.language.schema_values import WRITTEN, Count, NotEmpty, NotNegative, Number, NumberOrList, Section
 
 
 def _levels(value: object) -> Any:
@@ -29,7 +29,9 @@ def _smoothing(value: object) -> None:
     )
 
 
-Levels = Annotated[Any, PlainValidator(_levels), WithJsonSchema({"type": "integer", "minimum": 2})]
+Levels = Annotated[
+    Any, PlainValidator(_levels), WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 2}, WRITTEN]})
+]
 
 
 class Quantize(Section):
@@ -42,6 +44,18 @@ class Quantize(Section):
     hi: NumberOrList = Field(default=None, description="The highest level; `hi` of the input's box when absent.")
 
 
+def _kind(value: object) -> str:
+    return "levels" if isinstance(value, int) else "options"
+
+
+Quantization = Annotated[
+    Annotated[Levels, Tag("levels")] | Annotated[Quantize, Tag("options")],
+    Discriminator(_kind),
+    BeforeValidator(_quantize),
+]
+"""A number of levels is read as options with that number."""
+
+
 class Drop(Section):
     """Elements that the model never sees."""
 
@@ -52,9 +66,7 @@ class Drop(Section):
 class Front(Section):
     """A channel in front of a model: what is called on x is given what the channel makes of x."""
 
-    quantize: Annotated[Quantize | None, BeforeValidator(_quantize)] = Field(
-        default=None, description="Rounding to levels: how many, or a mapping."
-    )
+    quantize: Quantization | None = Field(default=None, description="Rounding to levels: how many, or a mapping.")
     noise: NotNegative | None = Field(
         default=None, description="What the adversary may add to each raw element, at most, up or down."
     )

@@ -98,12 +98,12 @@ def norm_of(value: object) -> object:
     return value
 
 
-_WRITTEN: dict[str, Any] = {"type": "string", "pattern": r"^(\$\{?\w+\}?|[-+.\deE ]+/[-+.\deE ]+)$"}
+WRITTEN: dict[str, Any] = {"type": "string", "pattern": r"^(\$\{?\w+\}?|[-+.\deE ]+/[-+.\deE ]+)$"}
 
 
 def _schema(**limits: Any) -> WithJsonSchema:
     """A number, a quotient such as 8/255, or a parameter."""
-    return WithJsonSchema({"anyOf": [{"type": "number", **limits}, _WRITTEN]})
+    return WithJsonSchema({"anyOf": [{"type": "number", **limits}, WRITTEN]})
 
 
 Number = Annotated[Any, PlainValidator(_number), _schema()]
@@ -115,7 +115,7 @@ NotNegative = Annotated[Any, PlainValidator(_not_negative), _schema(minimum=0)]
 NumberOrList = Annotated[
     Any,
     PlainValidator(numbers),
-    WithJsonSchema({"anyOf": [{"type": "number"}, _WRITTEN, {"type": "array", "items": {}}]}),
+    WithJsonSchema({"anyOf": [{"type": "number"}, WRITTEN, {"type": "array", "items": {}}]}),
 ]
 Share = Annotated[Any, PlainValidator(_share), _schema(exclusiveMinimum=0, maximum=1)]
 Count = Annotated[int, PlainValidator(_count), WithJsonSchema({"type": "integer", "minimum": 0})]
