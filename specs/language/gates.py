@@ -25,12 +25,14 @@ class Miss(NamedTuple):
     """A gate that was missed, in words.
 
     ``severity`` is how bad a violation of the requirement would be that it is about; a gate that always counts is
-    malign. ``lost`` says whether it is about something that an earlier run had reached.
+    malign. ``lost`` says whether it is about something that an earlier run had reached, ``weak`` whether about the class
+    of what is proved.
     """
 
     words: str
     severity: Severity = "malign"
     lost: bool = False
+    weak: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Gates:
         wanted = self.require_class.get(severity)
         if wanted is None or CLASSES.index(class_of(claimed)) <= CLASSES.index(wanted):
             return None
-        return Miss(f"{id}: a {severity} requirement has to be proved {wanted}, it is {claimed}", severity)
+        return Miss(f"{id}: a {severity} requirement has to be proved {wanted}, it is {claimed}", severity, weak=True)
 
     def lost(self, results: Iterable[Result]) -> list[Miss]:
         """What an earlier run had certified and this one has not, or by less than is allowed for."""

@@ -175,16 +175,18 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 certified, 1 violated, 3 unknown; 4 where all is certified and a gate is missed, or an earlier run is.
+        """0 certified, 1 violated, 3 unknown, or certified by claims of too weak a class for the gate on classes.
+
+        4 where all is certified and another gate is missed, or what an earlier run had reached is lost.
 
         Requirements milder than ``fail_on`` never change it.
         """
         informative = self.requirements and not any(self._counts(one.requirement.severity) for one in self.requirements)
         code = OK if informative else EXIT_CODES[self.verdict]
         missed = self._misses
-        if (code == OK and missed) or (code == UNKNOWN and any(miss.lost for miss in missed)):
+        if any(miss.lost or (code == OK and not miss.weak) for miss in missed) and code in (OK, UNKNOWN):
             return GATE_MISSED
-        return code
+        return UNKNOWN if code == OK and missed else code
 
     @property
     def missed(self) -> tuple[str, ...]:

@@ -66,7 +66,7 @@ def test_a_gate_on_classes_is_missed_by_a_weaker_proof_which_still_is_one(files,
     assert (report.exit_code, report.missed, report["below"].claim_class) == (0, (), "exact")
     monkeypatch.setattr("verifier.answer.audit", lambda certificate, seconds: False)
     report = certify(None, "gated.yaml", timeout=20)
-    assert (report.verdict, report["below"].claim_class, report.exit_code) == ("certified", "sound", 4)
+    assert (report.verdict, report["below"].claim_class, report.exit_code) == ("certified", "sound", 3)
     assert report.missed == ("below: a malign requirement has to be proved exact, it is sound",)
     assert report.to_json()["gates_missed"] == list(report.missed)
     (tmp_path / "gated.yaml").write_text(text.replace("severity: malign", "severity: benign"))
@@ -80,7 +80,7 @@ def test_a_gate_on_classes_counts_as_its_severity_does(files, tmp_path, monkeypa
     text = EXACT.replace(", accept_class: exact", "").replace("malign", "benign")
     (tmp_path / "gated.yaml").write_text(text + "gate: {require_class: {benign: exact}}\n")
     monkeypatch.setattr("verifier.answer.audit", lambda certificate, seconds: False)
-    assert certify(None, "gated.yaml", timeout=20).exit_code == 4
+    assert certify(None, "gated.yaml", timeout=20).exit_code == 3
     assert certify(None, "gated.yaml", timeout=20, fail_on="malign").exit_code == 0
 
 
