@@ -2,45 +2,36 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from specs.errors import SpecError
 from specs.graph import Graph
-from specs.hulls import Hull
 from specs.language.assumptions import read_assumptions
 from specs.language.chain_overseer import chain_assumptions
-from specs.language.channels import Channels
-from specs.language.compile_spec import Expressions, SpecCompiler, coupling_of
-from specs.language.composition import Composition
+from specs.language.compile_spec import Expressions, SpecCompiler
 from specs.language.expansion import expanded, with_probe
-from specs.language.expression import LIPSCHITZ
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
-from specs.language.gaussian import with_ellipsoids
 from specs.language.guards import GuardCompiler
 from specs.language.hull_domain import LocatedHull
-from specs.language.injection import injections
 from specs.language.input_set import build_input_set
-from specs.language.module_files import ModuleFile, ModuleReader
+from specs.language.module_files import ModuleReader
 from specs.language.monitors import MonitorCompiler
-from specs.language.natural import NaturalSet, Reach
+from specs.language.natural import Reach
 from specs.language.naturals import Naturals
-from specs.language.networks import OneNetwork, Poser
+from specs.language.networks import OneNetwork
+from specs.language.posing import pose
 from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
 from specs.language.schema_faults import validated
 from specs.language.solve_for import Solving, read_solved, starting_values, with_values
 from specs.language.source import Source
 from specs.language.spec import EngineOptions, Extrapolate, Spec
 from specs.language.statistical_part import ordinary_part
-from specs.language.table_questions import table_answers
 from specs.language.textfile import read_text
 from specs.language.unwritten import check_rounding
 from specs.language.yaml_tree import read_yaml
-from specs.sets import InputSet
 
 
 def read_spec(
@@ -89,38 +80,10 @@ def read_spec(
     faults.raise_if_any()
     if len(inputs) < len(built):
         raise AssertionError("an input set is missing although nothing is wrong with it")
-    poser: Poser
-    sections, claimed, ready = section.inputs, dict[str, Hull](), dict[int, NaturalSet]()
-    distorted = any(m.front for m in section.models.values()) or any(x.abstract_by for x in section.inputs.values())
-    if not reader.cores and not distorted and _is_plain(files, inputs, expressions) and not inputs[0].role:
-        poser = OneNetwork(reader.only(files[0], section, inputs[0]), inputs[0])
-        groups: Sequence[frozenset[int]] = (frozenset((0,)),)
-    else:
-        modules = expansion.modules(reader.all(files, section))
-        written = injections(source, section.inputs, modules, inputs)
-        _check_moves(source, section, inputs)
-        faults.raise_if_any()
-        inputs, ready = with_ellipsoids(source, section.inputs, modules, inputs, written, path.parent)
-        faults.raise_if_any()
-        coupling = coupling_of(inputs, expressions)
-        channels: Channels | None = None
-        answered: Mapping[ast.Call, int] = {}
-        if distorted:
-            from specs.language.distorted import distort
-
-            made = distort(source, section, inputs, expressions, coupling, written, reader)
-            inputs, expressions, coupling, written, channels, more, claimed = made
-            everything, sections = inputs, {**sections, **more}
-        else:
-            answers, answered = table_answers(source, expressions, modules, inputs, coupling)
-            everything = (*inputs, *answers)
-            if answers:
-                expressions = replace(expressions, linear=[*expressions.linear, *(() for _ in answers)])
-                coupling = coupling_of(everything, expressions)
-        faults.raise_if_any()
-        poser, groups = Composition(modules, everything, coupling, written, answered, channels), coupling.groups
-    naturals = Naturals(source, poser, sections, reader.read, path.parent, reach, claimed, ready)
-    compiler = SpecCompiler(source, expressions, poser, groups, path.parent, naturals)
+    posing = pose(source, section, files, inputs, expressions, expansion, reader)
+    inputs, expressions, poser = posing.inputs, posing.expressions, posing.poser
+    naturals = Naturals(source, poser, posing.sections, reader.read, path.parent, reach, posing.claimed, posing.ready)
+    compiler = SpecCompiler(source, expressions, poser, posing.groups, path.parent, naturals)
     requirements = compiler.requirements(section.require, only)
     requirements = expansion.attached(requirements)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
@@ -161,31 +124,6 @@ def read_spec(
         assumptions=assumptions,
         parameters=MappingProxyType(dict(parameters)),
     )
-
-
-def _is_plain(files: Sequence[ModuleFile], inputs: Sequence[InputSet], expressions: Expressions) -> bool:
-    """Whether all that is ever called is one model, on the one input as it is: then there is nothing to compose."""
-    if len(files) != 1 or len(inputs) != 1 or files[0].kind != "model" or any(expressions.hulls):
-        return False
-    calls = [node for one in expressions.all for node in ast.walk(one.tree) if isinstance(node, ast.Call)]
-    return all(
-        isinstance(node.func, ast.Name)
-        and node.func.id != LIPSCHITZ
-        and (
-            node.func.id != files[0].name
-            or [part.id for part in node.args if isinstance(part, ast.Name)] == [inputs[0].name]
-        )
-        for node in calls
-    )
-
-
-def _check_moves(source: Source, section: SpecFile, inputs: Sequence[InputSet]) -> None:
-    """Moves that nothing in the specification lets the adversary make are a mistake."""
-    moves = section.adversary.moves if section.adversary is not None else ()
-    if "latent" in moves and not any(one.role for one in inputs):
-        source.fault("latent: no input is written into a layer; give one `inject`", "adversary", "moves")
-    if "input" in moves and all(one.role or one.is_point for one in inputs):
-        source.fault("input: there is no input with any freedom", "adversary", "moves")
 
 
 def _parse(source: Source, section: SpecFile) -> Expressions:
