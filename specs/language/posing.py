@@ -41,7 +41,7 @@ class Posing:
     expressions: Expressions
     sections: Mapping[str, Input]
     claimed: Mapping[str, Hull] = field(default_factory=dict)
-    ready: Mapping[int, NaturalSet] = field(default_factory=dict)
+    ready: dict[int, NaturalSet] = field(default_factory=dict)
 
 
 def pose(
