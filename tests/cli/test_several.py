@@ -83,7 +83,7 @@ def test_lint_says_what_was_understood_and_schema_is_json(cli, spec):
     assert done.returncode == 0, done.stderr
     assert "below-half (benign) has to hold: y[0] < 0.5" in done.stdout
     schema = json.loads(cli("schema").stdout)
-    assert {"models", "inputs", "require"} <= set(schema["properties"])
+    assert {"models", "inputs", "require"} <= set(schema["$defs"]["SpecFile"]["properties"])
 
 
 def test_a_mistake_in_a_specification_names_its_line(cli, spec):
