@@ -146,3 +146,52 @@ def test_an_overseer_is_bound_with_the_model(cli: Cli, parts: Path) -> None:
     assert changed.returncode == 2
     assert "not the model" in changed.stderr
     assert cli("check", "all.nncombined").returncode == 0  # as it was then
+
+
+TAKEN = (
+    "assume: [{{id: near, text: the judge is nearly right, error: {{overseer: judge, at_most: {error}}}}}]\nrequire:"
+)
+
+
+def test_what_a_requirement_rests_on_is_told_and_an_error_that_is_not_survived_is_refused(
+    cli: Cli, parts: Path
+) -> None:
+    write_network(parts / "judge.onnx", ([[1, 0.5, -1]], [2, 1, 0]))
+    slack = JUDGED.replace("id: right", "id: right, slack: 0.5").replace("argmax(judge(y)) == 0", "judge(y)[0] >= 1")
+    for name, error in (("near", "0.4"), ("far", "0.6")):
+        (parts / f"{name}.yaml").write_text(slack.replace("require:", TAKEN.format(error=error)))
+    prove(cli, "one", "0", "0.5", "near.yaml")
+    prove(cli, "two", "0.5", "1", "near.yaml")
+    whole = ["--set", "lo=0", "--set", "hi=1"]
+    done = cli("combine", "one.nncert", "two.nncert", "--spec", "near.yaml", *whole, "--out", "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "near (declared, not checked here) the judge is nearly right (an error of judge of up to 0.4)" in done.stdout
+    assert "(declared) specification = sha256:" in done.stdout
+    far = cli("combine", "one.nncert", "two.nncert", "--spec", "far.yaml", *whole)
+    assert far.returncode == 2, far.stdout + far.stderr
+    assert "near allows for an error of judge of 0.6" in far.stderr
+
+
+def test_a_requirement_that_accepts_exact_proofs_only_gets_them(cli: Cli, parts: Path) -> None:
+    (parts / "exact.yaml").write_text(
+        (parts / "part.yaml").read_text().replace("id: safe", "id: safe, accept_class: exact")
+    )
+    given = [
+        "combine",
+        "a.nncert",
+        "b.nncert",
+        "--spec",
+        "exact.yaml",
+        "--set",
+        "lo=0",
+        "--set",
+        "hi=1",
+        "--out",
+        "all",
+    ]
+    sound = cli(*given)
+    assert sound.returncode == 2, sound.stdout
+    assert "requirement safe accepts exact proofs only: say --exact" in sound.stderr
+    exact = cli(*given, "--exact")
+    assert exact.returncode == 0, exact.stderr
+    assert "CLASS exact (rational arithmetic)" in exact.stdout

@@ -30,11 +30,15 @@ SUFFIX = ".nncombined"
 
 @dataclass(frozen=True)
 class Whole:
-    """The question that is to be answered: ``query`` in VNN-LIB, ``claim`` in words."""
+    """The question that is to be answered: ``query`` in VNN-LIB, ``claim`` in words.
+
+    ``premises`` are what it rests on beside the network, in words.
+    """
 
     query: str
     claim: str
     silent_on: tuple[str, ...] = ("anything about inputs outside this set",)
+    premises: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Combined:
     @property
     def sentence(self) -> str:
         """What is claimed, how strongly, and what it rests on."""
-        weights = f"(declared) weights = sha256:{self.claims.model.sha256}"
+        weights = ", ".join((f"(declared) weights = sha256:{self.claims.model.sha256}", *self.whole.premises))
         silence = "; ".join((*self.whole.silent_on, "anything about other weights, or a float runtime's own rounding"))
         if self.checked is None or not self.checked.accepted:
             return f"UNDECIDED WHETHER {self.whole.claim}."
