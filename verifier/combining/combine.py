@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -66,7 +65,10 @@ class Combined:
         if self.checked is None or not self.checked.accepted:
             return f"UNDECIDED WHETHER {self.whole.claim}."
         if self.verdict == "statistical":
-            return f"{self.checked.reason}; {weights}. DOES NOT SAY: which inputs fail; anything about other laws."
+            return (
+                f"{self.checked.reason}; {weights}. {told(self.claims, self.whole)}. DOES NOT SAY: which inputs fail; "
+                "anything about other laws."
+            )
         strength = "exact (rational arithmetic)" if self.checked.exact else "sound (outward-rounded float64)"
         files = ", ".join(claim.told for claim in self.claims.all)
         return (
@@ -78,7 +80,7 @@ class Combined:
     def to_json(self) -> dict[str, Any]:
         return {
             "verdict": self.verdict,
-            "claim": self.whole.claim,
+            "claim": told(self.claims, self.whole),
             "sentence": self.sentence,
             "statement": None if self.path is None else str(self.path),
             "cells": self.cells,
@@ -155,7 +157,7 @@ def write(
         "members": [{"file": name, "sha256": claim.sha256} for name, claim in zip(names, claims.all)],
         "covers": covers,
         "cases": list(cases),
-        "claim": whole.claim[:10_000],
+        "claim": told(claims, whole)[:10_000],
         "producer": dict(producer),
     }
     assert set(manifest) == KEYS
@@ -171,8 +173,11 @@ def write(
     partial.replace(path)
 
 
-def query_hash(whole: Whole) -> str:
-    return hashlib.sha256(whole.query.encode()).hexdigest()
+def told(claims: Claims, whole: Whole) -> str:
+    """What the files claim: where some of them bound rates, the whole is claimed in the cells of the others alone."""
+    if all(claim.sampled is None for claim in claims.all):
+        return whole.claim
+    return f"PROVED IN THE CELLS OF CERTIFICATES ONLY: {whole.claim}"
 
 
 def shown(point: Sequence[Fraction]) -> str:
