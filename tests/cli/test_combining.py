@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -78,6 +79,23 @@ def test_a_specification_is_the_whole_and_binds_it(cli: Cli, parts: Path) -> Non
     assert "not the model" in other.stderr
     outside = cli("combine", "a.nncert", "b.nncert", "--spec", "part.yaml", "--set", "lo=0", "--set", "hi=1.5")
     assert outside.returncode == 3
+
+
+def test_a_query_is_the_whole_as_it_lies_there(cli: Cli, parts: Path) -> None:
+    """Compressed, and with the ends of lines that it has: its hash binds the result to the very file."""
+    names = "(declare-const X_0 Real)\r\n(declare-const Y_0 Real)\r\n"
+    text = names + "(assert (>= X_0 0.1))\r\n(assert (<= X_0 0.9))\r\n(assert (> Y_0 6))\r\n"
+    (parts / "whole.vnnlib").write_bytes(text.encode())
+    (parts / "whole.vnnlib.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("whole.vnnlib", "whole.vnnlib.gz"):
+        done = cli("combine", "a.nncert", "b.nncert", "--spec", name, "--out", "all")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert cli("check", "all.nncombined", "--spec", name).returncode == 0
+    (parts / "broken.vnnlib").write_bytes(b"\xff\xfe")
+    for name, why in (("broken.vnnlib", "the whole question cannot be read"), ("none.vnnlib", "cannot be read")):
+        refused = cli("combine", "a.nncert", "b.nncert", "--spec", name)
+        assert refused.returncode == 2
+        assert why in refused.stderr
 
 
 def test_a_box_may_be_named(cli: Cli, parts: Path) -> None:

@@ -16,6 +16,7 @@ from specs.graph import Graph, Node, ops
 from specs.language.vnnlib_writer import write_vnnlib
 from specs.problem import Box, Case, Problem, Row
 from verifier.checker.combined import COMBINED, KEYS, WHOLE, implies, weakest_rows
+from verifier.checker.container import unpack
 from verifier.checker.errors import CheckError
 from verifier.checker.vnnlib import QueryCase, QueryRow, read_query
 from verifier.checking import CheckResult, run_checker
@@ -29,12 +30,12 @@ SUFFIX = ".nncombined"
 
 @dataclass(frozen=True)
 class Whole:
-    """The question that is to be answered: ``query`` in VNN-LIB, ``claim`` in words.
+    """The question that is to be answered: ``query`` is a VNN-LIB file, which may be compressed, ``claim`` is in words.
 
     ``premises`` are what it rests on beside the network, in words.
     """
 
-    query: str
+    query: bytes
     claim: str
     silent_on: tuple[str, ...] = ("anything about inputs outside this set",)
     premises: tuple[str, ...] = ()
@@ -102,7 +103,7 @@ def whole_of(claims: Claims, box: tuple[Vector, Vector] | None) -> Whole:
     rows = dict.fromkeys(tuple(map(_row, case.rows)) for case in first.cases)
     problem = Problem(_of_sizes(claims), tuple(Case(Box(*box), group) for group in rows))
     words = property_in_words(problem) or f"the property of {first.file.name}"
-    return Whole(write_vnnlib(problem), f"FOR ALL X IN {set_in_words(problem)}: {words}")
+    return Whole(write_vnnlib(problem).encode(), f"FOR ALL X IN {set_in_words(problem)}: {words}")
 
 
 def combine(
@@ -113,8 +114,8 @@ def combine(
     Raises ``CertifyError`` where a file proves something else, and where no cover is found that is no gap, either.
     """
     try:
-        cases = read_query(whole.query, claims.inputs, claims.outputs)
-    except CheckError as error:
+        cases = read_query(unpack(whole.query, "query").decode(), claims.inputs, claims.outputs)
+    except (CheckError, UnicodeDecodeError) as error:
         raise CertifyError(f"the whole question cannot be read: {error}") from None
     _check_properties(claims, cases)
     covers: list[list[Word]] = []
@@ -161,7 +162,7 @@ def write(
         "producer": dict(producer),
     }
     assert set(manifest) == KEYS
-    members = [(COMBINED, json.dumps(manifest).encode()), (WHOLE, whole.query.encode())]
+    members = [(COMBINED, json.dumps(manifest).encode()), (WHOLE, whole.query)]
     for k, (name, claim) in enumerate(zip(names, claims.all)):
         members.append((name, claim.data))
         if claim.query is not None:

@@ -30,7 +30,11 @@ def whole_in(
     where proofs of it in this arithmetic, ``exact`` or not, do not settle it.
     """
     if is_vnnlib(spec):
-        return Whole(spec.read_text(encoding="utf-8"), f"no input satisfies {spec.name}"), {}
+        try:
+            query = spec.read_bytes()
+        except OSError as error:
+            raise CertifyError(f"{spec} cannot be read: {error.strerror}") from None
+        return Whole(query, f"no input satisfies {spec.name}"), {}
     question = read_question(model, spec, parameters)
     ids = [one.id for one in question.requirements]
     if wanted and wanted not in ids:
@@ -54,7 +58,7 @@ def whole_in(
     record = {VALUE_OF + name: value for name, value in parameters.items()}
     record |= {f"sha256 of {name}": _sha256(question.files[name]) for name in question.tables}
     told = (f"(declared) specification = sha256:{_sha256(spec)}", *_premises(question, requirement))
-    return Whole(write_vnnlib(problem), requirement.claim, requirement.silent_on, told), record
+    return Whole(write_vnnlib(problem).encode(), requirement.claim, requirement.silent_on, told), record
 
 
 def _premises(question: Question, requirement: Requirement) -> Iterator[str]:
