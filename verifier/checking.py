@@ -157,9 +157,14 @@ def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str])
 
 def _record(certificate: Path) -> dict[str, Any]:
     """What the producer of a file of evidence says of where it comes from."""
+    from verifier.checker.combined import COMBINED, is_about_combined
+    from verifier.checker.container import MANIFEST
+
     _hashes(certificate)  # reads all of it, within limits
     with zipfile.ZipFile(certificate) as archive:
-        return dict(json.loads(archive.read("manifest.json")).get("producer", {}))
+        manifest = json.loads(archive.read(COMBINED if is_about_combined(certificate) else MANIFEST))
+    record = manifest["producer"]
+    return record if isinstance(record, dict) else {}
 
 
 def _result(answer: Mapping[str, Any]) -> CheckResult:

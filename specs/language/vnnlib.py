@@ -26,7 +26,8 @@ from specs.problem import Ball, Terms
 MAX_DEPTH = 2_000
 
 # A comparison of two words is one token: most of every file is bounds, and large files have a million of them.
-_TOKEN = re.compile(r"\(\s*([<>]=?)\s+([^\s();]+)\s+([^\s();]+)\s*\)|([()]|;[^\n]*|[^\s();]+)")
+# A comment ends with its line, by SMT-LIB at a line feed or at a carriage return, whichever comes first.
+_TOKEN = re.compile(r"\(\s*([<>]=?)\s+([^\s();]+)\s+([^\s();]+)\s*\)|([()]|;[^\n\r]*|[^\s();]+)")
 _VARIABLE = re.compile(r"([XY])_(0|[1-9]\d{0,8})")
 _COMPARISONS = frozenset({"<=", ">=", "<", ">", "="})
 _ARITHMETIC = frozenset({"+", "-", "*", "/"})

@@ -16,7 +16,7 @@ import pytest
 from specs.compose import Composer
 from specs.graph import ops
 from specs.loading.onnx_writer import write_onnx
-from tests.checker.statements import make, members, packed, written
+from tests.checker.statements import Disc, asking, forged, make, members, packed, verdict, written
 from verifier.api import certify
 from verifier.checker.__main__ import main
 from verifier.checker.combined import read_combined
@@ -361,3 +361,73 @@ def test_rates_under_other_laws_or_of_other_events_are_refused(folder: Path, tmp
         read_claims([folder / "left.nncert", shifted], None)
     with pytest.raises(CertifyError, match="at least one certificate"):
         read_claims([first], None)
+
+
+class Lenient:
+    """Answers 1 to everything, of any size; goes by the name of the other one."""
+
+    name, sha256 = Disc.name, Disc.sha256
+
+    def ask(self, arguments: list, seconds: float) -> float:
+        return 1.0
+
+
+def test_a_rate_about_inputs_of_another_size_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether a cell is left to it or not."""
+    import hashlib
+
+    fitting = rate(tmp_path, "fitting", (0.5, 0.0), (1.0, 1.0), 11)
+    claims = read_claims([folder / "left.nncert", fitting], None)
+    combine(claims, whole_of(claims, None), tmp_path / "mixed.nncombined", None, False, {})
+    honest = (tmp_path / "mixed.nncombined").read_bytes()
+    stated = json.loads(members(honest)["combined.json"])["members"]
+    for low, up in (((0.5,), (1.0,)), ((0.6,), (1.0,)), ((0.5, 0.0, 0.0), (1.0, 1.0, 1.0))):
+        own = tmp_path / f"{len(low)}-{low[0]}"
+        own.mkdir()
+        content = written(own, make(sampler=Box(low, up)), overseer=Lenient())[0].read_bytes()
+        entry = {"sha256": hashlib.sha256(content).hexdigest()}
+        instead = packed({**members(honest), "1.nnstat": content})
+        beside = packed({**members(honest), "2.nnstat": content})
+        for data, of in (
+            (changed(instead, members=[stated[0], {"file": "1.nnstat", **entry}]), 1),
+            (changed(beside, members=[*stated, {"file": "2.nnstat", **entry}]), 2),
+        ):
+            assert judged(tmp_path, capsys, data)["reason"].startswith(f"{of}.nnstat draws {len(low)} numbers")
+
+
+def test_a_part_that_is_never_drawn_from_is_refused(tmp_path: Path) -> None:
+    """Behind the others it changes no draw, and no cell says what its bound is."""
+    low, up = Box((0.5, 0.0), (1.0, 0.75)), Box((0.5, 0.75), (1.0, 1.0))
+    cells = (Cell(F(1, 2), "sampled", low.lower, low.upper, 80, F(1)), Cell(F(1, 2), "open"))
+    plan = make(sampler=Blocks((80,), (low,)), queries=80, method="stratified", cells=cells)
+    file, _ = written(tmp_path, plan)
+
+    def idle(lines: list) -> None:
+        sampler = next(line["plan"]["sampler"] for line in lines if line["kind"] == "plan")
+        sampler["counts"].append(0)
+        sampler["parts"].append({"kind": "box", **{k: [v.hex() for v in getattr(up, k)] for k in ("lower", "upper")}})
+
+    assert verdict(file.read_bytes()).accepted
+    with pytest.raises(CheckError, match="parts belong to no cell"):
+        verdict(forged(file.read_bytes(), idle))
+
+
+def test_a_rate_that_was_chosen_among_several_says_so(folder: Path, tmp_path: Path) -> None:
+    """So does one whose plan was made after some answers; and the whole is not claimed."""
+    from verifier.statistics import statement as statements
+
+    plans = [make(name, Box((0.5, 0.0), (1.0, 1.0)), seed=seed) for seed, name in enumerate(("first", "second"))]
+    with asking(tmp_path / "l.jsonl", Disc()) as queries:
+        for plan in plans:
+            queries.run(plan, lambda x: [x], None)
+    statements.write_statement(tmp_path / "second.nnstat", tmp_path / "l.jsonl", "second", None)
+    claims = read_claims([folder / "left.nncert", tmp_path / "second.nnstat"], None)
+    found = combine(claims, whole_of(claims, None), tmp_path / "mixed.nncombined", None, False, {})
+    assert "the statement is one of 2 plans of the ledger, each with a confidence of its own" in found.sentence
+    assert "were fixed without regard to the 200 answers before it" in found.sentence
+    partial = "PROVED IN THE CELLS OF CERTIFICATES ONLY: FOR ALL X IN [0, 1]^2: -Y_0 + 3 > 0"
+    assert partial in found.sentence
+    assert found.checked is not None
+    assert found.checked.claim == found.to_json()["claim"] == partial

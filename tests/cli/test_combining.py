@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -80,6 +81,23 @@ def test_a_specification_is_the_whole_and_binds_it(cli: Cli, parts: Path) -> Non
     assert outside.returncode == 3
 
 
+def test_a_query_is_the_whole_as_it_lies_there(cli: Cli, parts: Path) -> None:
+    """Compressed, and with the ends of lines that it has: its hash binds the result to the very file."""
+    names = "(declare-const X_0 Real)\r\n(declare-const Y_0 Real)\r\n"
+    text = names + "(assert (>= X_0 0.1))\r\n(assert (<= X_0 0.9))\r\n(assert (> Y_0 6))\r\n"
+    (parts / "whole.vnnlib").write_bytes(text.encode())
+    (parts / "whole.vnnlib.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("whole.vnnlib", "whole.vnnlib.gz"):
+        done = cli("combine", "a.nncert", "b.nncert", "--spec", name, "--out", "all")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert cli("check", "all.nncombined", "--spec", name).returncode == 0
+    (parts / "broken.vnnlib").write_bytes(b"\xff\xfe")
+    for name, why in (("broken.vnnlib", "the whole question cannot be read"), ("none.vnnlib", "cannot be read")):
+        refused = cli("combine", "a.nncert", "b.nncert", "--spec", name)
+        assert refused.returncode == 2
+        assert why in refused.stderr
+
+
 def test_a_box_may_be_named(cli: Cli, parts: Path) -> None:
     done = cli("combine", "a.nncert", "c.nncert", "--box", "0.6:0.7", "--out", "all")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -146,3 +164,52 @@ def test_an_overseer_is_bound_with_the_model(cli: Cli, parts: Path) -> None:
     assert changed.returncode == 2
     assert "not the model" in changed.stderr
     assert cli("check", "all.nncombined").returncode == 0  # as it was then
+
+
+TAKEN = (
+    "assume: [{{id: near, text: the judge is nearly right, error: {{overseer: judge, at_most: {error}}}}}]\nrequire:"
+)
+
+
+def test_what_a_requirement_rests_on_is_told_and_an_error_that_is_not_survived_is_refused(
+    cli: Cli, parts: Path
+) -> None:
+    write_network(parts / "judge.onnx", ([[1, 0.5, -1]], [2, 1, 0]))
+    slack = JUDGED.replace("id: right", "id: right, slack: 0.5").replace("argmax(judge(y)) == 0", "judge(y)[0] >= 1")
+    for name, error in (("near", "0.4"), ("far", "0.6")):
+        (parts / f"{name}.yaml").write_text(slack.replace("require:", TAKEN.format(error=error)))
+    prove(cli, "one", "0", "0.5", "near.yaml")
+    prove(cli, "two", "0.5", "1", "near.yaml")
+    whole = ["--set", "lo=0", "--set", "hi=1"]
+    done = cli("combine", "one.nncert", "two.nncert", "--spec", "near.yaml", *whole, "--out", "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "near (declared, not checked here) the judge is nearly right (an error of judge of up to 0.4)" in done.stdout
+    assert "(declared) specification = sha256:" in done.stdout
+    far = cli("combine", "one.nncert", "two.nncert", "--spec", "far.yaml", *whole)
+    assert far.returncode == 2, far.stdout + far.stderr
+    assert "near allows for an error of judge of 0.6" in far.stderr
+
+
+def test_a_requirement_that_accepts_exact_proofs_only_gets_them(cli: Cli, parts: Path) -> None:
+    (parts / "exact.yaml").write_text(
+        (parts / "part.yaml").read_text().replace("id: safe", "id: safe, accept_class: exact")
+    )
+    given = [
+        "combine",
+        "a.nncert",
+        "b.nncert",
+        "--spec",
+        "exact.yaml",
+        "--set",
+        "lo=0",
+        "--set",
+        "hi=1",
+        "--out",
+        "all",
+    ]
+    sound = cli(*given)
+    assert sound.returncode == 2, sound.stdout
+    assert "requirement safe accepts exact proofs only: say --exact" in sound.stderr
+    exact = cli(*given, "--exact")
+    assert exact.returncode == 0, exact.stderr
+    assert "CLASS exact (rational arithmetic)" in exact.stdout

@@ -29,7 +29,13 @@ from verifier.checker.container import Source, has_member
 from verifier.checker.errors import CheckError
 from verifier.checker.json_object import json_object
 from verifier.checker.statement import LARGEST_MEMBER, known_format
-from verifier.checker.statistics import StatisticalEvidence, read_statement, verdict_on_statement
+from verifier.checker.statistics import (
+    StatisticalEvidence,
+    answers_rest_on,
+    one_of_several,
+    read_statement,
+    verdict_on_statement,
+)
 from verifier.checker.statistics_bounds import UP, least_rate, shown
 from verifier.checker.statistics_draws import read_blocks, read_box, read_kind
 from verifier.checker.statistics_ledger import Plan, natural, rational, text
@@ -138,6 +144,9 @@ class _Judge:
         cases = read()
         if len(self.evidence.cases) != len(cases):
             return _no(f"{len(self.evidence.cases)} cases claimed, the query has {len(cases)}")
+        for k, sampled in self.sampled.items():
+            if sampled.size != len(cases[0].lower):
+                return _no(f"{self.evidence.members[k].name} draws {sampled.size} numbers, the query has others")
         asked = [(k, case) for k, case in enumerate(cases) if not case.empty]
         for k, case in asked:
             wrong = self._not_covered(k, case)
@@ -227,6 +236,11 @@ class Sampled:
     event: str
     rests: str
 
+    @property
+    def size(self) -> int:
+        """How many numbers are drawn each time."""
+        return len(self.boxes[0][0][0])
+
     @staticmethod
     def of(statement: StatisticalEvidence) -> Sampled:
         ledger = statement.ledger
@@ -239,15 +253,12 @@ class Sampled:
         else:
             raise CheckError("what is combined is a rate under the uniform law on a box, by its own draws")
         event = f"{ledger.overseer}, shown the model sha256:{text(content['model'])!r}, answers below "
-        premises = "the overseer answered as the ledger says" + (
-            "" if ledger.deterministic else ", and its answers do not depend on each other"
-        )
-        rests = f"{premises}; the plan {statement.name!r} and its seed were fixed before the answers; float64 draws of "
+        rests = "; ".join([*answers_rest_on(plan, ledger), *one_of_several(ledger)])
         return Sampled(
             boxes,
             rational(content["confidence"]),
             event + str(rational(content["below"])),
-            rests + "PCG64 stand for independent draws of the law",
+            f"by the plan {statement.name!r} of the ledger sha256:{statement.sha256}: {rests}",
         )
 
 

@@ -251,8 +251,8 @@ def _cells(content: dict[str, Any], failed: list[bool], level: Fraction) -> Frac
             raise CheckError("a cell is neither open nor sampled nor certified by something")
         if max(value.denominator.bit_length() for value in (mass, used, total)) > LONGEST_SUM:
             raise CheckError("the masses or the shares of the cells have no small common denominator")
-    if used > 1 or mass > 1 or at != len(failed):
-        raise CheckError("the shares or the masses exceed 1, or draws belong to no cell")
+    if used > 1 or mass > 1 or at != len(failed) or sampled != len(parts):
+        raise CheckError("the shares or the masses exceed 1, or draws or parts belong to no cell")
     return min(Fraction(1), total + 1 - mass)
 
 
@@ -297,17 +297,7 @@ def _digest(value: object) -> str:
 
 def _rests(plan: Plan, ledger: LedgerContent) -> str:
     """What an accepted statement still rests on, in the checker's own words."""
-    content = plan.content
-    told = [f"the overseer {ledger.overseer} answered as the ledger says"]
-    if not ledger.deterministic:
-        told.append("the overseer's answers do not depend on each other")
-    elif ledger.repeated or ledger.unanswered:
-        cut = f", {ledger.unanswered} questions were cut off" if ledger.unanswered else ""
-        told.append(f"the overseer is deterministic: {ledger.repeated} answers are repeated{cut}")
-    told.append(_fixed(plan))
-    told.append(_drawn(plan))
-    if plan.further:
-        told.append(f"further arguments are what the model sha256:{text(content['model'])!r} gave")
+    content, told = plan.content, answers_rest_on(plan, ledger)
     of_draws = f"for P = {text(content['nature'])!r} and Q = {_law_of_draws(content)}"
     if content["method"] == "domination":
         told.append(f"dP/dQ <= {rational(content['kappa'])} {of_draws}")
@@ -320,10 +310,29 @@ def _rests(plan: Plan, ledger: LedgerContent) -> str:
             for c in content["cells"]
             if c["status"] == "certified"
         ]
-    others = len(ledger.plans) - 1
-    if others:
-        told.append(f"the statement is one of {others + 1} plans of the ledger, each with a confidence of its own")
-    return "; ".join(told)
+    return "; ".join([*told, *one_of_several(ledger)])
+
+
+def answers_rest_on(plan: Plan, ledger: LedgerContent) -> list[str]:
+    """What is taken for granted of answers and draws, whatever they are used for."""
+    told = [f"the overseer {ledger.overseer} answered as the ledger says"]
+    if not ledger.deterministic:
+        told.append("the overseer's answers do not depend on each other")
+    elif ledger.repeated or ledger.unanswered:
+        cut = f", {ledger.unanswered} questions were cut off" if ledger.unanswered else ""
+        told.append(f"the overseer is deterministic: {ledger.repeated} answers are repeated{cut}")
+    told += [_fixed(plan), _drawn(plan)]
+    if plan.further:
+        told.append(f"further arguments are what the model sha256:{text(plan.content['model'])!r} gave")
+    return told
+
+
+def one_of_several(ledger: LedgerContent) -> list[str]:
+    """That a statement was chosen among several, where it was."""
+    plans = len(ledger.plans)
+    return (
+        [f"the statement is one of {plans} plans of the ledger, each with a confidence of its own"] if plans > 1 else []
+    )
 
 
 def _drawn(plan: Plan) -> str:

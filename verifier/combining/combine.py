@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from specs.graph import Graph, Node, ops
 from specs.language.vnnlib_writer import write_vnnlib
 from specs.problem import Box, Case, Problem, Row
 from verifier.checker.combined import COMBINED, KEYS, WHOLE, implies, weakest_rows
+from verifier.checker.container import unpack
 from verifier.checker.errors import CheckError
 from verifier.checker.vnnlib import QueryCase, QueryRow, read_query
 from verifier.checking import CheckResult, run_checker
@@ -30,11 +30,15 @@ SUFFIX = ".nncombined"
 
 @dataclass(frozen=True)
 class Whole:
-    """The question that is to be answered: ``query`` in VNN-LIB, ``claim`` in words."""
+    """The question that is to be answered: ``query`` is a VNN-LIB file, which may be compressed, ``claim`` is in words.
 
-    query: str
+    ``premises`` are what it rests on beside the network, in words.
+    """
+
+    query: bytes
     claim: str
     silent_on: tuple[str, ...] = ("anything about inputs outside this set",)
+    premises: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,15 @@ class Combined:
     @property
     def sentence(self) -> str:
         """What is claimed, how strongly, and what it rests on."""
-        weights = f"(declared) weights = sha256:{self.claims.model.sha256}"
+        weights = ", ".join((f"(declared) weights = sha256:{self.claims.model.sha256}", *self.whole.premises))
         silence = "; ".join((*self.whole.silent_on, "anything about other weights, or a float runtime's own rounding"))
         if self.checked is None or not self.checked.accepted:
             return f"UNDECIDED WHETHER {self.whole.claim}."
         if self.verdict == "statistical":
-            return f"{self.checked.reason}; {weights}. DOES NOT SAY: which inputs fail; anything about other laws."
+            return (
+                f"{self.checked.reason}; {weights}. {told(self.claims, self.whole)}. DOES NOT SAY: which inputs fail; "
+                "anything about other laws."
+            )
         strength = "exact (rational arithmetic)" if self.checked.exact else "sound (outward-rounded float64)"
         files = ", ".join(claim.told for claim in self.claims.all)
         return (
@@ -74,7 +81,7 @@ class Combined:
     def to_json(self) -> dict[str, Any]:
         return {
             "verdict": self.verdict,
-            "claim": self.whole.claim,
+            "claim": told(self.claims, self.whole),
             "sentence": self.sentence,
             "statement": None if self.path is None else str(self.path),
             "cells": self.cells,
@@ -96,7 +103,7 @@ def whole_of(claims: Claims, box: tuple[Vector, Vector] | None) -> Whole:
     rows = dict.fromkeys(tuple(map(_row, case.rows)) for case in first.cases)
     problem = Problem(_of_sizes(claims), tuple(Case(Box(*box), group) for group in rows))
     words = property_in_words(problem) or f"the property of {first.file.name}"
-    return Whole(write_vnnlib(problem), f"FOR ALL X IN {set_in_words(problem)}: {words}")
+    return Whole(write_vnnlib(problem).encode(), f"FOR ALL X IN {set_in_words(problem)}: {words}")
 
 
 def combine(
@@ -107,8 +114,8 @@ def combine(
     Raises ``CertifyError`` where a file proves something else, and where no cover is found that is no gap, either.
     """
     try:
-        cases = read_query(whole.query, claims.inputs, claims.outputs)
-    except CheckError as error:
+        cases = read_query(unpack(whole.query, "query").decode(), claims.inputs, claims.outputs)
+    except (CheckError, UnicodeDecodeError) as error:
         raise CertifyError(f"the whole question cannot be read: {error}") from None
     _check_properties(claims, cases)
     covers: list[list[Word]] = []
@@ -151,11 +158,11 @@ def write(
         "members": [{"file": name, "sha256": claim.sha256} for name, claim in zip(names, claims.all)],
         "covers": covers,
         "cases": list(cases),
-        "claim": whole.claim[:10_000],
+        "claim": told(claims, whole)[:10_000],
         "producer": dict(producer),
     }
     assert set(manifest) == KEYS
-    members = [(COMBINED, json.dumps(manifest).encode()), (WHOLE, whole.query.encode())]
+    members = [(COMBINED, json.dumps(manifest).encode()), (WHOLE, whole.query)]
     for k, (name, claim) in enumerate(zip(names, claims.all)):
         members.append((name, claim.data))
         if claim.query is not None:
@@ -167,8 +174,11 @@ def write(
     partial.replace(path)
 
 
-def query_hash(whole: Whole) -> str:
-    return hashlib.sha256(whole.query.encode()).hexdigest()
+def told(claims: Claims, whole: Whole) -> str:
+    """What the files claim: where some of them bound rates, the whole is claimed in the cells of the others alone."""
+    if all(claim.sampled is None for claim in claims.all):
+        return whole.claim
+    return f"PROVED IN THE CELLS OF CERTIFICATES ONLY: {whole.claim}"
 
 
 def shown(point: Sequence[Fraction]) -> str:

@@ -99,9 +99,8 @@ def read_claims(files: Sequence[Path], model: Path | None) -> Claims:
     for file, sampled in rates:
         if sampled.event != rates[0][1].event:
             raise CertifyError(f"{file} is about another event than {rates[0][0]}: {sampled.event}")
-        size = len(sampled.boxes[0][0][0])
-        if size != network.sizes[0]:
-            raise CertifyError(f"{file} draws {size} numbers, not {network.sizes[0]}")
+        if sampled.size != network.sizes[0]:
+            raise CertifyError(f"{file} draws {sampled.size} numbers, not {network.sizes[0]}")
     return Claims(tuple(claims), source, network.sizes[0], network.sizes[-1])
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from specs.errors import CertifyError
@@ -13,19 +14,27 @@ from specs.loading.onnx_writer import write_onnx
 from verifier.checking import VALUE_OF
 from verifier.combining.combine import Whole
 from verifier.combining.members import Claims
+from verifier.engine.outcome import Outcome
 from verifier.files import is_onnx, is_vnnlib
-from verifier.question import read_question
+from verifier.premises import premises, withdrawn
+from verifier.question import Question, Requirement, read_question
+from verifier.rests import rechecked
 
 
 def whole_in(
-    spec: Path, model: Path | None, parameters: Mapping[str, str], wanted: str, claims: Claims
+    spec: Path, model: Path | None, parameters: Mapping[str, str], wanted: str, claims: Claims, exact: bool
 ) -> tuple[Whole, dict[str, str]]:
-    """The question of a requirement, and values of parameters for the record.
+    """The question of a requirement, and values of parameters and hashes of answer tables for the record.
 
-    Raises ``CertifyError`` where it is not clear which requirement is meant, and where it is about another network.
+    Raises ``CertifyError`` where it is not clear which requirement is meant, where it is about another network, and
+    where proofs of it in this arithmetic, ``exact`` or not, do not settle it.
     """
     if is_vnnlib(spec):
-        return Whole(spec.read_text(encoding="utf-8"), f"no input satisfies {spec.name}"), {}
+        try:
+            query = spec.read_bytes()
+        except OSError as error:
+            raise CertifyError(f"{spec} cannot be read: {error.strerror}") from None
+        return Whole(query, f"no input satisfies {spec.name}"), {}
     question = read_question(model, spec, parameters)
     ids = [one.id for one in question.requirements]
     if wanted and wanted not in ids:
@@ -35,10 +44,37 @@ def whole_in(
     requirement = next(one for one in question.requirements if wanted in ("", one.id))
     problem = requirement.stated.problem
     if question.model is not None and is_onnx(question.model):
-        digest = hashlib.sha256(question.model.read_bytes()).hexdigest()
+        digest = _sha256(question.model)
     else:
         digest = hashlib.sha256(write_onnx(problem.graph)).hexdigest()
     if digest != claims.model.sha256:
         raise CertifyError(f"{spec} is about another model than the certificates (SHA-256 differs)")
-    values = {VALUE_OF + name: value for name, value in parameters.items()}
-    return Whole(write_vnnlib(problem), requirement.claim, requirement.silent_on), values
+    if requirement.stated.accept_class == "exact" and not exact:
+        raise CertifyError(f"{spec}: requirement {requirement.id} accepts exact proofs only: say --exact")
+    # What is combined is known to hold, and not by how much: by the slack that the requirement asks for, or more.
+    survived = withdrawn(requirement, Outcome("certified", "", 0.0, 0.0), question.assumptions)
+    if survived.verdict != "certified":
+        raise CertifyError(f"{spec}: requirement {requirement.id}: {survived.reason}")
+    record = {VALUE_OF + name: value for name, value in parameters.items()}
+    record |= {f"sha256 of {name}": _sha256(question.files[name]) for name in question.tables}
+    told = (f"(declared) specification = sha256:{_sha256(spec)}", *_premises(question, requirement))
+    return Whole(write_vnnlib(problem).encode(), requirement.claim, requirement.silent_on, told), record
+
+
+def _premises(question: Question, requirement: Requirement) -> Iterator[str]:
+    """What the requirement rests on beside files, in words; chains of models are checked again."""
+    if requirement.data:
+        yield f"(declared) data {', '.join(requirement.data)}, (monitored) activations in the hull"
+    chains = rechecked(question.assumptions)
+    for premise in premises(question.assumptions, {}):
+        one = premise.assumption
+        if not one.concerns(requirement.id):
+            continue
+        if one.chain is None:
+            yield premise.words
+        elif one.overseer in requirement.stated.sensitivity:
+            yield replace(premise, status=chains[one.id].status).words
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

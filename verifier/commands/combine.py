@@ -55,7 +55,7 @@ def _whole(options: argparse.Namespace, claims: Claims) -> tuple[Whole, dict[str
         return whole_of(claims, options.box), {}
     from verifier.combining.question import whole_in
 
-    return whole_in(options.spec, options.model, dict(options.set), options.requirement, claims)
+    return whole_in(options.spec, options.model, dict(options.set), options.requirement, claims, options.exact)
 
 
 def _text(found: Combined, seconds: float) -> str:

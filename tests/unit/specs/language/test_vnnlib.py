@@ -15,6 +15,7 @@ from specs.language.vnnlib import parse_vnnlib, read_vnnlib
 from specs.language.vnnlib_compile import compile_vnnlib
 from specs.problem import Problem, Row, Terms
 from tests.unit.specs.language.networks import network
+from verifier.checker.vnnlib import read_query
 
 
 def declarations(n_inputs: int, n_outputs: int) -> str:
@@ -169,6 +170,15 @@ def test_declare_fun_comments_gzip_and_byte_order_mark(tmp_path: Path) -> None:
     (case,) = compile_vnnlib(read_vnnlib(path), network(1, 1)).cases
     assert (case.box.lower, case.box.upper) == ((-1,), (1,))
     assert case.any_of == (Row(((0, Fraction(1)),), ((0, Fraction(-2)),), Fraction(1), strict=True),)
+
+
+def test_a_comment_ends_at_a_carriage_return_for_both_readers() -> None:
+    """By SMT-LIB a line ends there, too: what follows is no part of the comment."""
+    text = boxed(1, 1, "; the upper half\r(assert (>= X_0 0))\r\n; no (more\r\n(assert (<= Y_0 0))")
+    (case,) = problem_of(text, 1, 1).cases
+    (checked,) = read_query(text, 1, 1)
+    assert case.box.lower == checked.lower == (0,)
+    assert case.box.upper == checked.upper == (2,)
 
 
 @pytest.mark.parametrize(
