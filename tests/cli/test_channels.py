@@ -285,6 +285,40 @@ def test_two_inputs_through_one_quantiser(cli: Cli, tmp_path: Path) -> None:
         assert decided(cli, tmp_path, model, path)["verdict"] == verdict
 
 
+def test_equal_inputs_are_given_what_their_own_channel_makes_of_them(cli: Cli, tmp_path: Path) -> None:
+    """Their terms are the same, their noise is not, nor are levels between the ends of different boxes."""
+    model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
+    path = tmp_path / "spec.yaml"
+
+    def asked(front: str, up: int, condition: str) -> None:
+        path.write_text(
+            f'certify: "1.0"\nname: twins\nmodels:\n  target: {{path: "$MODEL", front: {{{front}}}}}\ninputs:\n'
+            f"  x: {{shape: [1], box: {{lo: 0, hi: 1}}}}\n"
+            f'  z: {{shape: [1], box: {{lo: 0, hi: {up}}}, linear: "z[0] == x[0]"}}\nlet: {{alias: z}}\nrequire:\n'
+            f'  - {{id: twins, assert: "{condition}"}}\n'
+        )
+
+    for bound, verdict in ((0.51, "certified"), (0.49, "violated")):
+        asked("noise: 0.25", 1, f"target(x)[0] - target(z)[0] <= {bound}")
+        assert decided(cli, tmp_path, model, path)["verdict"] == verdict
+    for call, verdict in (("z", "certified"), ("x", "violated")):
+        asked("quantize: 2", 4, f"target({call})[0] <= 0.5 and target(x)[0] + target(z)[0] <= 1.5")
+        assert decided(cli, tmp_path, model, path)["verdict"] == verdict
+    asked("noise: 0.25", 1, "target(x)[0] - target(alias)[0] + target(z)[0] <= 3")
+    done = cli("lint", model, path)
+    assert done.returncode == 2
+    assert "alias is equal to x and z, of which target is not given the same" in done.stderr
+
+
+def test_levels_between_the_ends_of_data_have_to_be_given(cli: Cli, tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
+    np.savez(tmp_path / "data.npz", inputs=np.array([[0.25], [0.5]]), labels=np.array([0, 1]))
+    x = "shape: [1], box: {lo: data-min, hi: data-max, data: data.npz}"
+    done = cli("lint", model, spec(tmp_path, "quantize: 3", x, "target(x)[0] <= 1"))
+    assert done.returncode == 2
+    assert "the box of x has its ends from data; give lo and hi of the levels" in done.stderr
+
+
 FAULTS = [
     ("quantize: 1", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] >= 0", "whole number of at least 2"),
     ("quantize: 4", "shape: [2], ball: {norm: inf, eps: 1, center: 0}", "target(x)[0] >= 0", "Give lo and hi"),
