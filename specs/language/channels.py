@@ -165,13 +165,16 @@ class Channels:
         )
 
     def meant(self, posed: Posed, domain: Callable[[Sequence[Fraction]], bool]) -> Meant | None:
-        """How to get back from what a problem allows to what is meant, where it allows more: see `Meant`."""
+        """How to get back from what a problem allows to what is meant, where something is rounded: see `Meant`.
+
+        Where each combination of levels is a case, these allow no more; but a query is written in decimals.
+        """
         names = [one.name for one in posed.sets]
-        loose = [one for one in self.hidden if one.input.name in names and not one.exact]
-        if not loose:
+        found = [one for one in self.hidden if one.input.name in names and one.kind == "rounded"]
+        if not found:
             return None
         rounding = [
-            Rounded(names.index(self.sets[one.of].name), names.index(one.input.name), one.levels) for one in loose
+            Rounded(names.index(self.sets[one.of].name), names.index(one.input.name), one.levels) for one in found
         ]
         return Meant(posed.inputs, tuple(rounding), lambda x: self.is_rounded(posed, x) and domain(x))
 

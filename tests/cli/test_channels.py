@@ -121,6 +121,21 @@ def test_the_input_of_a_violation_is_rounded_to_what_the_model_was_given(cli: Cl
     assert decided(cli, tmp_path, model, path)["verdict"] == "certified"
 
 
+def test_a_witness_beside_a_level_is_rejected(cli: Cli, tmp_path: Path) -> None:
+    """1/3 is no decimal, so that the query allows for what is around it; the specification does not."""
+    model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
+    front = "quantize: {levels: 4, lo: 0, hi: 1}"
+    path = spec(tmp_path, front, "shape: [1], box: {lo: 0.25, hi: 0.4}", "target(x)[0] >= 0.5")
+    assert decided(cli, tmp_path, model, path)["verdict"] == "violated"
+    evidence = tmp_path / "out" / "spec.nnwitness"
+    assert cli("check", evidence, "--model", model, "--spec", path).returncode == 0
+    moved = resaved(evidence, [Fraction(1, 4), Fraction(float(1 / 3))])
+    assert cli("check", moved).returncode == 0
+    done = cli("check", moved, "--model", model, "--spec", path)
+    assert done.returncode == 1
+    assert "the point is none that an input causes" in done.stdout
+
+
 def test_what_is_rounded_and_what_is_not_hang_together(cli: Cli, tmp_path: Path) -> None:
     """x minus its rounding is at least minus half a step, and comes as near to half a step as one likes."""
     model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
