@@ -126,6 +126,10 @@ class Channels:
         """The hidden inputs that depend on the number at ``path`` of the file."""
         return {one.input.name for one in self.hidden if path[:3] == ("models", one.model, "front")}
 
+    def told(self, path: YamlPath) -> set[str]:
+        """What is said of the channel that the number at ``path`` of the file belongs to, beside its inputs."""
+        return {front.text for name, front in self.fronts.items() if path[:3] == ("models", name, "front")} - {""}
+
     def conditions(self, members: Sequence[int]) -> list[Dnf]:
         """What joins the hidden inputs among ``members`` with those they are made of."""
         found: dict[Dnf, None] = {}

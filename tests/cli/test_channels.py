@@ -334,6 +334,19 @@ def test_levels_between_the_ends_of_data_have_to_be_given(cli: Cli, tmp_path: Pa
     assert "the box of x has its ends from data; give lo and hi of the levels" in done.stderr
 
 
+def test_a_channel_that_is_solved_for_belongs_to_one_requirement(cli: Cli, tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx", random_layers(np.random.default_rng(0), 2, 3, 1))
+    solve = "    solve_for: {t: {maximize: true, range: [0, 4], resolution: 0.5}}\n"
+    other = '  - {id: other, assert: "target(x)[0] <= 40"}\n'
+    path = spec(
+        tmp_path, "drop: {indices: [0], value: $t}", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] <= 40",
+        solve + other,
+    )  # fmt: skip
+    done = cli("lint", model, path)
+    assert done.returncode == 2
+    assert "t is solved for by safe, and may be used there only" in done.stderr
+
+
 FAULTS = [
     ("quantize: 1", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] >= 0", "whole number of at least 2"),
     ("quantize: 4", "shape: [2], ball: {norm: inf, eps: 1, center: 0}", "target(x)[0] >= 0", "Give lo and hi"),
