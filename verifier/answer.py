@@ -31,7 +31,7 @@ from verifier.report.expanded import contradicted, expansion_in_words
 from verifier.report.natural import covers_natural, naturalness_in_words
 from verifier.report.report import Answer, Report
 from verifier.rests import rechecked, resting_on_chains
-from verifier.solving.abstract import on_inputs, transferred
+from verifier.solving.abstract import carried, of_inputs_in_words, on_inputs
 from verifier.solving.kinks import off_kinks
 from verifier.solving.meant import as_meant
 from verifier.solving.solve import is_sought, solve
@@ -96,13 +96,14 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
         if outcome.verdict == "unknown" and outcome.relaxed is None:
             outcome = replace(outcome, relaxed=_fallback(question, requirement, settings))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
+    answers = [carried(one, {answer.id: answer for answer in answers}) for one in answers]
     answers = [resting_on_chains(one, chains) for one in _resting(question, answers)]
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}
     for answer in filter(partial(contradicted, known=known), answers):
         wrong = f"{answer.requirement.stated.expands} is violated, and {answer.id}, which demands more, is certified"
         raise _contradicted(wrong, question, answer.requirement, settings, answer.outcome)
-    told = [transferred(replace(answer, natural=covers_natural(answer, known)), known) for answer in answers]
+    told = [replace(answer, natural=_natural(answer, known)) for answer in answers]
     told = [replace(answer, realised=_realised(question, answer, settings, hashes)) for answer in told]
     told = [replace(answer, notes=_notes(question, answer, known)) for answer in told]
     return Report(tuple(told), "", total, seen, hashes, question.gates, listings=question.listings)
@@ -116,6 +117,12 @@ def _realised(question: Question, answer: Answer, settings: Settings, hashes: Ma
     from verifier.latent.rounding import rounded
 
     return rounded(question, answer.requirement, attack, settings, lambda clean, one: _recorded(clean, hashes, one))
+
+
+def _natural(answer: Answer, known: Mapping[str, Answer]) -> str:
+    """What a proof about states, or about what an abstraction may give, says of inputs."""
+    of_abstraction = answer.requirement.stated.concrete is not None
+    return of_inputs_in_words(answer, known) if of_abstraction else covers_natural(answer, known)
 
 
 def _notes(question: Question, answer: Answer, known: Mapping[str, Answer]) -> tuple[str, ...]:

@@ -140,6 +140,9 @@ class ChannelReader:
             if value is None:
                 self.source.fault(f"{one.name} has no box: between which levels? Give lo and hi", *path)
                 return None
+            if isinstance(value, str):
+                self.source.fault(f"the box of {one.name} has its ends from data; give lo and hi of the levels", *path)
+                return None
             flat = list(_flatten(value)) if isinstance(value, tuple) else [value] * one.size
             if len(flat) != one.size:
                 self.source.fault(f"{key} has {len(flat)} numbers for {one.size} elements of {one.name}", *path)

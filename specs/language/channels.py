@@ -126,6 +126,10 @@ class Channels:
         """The hidden inputs that depend on the number at ``path`` of the file."""
         return {one.input.name for one in self.hidden if path[:3] == ("models", one.model, "front")}
 
+    def told(self, path: YamlPath) -> set[str]:
+        """What is said of the channel that the number at ``path`` of the file belongs to, beside its inputs."""
+        return {front.text for name, front in self.fronts.items() if path[:3] == ("models", name, "front")} - {""}
+
     def conditions(self, members: Sequence[int]) -> list[Dnf]:
         """What joins the hidden inputs among ``members`` with those they are made of."""
         found: dict[Dnf, None] = {}
@@ -165,13 +169,16 @@ class Channels:
         )
 
     def meant(self, posed: Posed, domain: Callable[[Sequence[Fraction]], bool]) -> Meant | None:
-        """How to get back from what a problem allows to what is meant, where it allows more: see `Meant`."""
+        """How to get back from what a problem allows to what is meant, where something is rounded: see `Meant`.
+
+        Where each combination of levels is a case, these allow no more; but a query is written in decimals.
+        """
         names = [one.name for one in posed.sets]
-        loose = [one for one in self.hidden if one.input.name in names and not one.exact]
-        if not loose:
+        found = [one for one in self.hidden if one.input.name in names and one.kind == "rounded"]
+        if not found:
             return None
         rounding = [
-            Rounded(names.index(self.sets[one.of].name), names.index(one.input.name), one.levels) for one in loose
+            Rounded(names.index(self.sets[one.of].name), names.index(one.input.name), one.levels) for one in found
         ]
         return Meant(posed.inputs, tuple(rounding), lambda x: self.is_rounded(posed, x) and domain(x))
 

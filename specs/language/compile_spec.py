@@ -100,7 +100,11 @@ class SpecCompiler:
         found = [self._requirement(i, one) for i, one in enumerate(sections) if only in ("", one.id)]
         if any(one is not None and one.id in self.naturals.ids for one in found):
             self.source.fault(f"{' and '.join(self.naturals.ids)} is the id of a requirement that is added", "require")
-        added = self.naturals.requirements(self._of_domain)
+        exact = {one.covered_by for one in found if one is not None and one.concrete and one.accept_class == "exact"}
+        added = [
+            replace(one, accept_class="exact") if one.id in exact else one
+            for one in self.naturals.requirements(self._of_domain)
+        ]
         return (*(one for one in found if one is not None), *(one for one in added if only in ("", one.id)))
 
     def _labels(self) -> list[dict[str, int]]:

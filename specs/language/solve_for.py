@@ -190,8 +190,10 @@ class Solving:
         """
         uses = self.source.document.uses.get(one.name, ())
         moved = {str(path[1]) for path in uses if path[0] == "inputs"}
+        fronts = set[str]()
         if self.poser.channels is not None:
             moved |= {name for path in uses for name in self.poser.channels.moved(path)}
+            fronts = {text for path in uses for text in self.poser.channels.told(path)}
         lets = self.expressions.known_lets
         for given, located in zip(self.poser.inputs, self.expressions.linear):
             if one.name in names_in([part for part, _ in located], lets):
@@ -205,7 +207,7 @@ class Solving:
                 if other.id not in index
                 else [self.expressions.asserts[i], *(part for part, _ in self.expressions.where[i])]
             )
-            if one.name in names_in([part for part in parts if part is not None], lets):
+            if one.name in names_in([part for part in parts if part is not None], lets) or fronts & {*other.where}:
                 self.source.fault(f"{one.name} is solved for by {id}, and may be used there only", "require", i)
             sets = other.inputs.sets if isinstance(other.inputs, JointSet) else (other.inputs,)
             shared = moved & {inputs.name for inputs in sets if inputs is not None}

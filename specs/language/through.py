@@ -33,7 +33,7 @@ def through(
     """
     if not channels.fronts and not channels.hidden:
         return inputs(module, arguments, column)
-    whole = [_number(channels, raw, one) for one in arguments]
+    whole = [_number(channels, raw, module.name, one) for one in arguments]
     seen = [k if k is None else channels.seen(module.name, k) for k in whole]
     shown = [one if k is None else replace(one, terms=tuple(raw(k))) for one, k in zip(arguments, seen, strict=True)]
     front = channels.fronts.get(module.name)
@@ -77,11 +77,23 @@ def _units(
     return found
 
 
-def _number(channels: Channels, raw: Callable[[int], list[Linear]], argument: Argument) -> int | None:
-    """The input that an argument is, as it is."""
+def _number(channels: Channels, raw: Callable[[int], list[Linear]], model: str, argument: Argument) -> int | None:
+    """The input that an argument is, as it is.
+
+    Inputs whose elements are all equal have the same terms, and not what is between them and a model: then its name
+    tells. Raises ``ExpressionFault`` where that is none of an input.
+    """
     terms = list(argument.terms)
-    numbers = [k for k in range(channels.first) if len(channels.places[k]) == len(terms)]
-    return next((k for k in numbers if raw(k) == terms), None)
+    sizes = (k for k in range(channels.first) if len(channels.places[k]) == len(terms))
+    numbers = [k for k in sizes if raw(k) == terms]
+    numbers = [k for k in numbers if channels.sets[k].name == argument.text] or numbers
+    if len({(channels.seen(model, k) - k and channels.seen(model, k), channels.noise(model, k)) for k in numbers}) > 1:
+        names = " and ".join(channels.sets[k].name for k in numbers)
+        raise ExpressionFault(
+            f"{argument.text} is equal to {names}, of which {model} is not given the same; call it on one by name",
+            argument.column,
+        )
+    return next(iter(numbers), None)
 
 
 def variables_read(term: Term) -> set[int]:

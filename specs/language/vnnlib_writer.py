@@ -53,6 +53,11 @@ def write_vnnlib(problem: Problem) -> str:
     return "\n".join(lines) + "\n"
 
 
+def largest_factor(problem: Problem) -> int:
+    """What the rows of ``problem`` are multiplied by in its query, at most: as often are margins there too large."""
+    return max((_factor(row) for case in problem.cases for row in case.any_of), default=1)
+
+
 def _sets_with_balls(problem: Problem) -> Iterator[str]:
     """One alternative for cases of the same inputs that follow each other."""
     for (box, ball), cases in groupby(problem.cases, key=lambda case: (case.box, case.ball)):
@@ -105,12 +110,17 @@ def _negated(row: Row) -> str:
 
 
 def _with_finite_decimals(row: Row) -> Row:
-    numbers = [row.constant, *(coefficient for _, coefficient in chain(row.x, row.y))]
-    factor = math.lcm(*(_without_twos_and_fives(number.denominator) for number in numbers))
+    factor = _factor(row)
     if factor == 1:
         return row
     x, y = (tuple((index, factor * coefficient) for index, coefficient in terms) for terms in (row.x, row.y))
     return Row(x, y, factor * row.constant, row.strict)
+
+
+def _factor(row: Row) -> int:
+    """The whole number that makes the decimals of a row end."""
+    numbers = [row.constant, *(coefficient for _, coefficient in chain(row.x, row.y))]
+    return math.lcm(*(_without_twos_and_fives(number.denominator) for number in numbers))
 
 
 def _without_twos_and_fives(number: int) -> int:

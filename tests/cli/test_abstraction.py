@@ -153,6 +153,46 @@ def test_bounds_that_the_abstraction_leaves_carry_no_proof(
     assert "SO THE SAME HOLDS" not in safe["sentence"]
 
 
+def test_what_rests_on_a_proof_that_does_not_carry_is_not_established(
+    cli: Cli, tmp_path: Path, networks: tuple[Layers, Layers, Path]
+) -> None:
+    _, _, model = networks
+    assume = "assume:\n  - {id: C1, kind: checked, text: x is fine, check: {requirement: safe}}\n"
+    for box, status in ((", box: {lo: -0.01, hi: 0.01}", "NOT ESTABLISHED: safe is unknown"), (BOX, "holds")):
+        path = spec(tmp_path, box, "target(x)[0] >= -100", assume)
+        _, reachable = decided(cli, tmp_path, model, path)
+        assert f"C1 (checked, {status}" in reachable["sentence"]
+
+
+def test_a_proof_that_has_to_be_exact_rests_on_one_that_is(
+    cli: Cli, tmp_path: Path, networks: tuple[Layers, Layers, Path]
+) -> None:
+    _, _, model = networks
+    path = spec(tmp_path, BOX, "target(x)[0] >= -100", "    accept_class: exact\n")
+    safe, reachable = decided(cli, tmp_path, model, path)
+    assert (safe["class"], reachable["class"]) == ("exact", "exact")
+    path = spec(tmp_path, BOX, "target(x)[0] >= -100", "    severity: info\ngate: {require_class: {info: exact}}\n")
+    safe, reachable = decided(cli, tmp_path, model, path)
+    assert (safe["verdict"], safe["class"], reachable["class"]) == ("certified", "sound", "sound")
+
+
+def test_equal_inputs_of_which_one_is_abstracted(cli: Cli, tmp_path: Path) -> None:
+    """What the abstraction makes of z is 5 everywhere: that x is equal to z does not mean that z is given as it is."""
+    model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
+    write(tmp_path / "alpha.onnx", [(np.array([[0.0]]), np.array([5.0]))])
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        'certify: "1.0"\nname: twins\nmodels:\n  target: {path: "$MODEL"}\ninputs:\n'
+        "  x: {shape: [1], box: {lo: 0, hi: 1}}\n"
+        '  z: {shape: [1], box: {lo: 0, hi: 1}, linear: "z[0] == x[0]", abstract_by: {network: alpha.onnx}}\n'
+        'require:\n  - {id: safe, assert: "target(z)[0] <= 1.5"}\n'
+    )
+    done = cli(model, path, "--out", "out", "--json", "r.json")
+    assert done.returncode == 1, done.stderr
+    safe = json.loads((tmp_path / "r.json").read_text())["requirements"][0]
+    assert safe["verdict"] == "violated"
+
+
 def test_an_abstraction_that_hides_the_trigger_certifies_nothing(cli: Cli, tmp_path: Path) -> None:
     """The overseer looks at x[3], which the abstraction does not pass on: reading it beside the abstraction is refused.
 

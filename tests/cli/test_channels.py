@@ -121,6 +121,21 @@ def test_the_input_of_a_violation_is_rounded_to_what_the_model_was_given(cli: Cl
     assert decided(cli, tmp_path, model, path)["verdict"] == "certified"
 
 
+def test_a_witness_beside_a_level_is_rejected(cli: Cli, tmp_path: Path) -> None:
+    """1/3 is no decimal, so that the query allows for what is around it; the specification does not."""
+    model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
+    front = "quantize: {levels: 4, lo: 0, hi: 1}"
+    path = spec(tmp_path, front, "shape: [1], box: {lo: 0.25, hi: 0.4}", "target(x)[0] >= 0.5")
+    assert decided(cli, tmp_path, model, path)["verdict"] == "violated"
+    evidence = tmp_path / "out" / "spec.nnwitness"
+    assert cli("check", evidence, "--model", model, "--spec", path).returncode == 0
+    moved = resaved(evidence, [Fraction(1, 4), Fraction(float(1 / 3))])
+    assert cli("check", moved).returncode == 0
+    done = cli("check", moved, "--model", model, "--spec", path)
+    assert done.returncode == 1
+    assert "the point is none that an input causes" in done.stdout
+
+
 def test_what_is_rounded_and_what_is_not_hang_together(cli: Cli, tmp_path: Path) -> None:
     """x minus its rounding is at least minus half a step, and comes as near to half a step as one likes."""
     model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
@@ -283,6 +298,53 @@ def test_two_inputs_through_one_quantiser(cli: Cli, tmp_path: Path) -> None:
             f'  - {{id: rise, assert: "target(z)[0] - target(x)[0] <= {float(steepest) + offset!r}"}}\n'
         )
         assert decided(cli, tmp_path, model, path)["verdict"] == verdict
+
+
+def test_equal_inputs_are_given_what_their_own_channel_makes_of_them(cli: Cli, tmp_path: Path) -> None:
+    """Their terms are the same, their noise is not, nor are levels between the ends of different boxes."""
+    model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
+    path = tmp_path / "spec.yaml"
+
+    def asked(front: str, up: int, condition: str) -> None:
+        path.write_text(
+            f'certify: "1.0"\nname: twins\nmodels:\n  target: {{path: "$MODEL", front: {{{front}}}}}\ninputs:\n'
+            f"  x: {{shape: [1], box: {{lo: 0, hi: 1}}}}\n"
+            f'  z: {{shape: [1], box: {{lo: 0, hi: {up}}}, linear: "z[0] == x[0]"}}\nlet: {{alias: z}}\nrequire:\n'
+            f'  - {{id: twins, assert: "{condition}"}}\n'
+        )
+
+    for bound, verdict in ((0.51, "certified"), (0.49, "violated")):
+        asked("noise: 0.25", 1, f"target(x)[0] - target(z)[0] <= {bound}")
+        assert decided(cli, tmp_path, model, path)["verdict"] == verdict
+    for call, verdict in (("z", "certified"), ("x", "violated")):
+        asked("quantize: 2", 4, f"target({call})[0] <= 0.5 and target(x)[0] + target(z)[0] <= 1.5")
+        assert decided(cli, tmp_path, model, path)["verdict"] == verdict
+    asked("noise: 0.25", 1, "target(x)[0] - target(alias)[0] + target(z)[0] <= 3")
+    done = cli("lint", model, path)
+    assert done.returncode == 2
+    assert "alias is equal to x and z, of which target is not given the same" in done.stderr
+
+
+def test_levels_between_the_ends_of_data_have_to_be_given(cli: Cli, tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx", [(np.array([[1.0]]), np.array([0.0]))])
+    np.savez(tmp_path / "data.npz", inputs=np.array([[0.25], [0.5]]), labels=np.array([0, 1]))
+    x = "shape: [1], box: {lo: data-min, hi: data-max, data: data.npz}"
+    done = cli("lint", model, spec(tmp_path, "quantize: 3", x, "target(x)[0] <= 1"))
+    assert done.returncode == 2
+    assert "the box of x has its ends from data; give lo and hi of the levels" in done.stderr
+
+
+def test_a_channel_that_is_solved_for_belongs_to_one_requirement(cli: Cli, tmp_path: Path) -> None:
+    model = write(tmp_path / "m.onnx", random_layers(np.random.default_rng(0), 2, 3, 1))
+    solve = "    solve_for: {t: {maximize: true, range: [0, 4], resolution: 0.5}}\n"
+    other = '  - {id: other, assert: "target(x)[0] <= 40"}\n'
+    path = spec(
+        tmp_path, "drop: {indices: [0], value: $t}", "shape: [2], box: {lo: 0, hi: 1}", "target(x)[0] <= 40",
+        solve + other,
+    )  # fmt: skip
+    done = cli("lint", model, path)
+    assert done.returncode == 2
+    assert "t is solved for by safe, and may be used there only" in done.stderr
 
 
 FAULTS = [

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import Cli, write_network
+
 TOP_LEVEL = {
     "verdict",
     "class",
@@ -209,3 +211,19 @@ def test_what_the_checker_refuses_to_read_ends_as_unknown(absolute, holds, tmp_p
     assert report.verdict == "unknown"
     assert report["holds"].reason.startswith("certificate: the checker cannot use these files: ")
     assert "no answer in time" not in report["holds"].reason
+
+
+def test_the_slack_of_a_bound_that_is_no_decimal_is_that_of_the_bound(cli: Cli, tmp_path: Path) -> None:
+    """Its query says 3 y <= 4, whose margin is three times as large."""
+    model = write_network(tmp_path / "m.onnx", ([[1.0]], [0.0]))
+    path = tmp_path / "spec.yaml"
+    path.write_text(
+        'certify: "1.0"\nname: thirds\nmodels: {target: {path: "$MODEL"}}\n'
+        "inputs:\n  x: {shape: [1], box: {lo: 0, hi: 0.25}}\n"
+        'require:\n  - {id: r, assert: "target(x)[0] <= 4/3"}\n'
+    )
+    done = cli(model, path, "--json", "r.json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    slack = json.loads((tmp_path / "r.json").read_text())["requirements"][0]["slack"]
+    assert slack == pytest.approx(4 / 3 - 1 / 4, abs=1e-6)
+    assert slack <= 4 / 3 - 1 / 4

@@ -17,7 +17,7 @@ class Sources:
 
     ``independent``: the checker reads the user's ONNX and VNN-LIB files itself. ``recompiled``: at least one of them
     was translated by the loader, or several models were composed; what came of it is embedded, and doing it again must
-    give the same hash.
+    give the same hash. Rows of the query are those of the problem, multiplied by at most ``scale``.
     """
 
     model: Source
@@ -25,6 +25,7 @@ class Sources:
     model_file: Path
     query_file: Path
     binding: str
+    scale: int = 1
 
 
 def sources(problem: Problem, model: Path | None, query: Path | None, folder: Path) -> Sources:
@@ -33,16 +34,19 @@ def sources(problem: Problem, model: Path | None, query: Path | None, folder: Pa
     Copies that have to be made are written into ``folder``.
     """
     model_source, model_file = _model(problem, model, folder)
+    scale = 1
     if query is not None:
         query_source, query_file = Source(query.read_bytes(), str(query.resolve()), False), query
     else:
-        from specs.language.vnnlib_writer import write_vnnlib
+        from specs.language.vnnlib_writer import largest_factor, write_vnnlib
 
+        scale = largest_factor(problem)
         data = write_vnnlib(problem).encode()
         query_file = _write(folder, ".vnnlib", data)
         query_source = Source(data, "query.vnnlib", True)
     independent = not (model_source.embed or query_source.embed)
-    return Sources(model_source, query_source, model_file, query_file, "independent" if independent else "recompiled")
+    binding = "independent" if independent else "recompiled"
+    return Sources(model_source, query_source, model_file, query_file, binding, scale)
 
 
 def _model(problem: Problem, path: Path | None, folder: Path) -> tuple[Source, Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -46,7 +47,7 @@ Owner = tuple[int, Stream] | Part  # of a chunk: a case and where its words came
 
 @dataclass(frozen=True)
 class Accepted:
-    """A proof and the margin the checker found in it."""
+    """A proof and the margin that the checker found in it, of the rows as they were asked about."""
 
     proof: Proof
     margin: float
@@ -106,7 +107,8 @@ class Evidence:
             if answer["accepted"]:
                 seconds, leaves = float(answer["seconds"]), int(answer["leaves"])
                 margin = float(answer["margin"]) if answer["margin"] is not None else 0.0
-                return Accepted(Proof(self.path, size, leaves, seconds, self.sources.binding), margin)
+                proof = Proof(self.path, size, leaves, seconds, self.sources.binding)
+                return Accepted(proof, _divided(margin, self.sources.scale))
             if not _mend(cases, answer["failures"], owners, attempt, deadline):
                 break
         self.path.unlink(missing_ok=True)
@@ -191,6 +193,13 @@ def hand_over(relaxed: RelaxedAttack, bound_to: Sources, producer: dict[str, str
     )
     save(RelaxedDraft(attack), path)
     return replace(relaxed, path=path)
+
+
+def _divided(margin: float, scale: int) -> float:
+    """Rounded down."""
+    if scale == 1 or not 0 < margin < math.inf:
+        return margin
+    return math.nextafter(float(Fraction(margin) / scale), 0.0)
 
 
 def _mend(

@@ -107,6 +107,11 @@ class Answer:
         return self.outcome.relaxed
 
     @property
+    def _may_cover(self) -> bool:
+        """Whether it is about states that may be all that inputs cause."""
+        return bool(self.requirement.stated.covered_by) and self.requirement.stated.concrete is None
+
+    @property
     def sentence(self) -> str:
         survival = survival_in_words(self.requirement, self.outcome)
         words = [premise.words for premise in self.premises]
@@ -136,7 +141,7 @@ class Answer:
             "relaxed_attack": _relaxed(self.relaxed_attack, self.outcome.attained, requirement.inputs),
             "stats": self.outcome.stats,
             "seconds": self.seconds,
-            **({"covers_natural_failures": self.natural.startswith("COVERS")} if requirement.stated.covered_by else {}),
+            **({"covers_natural_failures": self.natural.startswith("COVERS")} if self._may_cover else {}),
             **({"expands": requirement.stated.expands} if requirement.stated.expands else {}),
             **({} if self.realised is None else {"realised_by_an_input": self.realised.to_json()}),
             **({} if self.solution is None else {"parameter": self.solution.to_json()}),

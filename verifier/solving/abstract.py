@@ -90,25 +90,40 @@ def _holds(row: Row, point: Sequence[Fraction]) -> bool:
     return value > 0 or (value == 0 and not row.strict)
 
 
-def transferred(answer: Answer, known: Mapping[str, Answer]) -> Answer:
-    """The answer with what it says of inputs; unless the bounds of the abstraction are proved it is not certified."""
-    stated = answer.requirement.stated
+def carried(answer: Answer, known: Mapping[str, Answer]) -> Answer:
+    """The answer as one about inputs: unless the bounds of the abstraction are proved it is not certified.
+
+    It is of no stronger class than the proof of these is.
+    """
+    stated, proof = answer.requirement.stated, answer.outcome.proof
     if stated.concrete is None or answer.verdict != "certified":
         return answer
     support = known.get(stated.covered_by)
     if support is None or support.verdict != "certified":
         why = "is written into as well" if support is None else f"leaves the bounds ({support.id} is {support.verdict})"
         reason = f"abstraction: proved of everything within the bounds, but what the abstraction gives {why}"
-        return replace(answer, outcome=replace(answer.outcome, verdict="unknown", reason=reason), solution=None)
+    elif stated.accept_class == "exact" and support.claim_class != "exact":
+        reason = f"class: proved of everything within the bounds, but {support.id} is {support.claim_class}, not exact"
+    elif proof is None or support.claim_class == "exact":
+        return answer
+    else:
+        return replace(answer, outcome=replace(answer.outcome, proof=replace(proof, exact=False)))
+    return replace(answer, outcome=replace(answer.outcome, verdict="unknown", reason=reason), solution=None)
+
+
+def of_inputs_in_words(answer: Answer, known: Mapping[str, Answer]) -> str:
+    """What a certified answer about an abstraction says of inputs."""
+    if answer.verdict != "certified":
+        return ""
+    support = known[answer.requirement.stated.covered_by]
     attained, proved = answer.bracket
     region = of_inputs(answer.requirement).region
-    told = (
+    return (
         f"SO THE SAME HOLDS FOR ALL {support.requirement.inputs.name if support.requirement.inputs else 'x'} IN "
         f"{region}, as requirement {support.id} is certified ({support.claim_class}): the abstraction gives nothing "
         f"else. THE ABSTRACTION COSTS AT MOST {_up(attained - proved)}: at least {down(proved)} is proved, and an "
         f"input attains {attained:.6g}."
     )
-    return replace(answer, natural=told)
 
 
 def _up(value: float) -> str:
