@@ -21,7 +21,7 @@ from specs.language.expression import Expression, ExpressionFault, parse_express
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
 from specs.language.input_set import build_input_set
-from specs.language.lifting import asserts_of, lift_of
+from specs.language.lifting import Asserted, asserts_of, lift_of
 from specs.language.module_files import ModuleReader
 from specs.language.networks import Module
 from specs.language.no_channels import refuse_channels
@@ -125,7 +125,7 @@ class StatisticalReader:
         files = self.modules.files(ordinary) if has_networks else []
         faults.raise_if_any()
         self.networks = self.modules.all(files, ordinary) if has_networks else ()
-        self.asserts: Mapping[str, str] = {}
+        self.asserts: Mapping[str, Asserted] = {}
         for name in (one.overseer for one in chain_assumptions(self.networks)):
             source.fault("a rate allows for no error of a chain; give the model as network", "overseers", name, "chain")
 
