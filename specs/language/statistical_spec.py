@@ -131,12 +131,19 @@ class StatisticalReader:
 
     def check_alone(self, questions: Sequence[StatisticalQuestion]) -> None:
         """Calibration has a ledger of its own, so whoever is asked in it is asked by one requirement only."""
+        overseers = self.section.overseers.items()
         for one in questions:
             if one.relaxed is not None and one.program is not None:
-                asked = " and ".join(other.id for other in questions if other.program == one.program)
-                if asked != one.id:
-                    why = f"one budget for {asked}: by way of a relaxed checker only one may ask {one.program.name}"
-                    self.source.fault(why, "overseers", one.program.name, "budget")
+                name = one.program.name
+                asked = [other.id for other in questions if other.program == one.program]
+                asked += [key for key, by in overseers if not isinstance(by, PythonOverseer) and _learns(by, name)]
+                if asked != [one.id]:
+                    told = f"one budget for {' and '.join(asked)}"
+                    why = f"{told}: by way of a relaxed checker only one may ask {name}"
+                    self.source.fault(why, "overseers", name, "budget")
+                if one.program.ledger is not None:
+                    why = "by way of a relaxed checker its ledger is in the folder of --out; leave this out"
+                    self.source.fault(why, "overseers", name, "cache")
 
     def question(self, i: int, one: StatisticalRequirement) -> StatisticalQuestion | None:
         """The question, None where something is wrong with it."""
@@ -455,6 +462,10 @@ class StatisticalReader:
                 let = self.lets[name]
                 new += [let] if let is not None else []
         return found
+
+
+def _learns(overseer: Overseer, program: str) -> bool:
+    return overseer.surrogate is not None and overseer.surrogate.of == program
 
 
 def _number(expression: Expression, node: ast.expr) -> Fraction | None:

@@ -262,10 +262,11 @@ def _law(content: dict[str, Any]) -> str:
         return f"P = {text(content['nature'])!r}"
     if content["method"] == "importance":
         return f"the uniform law on {_sides(read_parts(content['sampler'])[0])}"
-    return _law_of_draws(content)
+    return law_of_draws(content)
 
 
-def _law_of_draws(content: dict[str, Any]) -> str:
+def law_of_draws(content: dict[str, Any]) -> str:
+    """What a plan draws from, in words."""
     sampler = content["sampler"]
     if sampler["kind"] == "rows":
         return f"a row of {sampler['count']} of the file sha256:{sampler['sha256']}"
@@ -308,7 +309,7 @@ def _rests(plan: Plan, ledger: LedgerContent) -> str:
     told.append(_drawn(plan))
     if plan.further:
         told.append(f"further arguments are what the model sha256:{text(content['model'])!r} gave")
-    of_draws = f"for P = {text(content['nature'])!r} and Q = {_law_of_draws(content)}"
+    of_draws = f"for P = {text(content['nature'])!r} and Q = {law_of_draws(content)}"
     if content["method"] == "domination":
         told.append(f"dP/dQ <= {rational(content['kappa'])} {of_draws}")
     if content["method"] == "renyi":
