@@ -173,6 +173,7 @@ def test_a_proof_about_fewer_inputs_is_no_proof_about_the_draws(tmp_path: Path, 
     report = certify(absolute, spec, out=tmp_path / "rows", timeout=60)
     assert report["least"].verdict == "certified"
     assert report["rare"].lifted.why.startswith("examples that are drawn may be outside the set of least")
+    assert "networks were not chosen by answers about the examples that are drawn" in report["rare"].sentence
 
 
 def test_a_proof_about_coupled_inputs_is_no_proof_about_the_draws(tmp_path: Path, absolute: Path) -> None:
