@@ -2,8 +2,9 @@
 
 The checker judges the statement alone. Here the specification is read again, and everything that it fixes has to be
 what the ledger has: the law, the number of draws and their seed, the event's number, the method, the confidence, the
-files of the models, the program. What a program was shown behind each draw is computed anew, too, and compared bit by
-bit; so are the answers where networks answer themselves. What the program answered is left to the ledger's word.
+files of the models, the program and its budget. What a program was shown behind each draw is computed anew, too, and
+compared bit by bit; so are the answers where networks answer themselves. What the program answered is left to the
+ledger's word.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from specs.language.statistical_spec import read_statistical_spec
 from specs.language.surrogate_spec import read_surrogates
 from specs.language.trained import NOTHING_TRAINED
 from specs.loading import load_model
-from verifier.statistics.answer import Networks, plan_of
+from verifier.statistics.answer import Networks, budget_of, plan_of
 from verifier.statistics.difference import identity_of
+from verifier.statistics.queries import Budget
 from verifier.statistics.statement import LEDGER, STATEMENT
 from verifier.surrogate.answer import networks_beside
 
@@ -100,6 +102,9 @@ def _other_overseer(header: Mapping[str, Any], question: StatisticalQuestion) ->
         yield "the event or the networks" if program is None else f"the program {name}"
     if header["deterministic"] != deterministic:
         yield "whether the program answers in one way only"
+    budget = Budget(question.terms.queries) if program is None else budget_of(program)
+    if question.against is None and header["budget"] != budget.to_json():  # a difference is charged to another ledger
+        yield "the budget"
 
 
 def _other_questions(lines: list[dict[str, Any]], question: StatisticalQuestion) -> Iterator[str]:
