@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from fractions import Fraction
 
 from specs.language.expression import Expression, ExpressionFault, parse_expression
@@ -10,21 +11,37 @@ from specs.language.statistical_question import Lift
 from specs.language.yaml_tree import Document
 
 
-def asserts_of(document: Document) -> dict[str, str]:
+@dataclass(frozen=True)
+class Asserted:
+    """What a requirement asserts of all inputs, names it solves for, and those of them that move something else."""
+
+    text: str
+    solved: tuple[str, ...] = ()
+    moving: tuple[str, ...] = ()
+
+
+def asserts_of(document: Document) -> dict[str, Asserted]:
     """What requirements about all inputs assert, by their ids, as far as the document is as it should be."""
     given = document.data.get("require") if isinstance(document.data, dict) else None
     entries = [one for one in given if isinstance(one, dict)] if isinstance(given, list) else []
-    return {str(one["id"]): str(one["assert"]) for one in entries if "id" in one and "assert" in one}
+    found: dict[str, Asserted] = {}
+    for one in entries:
+        if "id" in one and "assert" in one:
+            wanted = one.get("solve_for")
+            solved = tuple(wanted) if isinstance(wanted, dict) else ()
+            moving = tuple(name for name in solved if document.uses.get(name))
+            found[str(one["id"])] = Asserted(str(one["assert"]), solved, moving)
+    return found
 
 
-def lift_of(requirement: str, asserted: str, other: Expression | None) -> Lift | str:
+def lift_of(requirement: str, asserted: Asserted, other: Expression | None) -> Lift | str:
     """What the requirement says of ``other``, what an answer is compared with; or why it says nothing."""
     split = None if other is None else _less(other)
     if split is None:
         return "is for an event such as panel(x, y) < panel_hat(x, y) - 0.2"
     call, gap = split
     try:
-        proof = parse_expression(asserted)
+        proof = parse_expression(asserted.text)
     except ExpressionFault:
         return f"{requirement} cannot be read"
     tree = proof.tree
@@ -35,8 +52,10 @@ def lift_of(requirement: str, asserted: str, other: Expression | None) -> Lift |
     end = tree.comparators[0]
     parameter = end.id if isinstance(end, ast.Name) else ""
     value = proof.number(end) if isinstance(end, ast.Constant) else None
-    if value is None and not parameter:
-        return f"{requirement} asserts no least value, as {call} >= 0.2 does"
+    names = (parameter,) if parameter else ()
+    if (value is None and not names) or asserted.solved != names or asserted.moving:
+        told = f"as {call} >= 0.2 does, or one that it solves for and that moves nothing else"
+        return f"{requirement} asserts no least value, {told}"
     return Lift(requirement, call, gap, value, parameter)
 
 

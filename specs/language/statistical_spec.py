@@ -21,7 +21,7 @@ from specs.language.expression import Expression, ExpressionFault, parse_express
 from specs.language.faults import Faults
 from specs.language.gates import read_gates
 from specs.language.input_set import build_input_set
-from specs.language.lifting import asserts_of, lift_of
+from specs.language.lifting import Asserted, asserts_of, lift_of
 from specs.language.module_files import ModuleReader
 from specs.language.networks import Module
 from specs.language.no_channels import refuse_channels
@@ -125,18 +125,25 @@ class StatisticalReader:
         files = self.modules.files(ordinary) if has_networks else []
         faults.raise_if_any()
         self.networks = self.modules.all(files, ordinary) if has_networks else ()
-        self.asserts: Mapping[str, str] = {}
+        self.asserts: Mapping[str, Asserted] = {}
         for name in (one.overseer for one in chain_assumptions(self.networks)):
             source.fault("a rate allows for no error of a chain; give the model as network", "overseers", name, "chain")
 
     def check_alone(self, questions: Sequence[StatisticalQuestion]) -> None:
         """Calibration has a ledger of its own, so whoever is asked in it is asked by one requirement only."""
+        overseers = self.section.overseers.items()
         for one in questions:
             if one.relaxed is not None and one.program is not None:
-                asked = " and ".join(other.id for other in questions if other.program == one.program)
-                if asked != one.id:
-                    why = f"one budget for {asked}: by way of a relaxed checker only one may ask {one.program.name}"
-                    self.source.fault(why, "overseers", one.program.name, "budget")
+                name = one.program.name
+                asked = [other.id for other in questions if other.program == one.program]
+                asked += [key for key, by in overseers if not isinstance(by, PythonOverseer) and _learns(by, name)]
+                if asked != [one.id]:
+                    told = f"one budget for {' and '.join(asked)}"
+                    why = f"{told}: by way of a relaxed checker only one may ask {name}"
+                    self.source.fault(why, "overseers", name, "budget")
+                if one.program.ledger is not None:
+                    why = "by way of a relaxed checker its ledger is in the folder of --out; leave this out"
+                    self.source.fault(why, "overseers", name, "cache")
 
     def question(self, i: int, one: StatisticalRequirement) -> StatisticalQuestion | None:
         """The question, None where something is wrong with it."""
@@ -455,6 +462,10 @@ class StatisticalReader:
                 let = self.lets[name]
                 new += [let] if let is not None else []
         return found
+
+
+def _learns(overseer: Overseer, program: str) -> bool:
+    return overseer.surrogate is not None and overseer.surrogate.of == program
 
 
 def _number(expression: Expression, node: ast.expr) -> Fraction | None:

@@ -63,6 +63,11 @@ class SurrogateQuestion:
     def upper(self) -> np.ndarray:
         return np.array([float(v) for v in self.inputs.upper if v is not None])
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many numbers each thing has that is shown, the point first."""
+        return self.inputs.size, *map(len, self.evaluated.vectors)
+
     def shown(self, x: np.ndarray) -> list[list[float]]:
         """What is shown at a point (d,), the point first; numbers that are not finite where networks give such."""
         return [x.tolist(), *self.evaluated(x)]

@@ -381,3 +381,12 @@ def test_a_mixture_may_be_the_proposal(tmp_path, honest):
         "flagged", Mixture((F(1, 2), F(1, 2)), (SQUARE, near)), 7, 60, TAU, CONFIDENCE, NATURE, F(8, 5)
     )
     assert passes(_joined(honest, flagged=_stated(tmp_path, Flags(Near()), plan).read_bytes()))
+
+
+def test_where_misses_are_drawn_is_told(tmp_path, honest):
+    """Far from the corner nothing is missed, and the name of nature's law is the forger's to choose."""
+    far = Plan("missed", replace(SQUARE, upper=(0.125, 0.125)), 5, 60, CONFIDENCE, nature=NATURE)
+    found = verdict(_joined(honest, missed=_stated(tmp_path, _misses(), far).read_bytes()))
+    assert found.accepted
+    assert "rests on: P is the uniform law on [0.0, 0.125]^2, and in the statement of flags" in found.reason
+    assert "rests on: P is a law of inputs, and" in verdict(honest[0]).reason

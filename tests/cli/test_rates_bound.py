@@ -75,6 +75,8 @@ def test_a_statement_is_about_its_requirement(run: Any, cli: Cli) -> None:
         ("first", "max_rate: 0.1", "max_rate: 0.1, method: betting", "the method"),
         ("first", "max_rate: 0.1", "max_rate: 0.1, sides: both", "the sides"),
         ("first", "budget: {queries: 500}", "budget: {queries: 500}, deterministic: false", "in one way only"),
+        ("first", "budget: {queries: 500}", "budget: {queries: 200}", "the budget"),
+        ("first", "budget: {queries: 500}", "budget: {queries: 500, seconds: 9}", "the budget"),
         ("first", "let:", "engine: {seed: 4}\nlet:", "the seed"),
         ("second", "y[0] < 0.25", "2 * y[0] - y[0] < 0.25", "the event or the networks"),
         ("second", "y[0] < 0.25", "y[0] < 0.5", "the number that the event compares with"),

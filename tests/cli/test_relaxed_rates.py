@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from specs.errors import CertifyError, SpecError
+from specs.errors import CertificateError, CertifyError, SpecError
 from tests.cli.conftest import Cli, write_network
 from tests.cli.test_rates import limits
 from verifier.api import certify, check
@@ -17,8 +17,8 @@ SPEC = """certify: "1.0"
 name: relaxed
 models: {{f: {{path: "$MODEL", taps: {{h: {tap}}}}}}}
 overseers:
-  judge: {{python: "judge.py:judge", budget: {{queries: {budget}}}}}
-inputs:
+  judge: {{python: "judge.py:judge", budget: {{queries: {budget}}}{own}}}
+{hat}inputs:
   x: {{shape: [1], box: {{lo: -1, hi: 1}}}}
 {more}require:
   - id: rare
@@ -30,7 +30,7 @@ inputs:
 """
 GIVEN: dict[str, Any] = {
     "tap": "", "budget": 100, "event": "judge(x, f(x)) < 0", "law": "natural.npz", "rate": 0.5,
-    "more": "", "others": "", "adversary": "adversary: {kappa: 2}\n", "network": "relaxed.onnx",
+    "more": "", "others": "", "own": "", "hat": "", "adversary": "adversary: {kappa: 2}\n", "network": "relaxed.onnx",
     "sees": "tap(f, h)(x)", "hi": 1, "level": 0.5,
 }  # fmt: skip
 
@@ -99,6 +99,17 @@ def test_the_sentence_the_file_and_going_on(folder: Path, cli: Cli) -> None:
     assert "states that relaxed.onnx, above 1/2 judges, calibrated on all 80 natural inputs" in told.stdout, told.stderr
 
 
+def test_a_half_is_no_statement_about_the_requirement(folder: Path) -> None:
+    write_network(folder / "relaxed.onnx", ([[1], [1]], [-1.2]), ([[1]], [0]))
+    spec = written(folder, rate=0.9)
+    spec.write_text(spec.read_text().replace("id: rare", "id: missed"))
+    certify(folder / "f.onnx", spec, out=folder / "out")
+    half = folder / "out" / "relaxed.missed.missed.nnstat"
+    assert check(half).accepted
+    with pytest.raises(CertificateError, match="is stated by way of a relaxed checker"):
+        check(half, folder / "f.onnx", spec)
+
+
 def test_a_run_out_of_time_is_gone_on_with(folder: Path) -> None:
     slow = "import time\n\n\ndef judge(x, y):\n    time.sleep(0.05)\n    return 0.9 - float(y[0])\n"
     (folder / "judge.py").write_text(slow)
@@ -131,6 +142,15 @@ FAULTS = {
                    "natural.npz, queries: 50, max_rate: 0.5}}\n"},
         "one budget for rare and second",
     ),
+    "a surrogate": (
+        {
+            "budget": 500,
+            "hat": "  hat: {surrogate: {of: judge, arch: [2, 4, 1], queries: 50}}\n",
+            "others": '  - {id: low, severity: benign, assert: "hat(x, f(x)) >= -9"}\n',
+        },
+        "one budget for rare and hat",
+    ),
+    "a ledger elsewhere": ({"own": ", cache: judge.jsonl"}, "its ledger is in the folder of --out"),
 }  # fmt: skip
 
 

@@ -173,6 +173,33 @@ def test_a_proof_about_fewer_inputs_is_no_proof_about_the_draws(tmp_path: Path, 
     report = certify(absolute, spec, out=tmp_path / "rows", timeout=60)
     assert report["least"].verdict == "certified"
     assert report["rare"].lifted.why.startswith("examples that are drawn may be outside the set of least")
+    assert "networks were not chosen by answers about the examples that are drawn" in report["rare"].sentence
+
+
+def test_a_proof_about_coupled_inputs_is_no_proof_about_the_draws(tmp_path: Path, absolute: Path) -> None:
+    """The condition stands under z, and leaves only some x for which there is a z."""
+    coupled = HEAD.replace("  P: {", '  z: {shape: [1], box: {lo: 0.25, hi: 1}, linear: "x[0] >= z[0]"}\n  P: {')
+    event = rare("slow(x, y) < fast(x, y) - 0.125", 100, max_rate=0.1, given="least")
+    report = certify(absolute, written(tmp_path, ABOVE, event, head=coupled), out=tmp_path / "out", timeout=60)
+    assert [one.verdict for one in report.requirements] == ["certified", "certified"]
+    assert report["rare"].lifted.why.startswith("least is about other inputs as well")
+
+
+@pytest.mark.parametrize(
+    ("head", "asserted"),
+    [
+        (HEAD.replace("{y: f(x)}", "{y: f(x), v: m - 1}"), "fast(x, y) >= v"),
+        (HEAD.replace("{lo: -1, hi: 1}", "{lo: [$m, -1], hi: [1, $m]}"), "fast(x, y) >= 0.25"),
+        (HEAD.replace("{lo: -1, hi: 1}", "{lo: -1, hi: $m}"), "fast(x, y) >= m"),
+    ],
+)
+def test_what_is_solved_for_has_to_be_the_least_value(tmp_path: Path, absolute: Path, head: str, asserted: str) -> None:
+    """Whatever else it moves, the value that is found says nothing of the set and the function that are sampled."""
+    least = f'  - {{id: least, assert: "{asserted}", solve_for: {{m: {{maximize: true, range: [0.125, 0.75]}}}}}}\n'
+    spec = written(tmp_path, least, rare("slow(x, y) < fast(x, y) - 0.0625", given="least"), head=head)
+    with pytest.raises(SpecError):
+        certify(absolute, spec, out=tmp_path / "out", timeout=60)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path: Path, absolute: Path, monkeypatch: pytest.MonkeyPatch) -> None:

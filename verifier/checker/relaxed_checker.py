@@ -18,7 +18,7 @@ from verifier.checker.check import Verdict
 from verifier.checker.container import has_member
 from verifier.checker.errors import CheckError
 from verifier.checker.statement import known_format, read_exactly
-from verifier.checker.statistics import StatisticalEvidence, read_statement, verdict_on_statement
+from verifier.checker.statistics import StatisticalEvidence, law_of_draws, read_statement, verdict_on_statement
 from verifier.checker.statistics_bounds import UP, shown
 from verifier.checker.statistics_draws import read_kind
 from verifier.checker.statistics_ledger import HASH, json_object, rational, text
@@ -84,12 +84,13 @@ def verdict_on_relaxed(evidence: RelaxedEvidence) -> Verdict:
     if wrong:
         return Verdict(False, wrong, (), lines, math.nan)
     plan = _plan(evidence.flagged)
-    parts = evidence.parts
+    parts, drawn = evidence.parts, _plan(evidence.missed)
+    law = "a law of inputs" if read_kind(drawn["sampler"]) == "sample" else law_of_draws(drawn)
     reason = (
         f"Pr[the overseer objects] <= {shown(evidence.upper, UP)} under P = {text(plan['nature'])!r} at confidence "
         f"{evidence.confidence}: at most {shown(evidence.flagged.upper, UP)} of natural states are flagged above "
         f"{evidence.tau} by the relaxed checker sha256:{parts['relaxed_checker']}, and at most "
-        f"{shown(evidence.missed.upper, UP)} are objections that it misses; rests on: P is a law of inputs, and in the "
+        f"{shown(evidence.missed.upper, UP)} are objections that it misses; rests on: P is {law}, and in the "
         f"statement of flags stands for its image under the embedding sha256:{parts['embedding']}; "
         f"of flags: {_rests(flagged)}; of misses: {_rests(missed)}"
     )

@@ -262,10 +262,11 @@ def _law(content: dict[str, Any]) -> str:
         return f"P = {text(content['nature'])!r}"
     if content["method"] == "importance":
         return f"the uniform law on {_sides(read_parts(content['sampler'])[0])}"
-    return _law_of_draws(content)
+    return law_of_draws(content)
 
 
-def _law_of_draws(content: dict[str, Any]) -> str:
+def law_of_draws(content: dict[str, Any]) -> str:
+    """What a plan draws from, in words."""
     sampler = content["sampler"]
     if sampler["kind"] == "rows":
         return f"a row of {sampler['count']} of the file sha256:{sampler['sha256']}"
@@ -298,7 +299,7 @@ def _digest(value: object) -> str:
 def _rests(plan: Plan, ledger: LedgerContent) -> str:
     """What an accepted statement still rests on, in the checker's own words."""
     content, told = plan.content, answers_rest_on(plan, ledger)
-    of_draws = f"for P = {text(content['nature'])!r} and Q = {_law_of_draws(content)}"
+    of_draws = f"for P = {text(content['nature'])!r} and Q = {law_of_draws(content)}"
     if content["method"] == "domination":
         told.append(f"dP/dQ <= {rational(content['kappa'])} {of_draws}")
     if content["method"] == "renyi":

@@ -12,6 +12,7 @@ from specs.errors import CertifyError
 from verifier.relaxed_checker.asking import Misses
 from verifier.relaxed_checker.statements import Stated
 from verifier.statistics.clopper_pearson import decimal_text
+from verifier.statistics.sampling import Sample
 from verifier.statistics.statement import EPOCH, Statement, rounded_up
 
 FORMAT, VERSION = "nnrelaxed", 1
@@ -36,7 +37,8 @@ class Natural:
     def assumptions(self) -> tuple[str, ...]:
         """What it rests on: what both halves do, and that they are about one law."""
         flagged, missed = self.flagged, self.missed
-        rests = [f"P is a law of inputs; {flagged.plan.method} is about its image under the embedding"]
+        law = "a law of inputs" if isinstance(missed.plan.sampler, Sample) else "the law that inputs are drawn from"
+        rests = [f"P is {law}; {flagged.plan.method} is about its image under the embedding"]
         rests += [*flagged.assumptions, *(one for one in missed.assumptions if one not in flagged.assumptions)]
         return tuple(rests)
 

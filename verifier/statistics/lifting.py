@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from specs.joint import JointSet
 from specs.language.gates import exactly
 from specs.language.statistical_question import Lift, StatisticalQuestion
 from verifier.report.report import Answer
@@ -54,12 +55,15 @@ def lifted(question: StatisticalQuestion, rate: StatisticalAnswer, answers: Sequ
 
 def _outside(question: StatisticalQuestion, proof: Answer) -> str:
     """Why the proof may be silent about something that is drawn, "" where it is not."""
-    inputs, rows = question.inputs, question.rows
-    if proof.requirement.stated.where:
+    (drawn,), rows, stated = question.inputs.sets, question.rows, proof.requirement.stated
+    sets = stated.inputs.sets if isinstance(stated.inputs, JointSet) else (stated.inputs,)
+    if stated.where:
         return f"{proof.id} holds under a condition, which draws may not meet"
+    if sets != (drawn,):
+        return f"{proof.id} is about other inputs as well, or about {drawn.name} in another set, than what is drawn"
     if rows is None:
         return ""
-    if inputs.linear or not all(inputs.contains(inputs.to_model(row)) for row in rows.tolist()):
+    if drawn.linear or not all(drawn.contains(drawn.to_model(row)) for row in rows.tolist()):
         return f"examples that are drawn may be outside the set of {proof.id}"
     return ""
 

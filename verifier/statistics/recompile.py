@@ -2,8 +2,9 @@
 
 The checker judges the statement alone. Here the specification is read again, and everything that it fixes has to be
 what the ledger has: the law, the number of draws and their seed, the event's number, the method, the confidence, the
-files of the models, the program. What a program was shown behind each draw is computed anew, too, and compared bit by
-bit; so are the answers where networks answer themselves. What the program answered is left to the ledger's word.
+files of the models, the program and its budget. What a program was shown behind each draw is computed anew, too, and
+compared bit by bit; so are the answers where networks answer themselves. What the program answered is left to the
+ledger's word.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from specs.language.statistical_spec import read_statistical_spec
 from specs.language.surrogate_spec import read_surrogates
 from specs.language.trained import NOTHING_TRAINED
 from specs.loading import load_model
-from verifier.statistics.answer import Networks, plan_of
+from verifier.statistics.answer import Networks, budget_of, plan_of
 from verifier.statistics.difference import identity_of
+from verifier.statistics.queries import Budget
 from verifier.statistics.statement import LEDGER, STATEMENT
 from verifier.surrogate.answer import networks_beside
 
@@ -69,6 +71,8 @@ def bound_to(statement: Path, model: Path | None, spec: Path, parameters: Mappin
         known = ", ".join(numbered)
         raise CertificateError(f"{statement}: {spec} has no statistical requirement {name!r}; there are {known}")
     number, question = numbered[name]
+    if question.relaxed is not None:
+        raise CertificateError(f"{statement}: requirement {name} of {spec} is stated by way of a relaxed checker")
     plan = next(line["plan"] for line in lines if line["kind"] == "plan" and line["name"] == name)
     wrong = [*_other_plan(plan, question, read.seed + number), *_other_overseer(lines[0], question)]
     wrong = wrong or list(_other_questions(lines, question))[:1]
@@ -98,6 +102,9 @@ def _other_overseer(header: Mapping[str, Any], question: StatisticalQuestion) ->
         yield "the event or the networks" if program is None else f"the program {name}"
     if header["deterministic"] != deterministic:
         yield "whether the program answers in one way only"
+    budget = Budget(question.terms.queries) if program is None else budget_of(program)
+    if question.against is None and header["budget"] != budget.to_json():  # a difference is charged to another ledger
+        yield "the budget"
 
 
 def _other_questions(lines: list[dict[str, Any]], question: StatisticalQuestion) -> Iterator[str]:

@@ -115,7 +115,10 @@ class StatisticalAnswer:
         question = self.requirement
         if (question.program is not None and question.against is None) or not question.models:
             return ()
-        return ("(declared) the event is of what the networks compute in float64, and not in any other runtime",)
+        told = "(declared) the event is of what the networks compute in float64, and not in any other runtime"
+        if question.against is None or question.rows is None:
+            return (told,)
+        return told, "(declared) the networks were not chosen by answers about the examples that are drawn"
 
     @property
     def _bounds(self) -> str:

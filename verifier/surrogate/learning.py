@@ -136,7 +136,7 @@ class _School:
     def __init__(self, question: SurrogateQuestion, queries: Queries, until: float) -> None:
         self.question, self.queries, self.until = question, queries, until
         self.purpose = f"learning {question.name}"
-        self.lessons = _lessons(queries.ledger.lines, self.purpose)
+        self.lessons = _lessons(queries.ledger.lines, self.purpose, question.sizes)
 
     def ask(self) -> str:
         """Ask all that is missing; why not all was asked, if so."""
@@ -187,15 +187,16 @@ def rows(lessons: Sequence[Lesson]) -> tuple[np.ndarray, np.ndarray]:
     return np.array(shown, dtype=float), np.array([lesson.answer for lesson in known], dtype=float)
 
 
-def _lessons(lines: Sequence[dict[str, Any]], purpose: str) -> list[Lesson]:
-    """Of a ledger's lines; a question that was cut off has had its turn, and no answer."""
+def _lessons(lines: Sequence[dict[str, Any]], purpose: str, sizes: tuple[int, ...]) -> list[Lesson]:
+    """Of a ledger's lines, what was shown in these sizes; a question that was cut off has had its turn, no answer."""
     answers = {line["to"]: line["answer"] for line in lines if line["kind"] == "answer"}
     found = []
     for line in lines:
         if line["kind"] in ("ask", "hit") and line["purpose"].startswith(f"{purpose}: "):
             answer = lines[line["to"]]["answer"] if line["kind"] == "hit" else answers.get(line["n"])
             arguments = tuple(tuple(map(float.fromhex, part)) for part in line["arguments"])
-            found.append(Lesson(arguments, None if answer is None else float.fromhex(answer)))
+            if tuple(map(len, arguments)) == sizes:
+                found.append(Lesson(arguments, None if answer is None else float.fromhex(answer)))
     return found
 
 

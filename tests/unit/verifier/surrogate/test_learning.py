@@ -189,6 +189,16 @@ def test_a_ledger_of_its_own_is_one_budget_for_all_folders(tmp_path: Path) -> No
     assert json.loads((tmp_path / "b" / "s.fast.json").read_text())["lessons"] == 48
 
 
+def test_what_was_shown_in_another_shape_is_no_lesson(tmp_path: Path) -> None:
+    """The ledger stays, and the specification has come to show more."""
+    run(tmp_path, question(tmp_path, 8, select="random"))
+    text = (tmp_path / "s.yaml").read_text().replace("shape: [2]", "shape: [3]").replace("arch: [2", "arch: [3")
+    (tmp_path / "s.yaml").write_text(text)
+    (wider,) = read_surrogates(tmp_path / "s.yaml", None, {}, load_model)
+    learned = run(tmp_path, wider)
+    assert (learned.asked, learned.lessons, learned.spent.queries) == (8, 8, 16)
+
+
 def test_a_single_point_is_asked_about_once(tmp_path: Path) -> None:
     question(tmp_path)
     (tmp_path / "s.yaml").write_text((tmp_path / "s.yaml").read_text().replace("lo: -1, hi: 1", "lo: 1, hi: 1"))
