@@ -25,8 +25,8 @@ class Miss(NamedTuple):
     """A gate that was missed, in words.
 
     ``severity`` is how bad a violation of the requirement would be that it is about; a gate that always counts is
-    malign. ``lost`` says whether it is about something that an earlier run had reached, ``weak`` whether about the class
-    of what is proved.
+    malign. ``lost`` says whether it is about something that an earlier run had reached, ``weak`` whether about the
+    class of what is proved.
     """
 
     words: str
