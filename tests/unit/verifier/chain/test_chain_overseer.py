@@ -16,6 +16,7 @@ from specs.errors import CertificateError, SpecError
 from specs.language.chain_archive import MANIFEST
 from specs.language.load_spec import load_spec
 from specs.loading import load_model
+from tests.cli.conftest import write_network
 from tests.unit.verifier.chain.test_chain import SUM, chain_text, summing
 from verifier import api
 from verifier.chain.premise import recheck
@@ -163,6 +164,26 @@ def test_what_is_no_overseer(right: Path, judge: str, box: str, message: str) ->
         load_spec(question(right, "no", 'assert: "judge(q)[0] <= 5"', judge=judge, box=box))
     assert message in str(caught.value)
     assert "no.yaml:" in str(caught.value)
+
+
+def test_the_error_is_not_claimed_of_a_network_that_is_changed(right: Path) -> None:
+    """What is written into a layer moves the answers away from the core, by as much as one likes."""
+    file = question(right, "written", 'assert: "judge(q)[0] >= 20", slack: 1')
+    written = "}, z: {shape: [1], box: {lo: 100, hi: 101}, inject: INTO}}\nrequire:"
+    text = file.read_text().replace("}}\nrequire:", written)
+    for place in ("{model: judge, at: add2, mode: add}", "{model: judge, at: relu1, mode: replace}"):
+        file.write_text(text.replace("INTO", place))
+        with pytest.raises(SpecError, match="judge is the network of a chain, whose error is known of it as it is"):
+            load_spec(file)
+
+
+def test_the_error_is_not_claimed_of_what_an_abstraction_makes_of_a_question(right: Path) -> None:
+    """The question lies in the box of the chain; what the overseer would be shown is four times as large."""
+    write_network(right / "alpha.onnx", (np.diag([4.0] * 4).tolist(), [0.0] * 4))
+    shown = "{lo: 0, hi: 1}, abstract_by: {network: alpha.onnx, box: {lo: -1, hi: 5}}"
+    file = question(right, "shown", 'assert: "judge(q)[0] <= 30", slack: 1', box=shown)
+    with pytest.raises(SpecError, match="not supported beside channels and abstractions"):
+        load_spec(file)
 
 
 def test_outputs_may_be_asked_about_within_the_questions(right: Path) -> None:
