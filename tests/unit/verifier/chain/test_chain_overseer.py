@@ -151,6 +151,7 @@ def test_a_statement_that_the_checker_refuses_is_an_error(right: Path) -> None:
         ("chain: none.nnchain", BOX, "there is no file"),
         ("chain: c.nnchain, network: {path: m1.onnx}", BOX, "is another than the one given"),
         ("chain: c.nnchain, network: {path: m2.onnx}", "{lo: 0, hi: 1.5}", "but q can be anything in [0, 1.5]"),
+        ("chain: c.nnchain", "{lo: 0, hi: 1}, normalize: {mean: 0.5, range: 0.25}", "q can be anything in [-2, 2]"),
         (
             f"chain: {{path: c.nnchain, sha256: '{'0' * 64}'}}",
             "{lo: 0, hi: 1}",
@@ -184,6 +185,15 @@ def test_the_error_is_not_claimed_of_what_an_abstraction_makes_of_a_question(rig
     file = question(right, "shown", 'assert: "judge(q)[0] <= 30", slack: 1', box=shown)
     with pytest.raises(SpecError, match="not supported beside channels and abstractions"):
         load_spec(file)
+
+
+def test_questions_are_what_the_network_is_given(right: Path) -> None:
+    """Raw values from 10 to 12 are normalised to ones from 0 to 1."""
+    box = "{lo: 10, hi: 12}, normalize: {mean: 10, range: 2}"
+    (requirement,) = load_spec(question(right, "units", 'assert: "judge(q)[0] <= 5"', box=box)).requirements
+    (case,) = requirement.problem.cases
+    assert (case.box.lower, case.box.upper) == ((0,) * 4, (1,) * 4)
+    assert requirement.problem.graph.evaluate_flat([1.0] * 4)[0] == pytest.approx(4)
 
 
 def test_outputs_may_be_asked_about_within_the_questions(right: Path) -> None:
