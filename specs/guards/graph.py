@@ -76,10 +76,10 @@ class _Decision:
 
     def _ball(self, test: BallLimit) -> str:
         away = self.composer.add(ops.Sub(), self.flat, self._constant(test.center))
-        squares = self.composer.add(ops.Mul(), away, away)
+        powers = self.composer.add(ops.Abs(), away) if test.norm == 1 else self.composer.add(ops.Mul(), away, away)
         if test.weights:
-            squares = self.composer.add(ops.Mul(), squares, self._constant(test.weights))
-        return self._total(squares)
+            powers = self.composer.add(ops.Mul(), powers, self._constant(test.weights))
+        return self._total(powers)
 
     def _total(self, terms: str) -> str:
         if prod(self.composer.shape(terms)) == 1:

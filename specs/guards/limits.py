@@ -52,7 +52,14 @@ class Arithmetic:
         return product / (1 - product)
 
     def nearest(self, value: Fraction) -> Fraction:
-        """The nearest number of the format, but for double rounding, which what follows takes as it finds it."""
+        """The nearest number of the format, but for double rounding, which what follows takes as it finds it.
+
+        Zero stands for subnormal numbers, since some runtimes take them for zeros.
+        """
+        if abs(value) > self.largest:
+            raise EmptyGuard(f"a coefficient is larger than any {self.dtype} number")
+        if abs(value) < self.tiny:
+            return Fraction(0)
         return Fraction(float(self.dtype.type(float(value))))
 
     def below(self, value: Fraction, strictly: bool = False) -> float:
@@ -80,11 +87,12 @@ class SumLimit:
 
 @dataclass(frozen=True)
 class BallLimit:
-    """``sum weights (x - center)^2 <= limit``, in the format's arithmetic; no ``weights`` stand for ones."""
+    """``sum weights |x - center|^norm <= limit``, in the format's arithmetic; no ``weights`` stand for ones."""
 
     center: tuple[float, ...]
     weights: tuple[float, ...]
     limit: float
+    norm: int
 
 
 @dataclass(frozen=True)
@@ -200,12 +208,12 @@ class _Builder:
             raise EmptyGuard(f"a sum may be larger than any {self.arithmetic.dtype} number")
 
     def _ball(self, ball: Ball) -> BallLimit:
-        """With the norm ``|v| = sqrt(sum w v^2)``: ``|x - c| <= |x - d| + |d - c|`` for the float center d.
+        """With the norm ``|v| = (sum w |v|^p)^(1/p)``: ``|x - c| <= |x - d| + |d - c|`` for the float center d.
 
-        With Q the sum of ``w q^2``, q being the computed differences, ``|x - d| (1 - u) <= sqrt(Q) + tiny |1|``. What
+        With Q the sum of ``w |q|^p``, q being the computed differences, ``|x - d| (1 - u) <= Q^(1/p) + tiny |1|``. What
         is computed is at least ``(1 - gamma) Q - lost``, where a rounded weight, a square, a product and a sum round.
         """
-        near, size = self.arithmetic, len(ball.center)
+        near, size, norm = self.arithmetic, len(ball.center), ball.norm
         first = ball.weights[0]
         weights, bound = [w / first for w in ball.weights], ball.bound / first
         plain = all(w == 1 for w in weights)
@@ -214,15 +222,16 @@ class _Builder:
         if any(w == 0 for w in rounded):
             raise EmptyGuard("the weights of a ball are too different in size")
         reach = [max(abs(self._end(i, True) - c), abs(self._end(i, False) - c)) for i, c in enumerate(center)]
-        self._check_overflow(2 * sum((w * r * r for w, r in zip(rounded, reach)), Fraction(0)))
-        moved = _root_above(sum((w * (c - d) ** 2 for w, c, d in zip(weights, ball.center, center)), Fraction(0)))
-        ones = _root_above(sum(weights, Fraction(0)))
-        root = (_root_below(bound) - moved) * (1 - near.unit) - near.tiny * ones
+        self._check_overflow(2 * sum((w * r**norm for w, r in zip(rounded, reach)), Fraction(0)))
+        away = sum((w * abs(c - d) ** norm for w, c, d in zip(weights, ball.center, center)), Fraction(0))
+        moved, ones = _root_above(away, norm), _root_above(sum(weights, Fraction(0)), norm)
+        root = (_root_below(bound, norm) - moved) * (1 - near.unit) - near.tiny * ones
         lost = 2 * size * near.tiny * (2 + max(rounded))
-        limit = (1 - near.gamma(size + 4)) * root**2 - lost
+        limit = (1 - near.gamma(size + 4)) * root**norm - lost
         if root < 0 or limit < 0:
             raise EmptyGuard("the ball is smaller than what rounding takes")
-        return BallLimit(tuple(map(float, center)), () if plain else tuple(map(float, rounded)), near.below(limit))
+        weighted = () if plain else tuple(map(float, rounded))
+        return BallLimit(tuple(map(float, center)), weighted, near.below(limit), norm)
 
 
 def _order(atom: Atom) -> tuple[int, int, bool] | None:
@@ -235,14 +244,16 @@ def _order(atom: Atom) -> tuple[int, int, bool] | None:
     return (i, j, atom.strict) if a > 0 else (j, i, atom.strict)
 
 
-def _root_below(value: Fraction) -> Fraction:
-    """A number of at most the square root, and hardly less."""
+def _root_below(value: Fraction, norm: int) -> Fraction:
+    """The number itself for the norm 1; for 2 a number of at most its square root, and hardly less."""
+    if norm == 1:
+        return value
     shift = max(0, _BITS - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
     return Fraction(isqrt((value.numerator << 2 * shift) // value.denominator), 1 << shift)
 
 
-def _root_above(value: Fraction) -> Fraction:
-    """A number of at least the square root, and hardly more."""
-    root = _root_below(value)
+def _root_above(value: Fraction, norm: int) -> Fraction:
+    """A number of at least the root, and hardly more."""
+    root = _root_below(value, norm)
     shift = max(0, _BITS - (value.numerator.bit_length() - value.denominator.bit_length()) // 2)
-    return root if root * root == value else root + Fraction(1, 1 << shift)
+    return root if root**norm == value else root + Fraction(1, 1 << shift)

@@ -63,6 +63,10 @@ class ChainOverseer(Module):
         return Assumption(f"{self.name}.chain", text, "checked", "", self.name, claim.error, (), claim)
 
     @property
+    def is_sealed(self) -> bool:
+        return True
+
+    @property
     def silences(self) -> tuple[str, ...]:
         return (f"that the core {self.known.core} behind {self.name} is right",)
 

@@ -25,7 +25,7 @@ from specs.language.networks import Module, Numbers, Patched, Posed, layer_of, r
 from specs.language.ranges import ranges
 from specs.language.scope import Argument
 from specs.language.tensor import Tensor
-from specs.language.terms import Linear, slots_read
+from specs.language.terms import Linear, slots_read, variables_read
 from specs.language.through import through
 from specs.language.vectors import Element, Vectors
 from specs.sets import InputSet
@@ -105,7 +105,10 @@ class Composition:
 
     def call(self, node: ast.Call, name: str, tap: str, arguments: Sequence[Argument]) -> Tensor:
         """Terms of the slots that the call computes. Raises ``ExpressionFault``."""
-        module = self.modules[name].called(arguments, tap, node.func.col_offset, self._bounds)
+        module = self.modules[name]
+        if isinstance(module, AnswerTable) and module.interpolated:
+            self._check_units(name, arguments)
+        module = module.called(arguments, tap, node.func.col_offset, self._bounds)
         if isinstance(module, AnswerTable):
             return self._answer(module, node)
         graph = module.graph
@@ -131,6 +134,15 @@ class Composition:
         if node not in self._answered:
             raise ExpressionFault(f"{module.name} is an answer table and cannot be asked here", node.col_offset)
         return Tensor(Tensor.of(self.raw(self._answered[node])).values, module.outputs)
+
+    def _check_units(self, name: str, arguments: Sequence[Argument]) -> None:
+        """Refuse what a network would be given in other units than those that it is written in."""
+        for one in arguments:
+            read = {variable for term in one.terms for variable in variables_read(term)}
+            if any(self.coupling.normalization[variable] != (Fraction(0), Fraction(1)) for variable in read):
+                raise ExpressionFault(
+                    f"{name} interpolates answers in raw units, and {one.text} is normalised in a call", one.column
+                )
 
     def _given(self, module: Module, arguments: Sequence[Argument], column: int) -> list[str]:
         """What a module is given where it is called on ``arguments``: what its channel makes of these."""

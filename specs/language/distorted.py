@@ -82,6 +82,8 @@ def _refuse(source: Source, section: SpecFile) -> None:
         given_moves = (("expand_catastrophe", adversary.expand_catastrophe), ("round", adversary.round))
         places += [("adversary", key) for key, given in given_moves if given is not None]
     places += [("overseers", name, "table") for name, one in section.overseers.items() if one.table is not None]
+    if any(one.abstract_by is not None for one in section.inputs.values()):  # chains know their errors within a box
+        places += [("overseers", name, "chain") for name, one in section.overseers.items() if one.chain is not None]
     for name, one in section.inputs.items():
         if one.natural is not None and isinstance(one.natural.hull, Gaussian):
             places.append(("inputs", name, "natural", "hull"))

@@ -58,6 +58,10 @@ def injections(
         if module is None:
             source.fault(f"there is no model {inject.model!r}{did_you_mean(inject.model, by_name)}", *path, "model")
             continue
+        if module.is_sealed:
+            told = f"{module.name} is the network of a chain, whose error is known of it as it is"
+            source.fault(f"{told}: nothing can be written into it", *path, "model")
+            continue
         try:
             node = module.taps.get(inject.at) or internal_tensor(module.graph, inject.at)
         except ValueError as error:

@@ -70,6 +70,11 @@ class Module:
         return False
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether what is known of it is lost where something is written into one of its layers."""
+        return False
+
+    @property
     def silences(self) -> tuple[str, ...]:
         """What no verdict says of it, in words."""
         return ()

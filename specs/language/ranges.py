@@ -12,7 +12,8 @@ from specs.sets import InputSet
 
 Interval = tuple[Fraction | None, Fraction | None]
 Range = Callable[[Term], Interval]
-"""Bounds of a term, exact and not necessarily tight; None where there is none."""
+"""Bounds of a term, exact and not necessarily tight; None where there is none. Of a normalised element, which a network
+is given as it is, they are those of what the network consumes."""
 
 
 def ranges(inputs: Sequence[InputSet], coupling: Coupling) -> Range:
@@ -33,6 +34,11 @@ def ranges(inputs: Sequence[InputSet], coupling: Coupling) -> Range:
             return _all(min, lows), min((up for up in ups if up is not None), default=None)
         if term.y:
             return None, None
+        if len(term.x) == 1:
+            ((variable, factor),) = term.x.items()
+            mean, scale = coupling.normalization[variable]
+            if (factor, term.constant) == (scale, mean):
+                return known[variable]
         low: Fraction | None = term.constant
         up: Fraction | None = term.constant
         for variable, factor in term.x.items():

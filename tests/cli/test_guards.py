@@ -99,9 +99,9 @@ def test_a_value_that_is_given_and_units_that_are_normalised(cli: Cli, tmp_path:
     assert "which here are normalised before" in done.stdout
 
 
-@pytest.mark.parametrize("norm", ["2", "inf"])
+@pytest.mark.parametrize("norm", ["1", "2", "inf"])
 def test_the_largest_ball(cli: Cli, tmp_path: Path, norm: str) -> None:
-    """The diamond holds the Euclidean ball of radius 1/sqrt(2) and the square of 1/2, and no larger ones."""
+    """The diamond is the unit ball of the norm 1; it holds the Euclidean one of radius 1/sqrt(2), the square of 1/2."""
     planar(tmp_path)
     ball = f'{{shape: [2], ball: {{center: [0, 0], norm: {norm}, eps: "$scale"}}}}'
     spec = written(tmp_path, ball, f'assert: "f(x)[0] <= 1", {SOLVED}')
@@ -109,13 +109,14 @@ def test_the_largest_ball(cli: Cli, tmp_path: Path, norm: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads((tmp_path / "r.json").read_text())
     proved = Fraction(report["requirements"][0]["parameter"]["proved"])
-    best = 0.5**0.5 if norm == "2" else 0.5
+    best = {"1": 1.0, "2": 0.5**0.5, "inf": 0.5}[norm]
     assert best - 0.02 <= float(proved) <= best
     accepts = guarded(tmp_path / "out/guard.onnx")
     rng = np.random.default_rng(3)
     for x in rng.uniform(-1, 1, (500, 2)).astype(np.float32):
         one, two = (Fraction(float(v)) for v in x)
-        inside = one**2 + two**2 <= proved**2 if norm == "2" else max(abs(one), abs(two)) <= proved
+        sizes = {"1": abs(one) + abs(two), "2": one**2 + two**2, "inf": max(abs(one), abs(two))}
+        inside = sizes[norm] <= (proved**2 if norm == "2" else proved)
         assert accepts(x) == inside
         assert not inside or float(abs(one) + abs(two)) <= 1
 

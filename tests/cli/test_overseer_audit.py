@@ -117,6 +117,25 @@ def test_an_overseer_that_is_blind_to_the_trigger_is_told_so(cli: Cli, folder: P
     assert by_name["x.load"]["apart"] == 0
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        'assert: "judge(x, y)[0] >= 0 or x[2] > 0.5"',
+        'assert: "judge(x, y)[0] >= 0 or x[2] >= 0.5"',
+        'where: "x[2] <= 0.5", assert: "judge(x, y)[0] >= 0"',
+    ],
+)
+def test_an_element_that_a_condition_reads_is_none_without_effect(cli: Cli, folder: Path, condition: str) -> None:
+    """The network never looks at the trigger; the requirement does, in a bound on it alone."""
+    spec = folder / "spec.yaml"
+    spec.write_text(spec.read_text().replace('assert: "judge(x, y)[0] >= 0"', condition))
+    found, told = audited(cli, folder, (1, 0, 0))
+    by_name = {one["name"]: one for one in found["features"]}
+    assert [name for name, one in by_name.items() if one["unread"]] == ["x.load"]
+    assert by_name["x.trigger"]["changed"]["count"] > 10
+    assert "no verdict depends on x.load. RESTS ON" in told
+
+
 def test_sizes_and_errors_of_both(cli: Cli, folder: Path) -> None:
     found, _ = audited(cli, folder, (0, 0, 1))
     one, two = found["networks"]

@@ -230,15 +230,25 @@ def _features(
             if subject.inputs.contains(subject.inputs.to_model(seen)):
                 changes.append(subject.verdict_seeing(examples[i], seen) != bool(objects[i]))
         rate = Rate.measured(sum(changes), len(changes), level)
-        unread = not depends(subject.graph, k, subject.cut) and not _is_read_itself(subject.requirement, k)
+        unread = not depends(subject.graph, k, subject.cut) and not _is_read_itself(subject, k)
         apart = _apart(missed[:, k], passed[:, k], float(level) / subject.inputs.size)
         found.append(Feature(subject.inputs.element(k), rate, unread, apart))
     return tuple(found)
 
 
-def _is_read_itself(requirement: Requirement, place: int) -> bool:
-    """Whether a condition is about the element of the input, beside what networks make of it."""
-    return any(i == place for case in requirement.problem.cases for row in case.any_of for i, _ in row.x)
+def _is_read_itself(subject: _Subject, place: int) -> bool:
+    """Whether a condition is about the element of the input, beside what networks make of it.
+
+    One about this element alone may be in the box of a case, which then is another than that of the input.
+    """
+    cases, inputs = subject.requirement.problem.cases, subject.inputs
+    mean, scale = inputs.mean[place], inputs.scale[place]
+    own = tuple(None if end is None else (end - mean) / scale for end in (inputs.lower[place], inputs.upper[place]))
+    return any(
+        (case.box.lower[place], case.box.upper[place]) != own
+        or any(i == place for row in case.any_of for i, _ in row.x)
+        for case in cases
+    )
 
 
 def _apart(one: np.ndarray, two: np.ndarray, level: float) -> float:

@@ -310,6 +310,7 @@ def test_interpolation_is_the_broken_line(read: Read, tmp_path: Path, place: int
     [
         (LINES, "x[0]", "{lo: -3, hi: 4}", "but x[0] can be anything in [-3, 4]; ask it about clip(x[0], -2, 4)"),
         (LINES, "target(x)[0]", "{lo: -2, hi: 4}", "but target(x)[0] can be any number"),
+        (LINES, "x[0]", "{lo: 0, hi: 1}, normalize: {mean: 0.25, range: 0.5}", "interpolates answers in raw units"),
         (LINES, "x", "{lo: -2, hi: 4}", "judge sees t (1 number(s)), but is called on 2"),
         ("t,bad,ok\n0,0,0\n3,1,0\n", "x[0]", "{lo: 0, hi: 1}", "cannot be interpolated exactly: 0.333333333333"),
         ("t,bad,ok\n0,0,0\n", "x[0]", "{lo: 0, hi: 1}", "there is only one point: no line can be drawn"),

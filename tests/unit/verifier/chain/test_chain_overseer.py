@@ -16,6 +16,7 @@ from specs.errors import CertificateError, SpecError
 from specs.language.chain_archive import MANIFEST
 from specs.language.load_spec import load_spec
 from specs.loading import load_model
+from tests.cli.conftest import write_network
 from tests.unit.verifier.chain.test_chain import SUM, chain_text, summing
 from verifier import api
 from verifier.chain.premise import recheck
@@ -150,6 +151,7 @@ def test_a_statement_that_the_checker_refuses_is_an_error(right: Path) -> None:
         ("chain: none.nnchain", BOX, "there is no file"),
         ("chain: c.nnchain, network: {path: m1.onnx}", BOX, "is another than the one given"),
         ("chain: c.nnchain, network: {path: m2.onnx}", "{lo: 0, hi: 1.5}", "but q can be anything in [0, 1.5]"),
+        ("chain: c.nnchain", "{lo: 0, hi: 1}, normalize: {mean: 0.5, range: 0.25}", "q can be anything in [-2, 2]"),
         (
             f"chain: {{path: c.nnchain, sha256: '{'0' * 64}'}}",
             "{lo: 0, hi: 1}",
@@ -163,6 +165,35 @@ def test_what_is_no_overseer(right: Path, judge: str, box: str, message: str) ->
         load_spec(question(right, "no", 'assert: "judge(q)[0] <= 5"', judge=judge, box=box))
     assert message in str(caught.value)
     assert "no.yaml:" in str(caught.value)
+
+
+def test_the_error_is_not_claimed_of_a_network_that_is_changed(right: Path) -> None:
+    """What is written into a layer moves the answers away from the core, by as much as one likes."""
+    file = question(right, "written", 'assert: "judge(q)[0] >= 20", slack: 1')
+    written = "}, z: {shape: [1], box: {lo: 100, hi: 101}, inject: INTO}}\nrequire:"
+    text = file.read_text().replace("}}\nrequire:", written)
+    for place in ("{model: judge, at: add2, mode: add}", "{model: judge, at: relu1, mode: replace}"):
+        file.write_text(text.replace("INTO", place))
+        with pytest.raises(SpecError, match="judge is the network of a chain, whose error is known of it as it is"):
+            load_spec(file)
+
+
+def test_the_error_is_not_claimed_of_what_an_abstraction_makes_of_a_question(right: Path) -> None:
+    """The question lies in the box of the chain; what the overseer would be shown is four times as large."""
+    write_network(right / "alpha.onnx", (np.diag([4.0] * 4).tolist(), [0.0] * 4))
+    shown = "{lo: 0, hi: 1}, abstract_by: {network: alpha.onnx, box: {lo: -1, hi: 5}}"
+    file = question(right, "shown", 'assert: "judge(q)[0] <= 30", slack: 1', box=shown)
+    with pytest.raises(SpecError, match="not supported beside channels and abstractions"):
+        load_spec(file)
+
+
+def test_questions_are_what_the_network_is_given(right: Path) -> None:
+    """Raw values from 10 to 12 are normalised to ones from 0 to 1."""
+    box = "{lo: 10, hi: 12}, normalize: {mean: 10, range: 2}"
+    (requirement,) = load_spec(question(right, "units", 'assert: "judge(q)[0] <= 5"', box=box)).requirements
+    (case,) = requirement.problem.cases
+    assert (case.box.lower, case.box.upper) == ((0,) * 4, (1,) * 4)
+    assert requirement.problem.graph.evaluate_flat([1.0] * 4)[0] == pytest.approx(4)
 
 
 def test_outputs_may_be_asked_about_within_the_questions(right: Path) -> None:
