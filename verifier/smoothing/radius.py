@@ -67,10 +67,10 @@ class Smoothed:
             f"g(x) = {self.label} FOR ALL x WITH |x - x0| < {decimal_text(self.radius)} (Euclidean), CLASS "
             f"{self.claim_class}, where g is the smoothed classifier: g(x) is the class that argmax f(x + noise) "
             f"returns most often, noise ~ N(0, {decimal_text(noise.sigma)}^2 I), f = {noise.file.name}, "
-            f"x0 = {_point(noise.center)}; "
-            f"at x0 class {self.label} has at least {decimal_text(self.share)} of the votes ({found.plan.method}, "
-            f"{found.answered} draws, {found.failures} of them not {self.label}). RESTS ON: {told}. DOES NOT SAY: anything about the "
-            "network f itself, at x0 or elsewhere; that a vote of finitely many draws returns g."
+            f"x0 = {_point(noise.center)}; at x0 class {self.label} has at least {decimal_text(self.share)} of the "
+            f"votes ({found.plan.method}, {found.answered} draws, {found.failures} of them not {self.label}). "
+            f"RESTS ON: {told}. DOES NOT SAY: anything about the network f itself, at x0 or elsewhere; that a "
+            "vote of finitely many draws returns g."
         )
 
 
@@ -100,7 +100,7 @@ def certify_radius(
     inner = found.file.read_bytes()
     with zipfile.ZipFile(found.file) as archive:
         upper = Fraction(json.loads(archive.read(STATEMENT))["upper"])
-    radius = _rounded_down(noise.sigma * Fraction(quantile_below(upper)))
+    radius = radius_from(noise.sigma, upper)
     if radius == 0:
         raise NoRadius(
             f"class {chosen} is not shown to have the majority of votes: of {found.statement.answered} draws "
@@ -132,7 +132,9 @@ def _point(center: tuple[Fraction, ...]) -> str:
     return f"({', '.join(map(decimal_text, center))})"
 
 
-def _rounded_down(value: Fraction) -> Fraction:
+def radius_from(sigma: Fraction, upper: Fraction) -> Fraction:
+    """A decimal a little below sigma Phi^-1(1 - ``upper``), where ``upper`` bounds the share of other classes; or 0."""
+    value = sigma * Fraction(quantile_below(upper))
     if value <= 0:
         return Fraction(0)
     places = DIGITS - 1 - math.floor(math.log10(value))
