@@ -96,7 +96,7 @@ def certify_radius(
         raise CertifyError(f"{model} has the classes 0 to {noise.graph.output_size - 1}, and no {chosen}")
     votes = Votes(noise, chosen)
     plan = Plan(f"{name}.votes", cube(len(noise.center)), seed, queries, confidence)
-    found = ask(folder, votes, plan, lambda ranks: [ranks])
+    found = ask(folder, votes, plan, lambda ranks: [ranks.tolist()])
     inner = found.file.read_bytes()
     with zipfile.ZipFile(found.file) as archive:
         upper = Fraction(json.loads(archive.read(STATEMENT))["upper"])

@@ -13,6 +13,7 @@ from statistics import NormalDist, StatisticsError
 import numpy as np
 
 from specs.errors import CertifyError
+from specs.graph import Graph
 from specs.loading import load_model
 from specs.overseer.python_overseer import OverseerError
 from verifier.relaxed_checker.identity import identity
@@ -35,6 +36,8 @@ class Noise:
     center: tuple[Fraction, ...]
     sigma: Fraction
     model: str = field(init=False)
+    graph: Graph = field(init=False)
+    law: list[NormalDist] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.sigma <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from fractions import Fraction
+from itertools import islice
 from statistics import NormalDist
 from unittest.mock import patch
 
@@ -18,10 +19,12 @@ from verifier import api
 from verifier.checker.normal import normal_cdf_up
 from verifier.checker.statistics_bounds import tail_is_small
 from verifier.checking import run_checker
+from verifier.relaxed_checker.quantiles import cube
 from verifier.smoothing.radius import NoRadius, certify_radius, radius_from
 from verifier.smoothing.votes import CHOICE, Noise, Votes
 from verifier.statistics.clopper_pearson import upper_bound
 from verifier.statistics.ledger import LedgerError
+from verifier.statistics.sampling import draws
 
 F = Fraction
 PHI = NormalDist()
@@ -50,6 +53,20 @@ def test_with_votes_as_expected_it_is_found_for_any_noise(sigma, distance):
     assert normal_cdf_up(radius / sigma) <= 1 - upper
 
 
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    ("votes", "draws"), [(99, 100), (100, 100), (990, 1000), (52_000, 100_000), (100_000, 100_000)]
+)
+def test_it_is_that_of_the_paper(votes, draws):
+    """CERTIFY of Cohen and others: sigma Phi^-1 of the one-sided limit of Clopper and Pearson, here by scipy."""
+    stats = pytest.importorskip("scipy.stats")
+    level = F(1, 1000)
+    found = radius_from(SIGMA, upper_bound(draws - votes, draws, level))
+    peer = float(SIGMA) * stats.norm.ppf(stats.beta.ppf(float(level), votes, draws - votes + 1))
+    assert float(found) <= peer * (1 + 1e-12)
+    assert float(found) == pytest.approx(peer, rel=1e-6)
+
+
 @pytest.mark.parametrize("distance", [0.2, 1.0, 2.5])
 @pytest.mark.parametrize("draws", [50, 1000])
 def test_it_is_too_large_as_seldom_as_the_confidence_says(distance, draws):
@@ -60,6 +77,29 @@ def test_it_is_too_large_as_seldom_as_the_confidence_says(distance, draws):
     wrong = sum(radii[k] > distance for k in counts)
     mean = float(level) * repetitions
     assert wrong <= mean + 5 * math.sqrt(mean * (1 - float(level)))
+
+
+def test_that_holds_of_votes_that_are_cast_too(tmp_path):
+    """300 statements from 60 draws each, by their own seeds."""
+    level, repetitions, draws_each = F(1, 20), 300, 60
+    votes = Votes(Noise(linear(tmp_path / "m.onnx"), CENTER, SIGMA), 0)
+    wrong = 0
+    for seed in range(repetitions):
+        failures = sum(votes.ask([u.tolist()], 1.0) < 0 for u in islice(draws(cube(2), seed), draws_each))
+        wrong += radius_from(SIGMA, upper_bound(failures, draws_each, level)) > DISTANCE
+    mean = float(level) * repetitions
+    assert 0 < wrong <= mean + 5 * math.sqrt(mean * (1 - float(level)))
+
+
+def test_a_long_centre_is_named_by_the_file(tmp_path):
+    """Float64 numbers, exactly; the classes meet at the distance 0.6 / sqrt(6)."""
+    model = linear(tmp_path / "m.onnx", weights=(1.0,) * 6)
+    center = tuple(map(F, [0.1] * 6))
+    with patch("verifier.statistics.ledger.os.fsync"):
+        found = certify_radius(tmp_path, model, center, F("0.1"), queries=100)
+    assert "x0 = the 6 numbers of the file" in found.claim
+    assert 0 < float(found.radius) < 0.6 / math.sqrt(6)
+    assert "x0 = 6 numbers (sha256:" in run_checker(found.file, model, None, False, {}).reason
 
 
 def test_the_noise_is_normal(tmp_path):
