@@ -15,6 +15,7 @@ from pathlib import Path
 
 from specs.errors import CertifyError
 from verifier.checking import run_checker
+from verifier.places import make_folder
 from verifier.relaxed_checker.quantiles import cube
 from verifier.relaxed_checker.statements import ask
 from verifier.smoothing.votes import Noise, Votes, quantile_below
@@ -96,7 +97,7 @@ def certify_radius(
         raise CertifyError(f"{model} has the classes 0 to {noise.graph.output_size - 1}, and no {chosen}")
     votes = Votes(noise, chosen)
     plan = Plan(f"{name}.votes", cube(len(noise.center)), seed, queries, confidence)
-    found = ask(folder, votes, plan, lambda ranks: [ranks.tolist()])
+    found = ask(make_folder(folder), votes, plan, lambda ranks: [ranks.tolist()])
     inner = found.file.read_bytes()
     with zipfile.ZipFile(found.file) as archive:
         upper = Fraction(json.loads(archive.read(STATEMENT))["upper"])

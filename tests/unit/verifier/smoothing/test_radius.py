@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 from statistics import NormalDist
 from unittest.mock import patch
 
@@ -182,6 +184,19 @@ def test_a_model_is_bound_by_its_votes(tmp_path):
         pytest.raises(CertificateError, match=r"the vote of draw \d+ is not that of"),
     ):
         run_checker(found.file, tmp_path / "m.onnx", None, False, {})
+
+
+def test_the_page_says_what_happens(tmp_path, monkeypatch, capsys):
+    """The script of the page prints what stands below it there."""
+    monkeypatch.chdir(tmp_path)
+    linear(tmp_path / "model.onnx")
+    page = (Path(__file__).parents[4] / "docs" / "observations.md").read_text()
+    script, printed = re.search(
+        r"## The vote under noise.*?```python\n(.*?)```\n\n```\n(.*?)\.\.\.\n", page, re.S
+    ).groups()
+    with patch("verifier.statistics.ledger.os.fsync"):
+        exec(script, {})
+    assert capsys.readouterr().out.startswith(printed)
 
 
 @pytest.mark.parametrize(
