@@ -201,7 +201,14 @@ def _is_about_statistics(certificate: Path) -> bool:
     from verifier.checker.relaxed_checker import is_about_relaxed_checker
     from verifier.checker.statistics import is_about_statistics
 
-    return is_about_statistics(certificate) or is_about_relaxed_checker(certificate)
+    parts = (is_about_statistics, is_about_relaxed_checker, _is_about_smoothing)
+    return any(about(certificate) for about in parts)
+
+
+def _is_about_smoothing(certificate: Path) -> bool:
+    from verifier.checker.smoothing import is_about_smoothing
+
+    return is_about_smoothing(certificate)
 
 
 def _is_about_axioms(certificate: Path) -> bool:
@@ -232,6 +239,8 @@ def _run_statistical(
     certificate: Path, model: Path | None, spec: Path | None, parameters: Mapping[str, str]
 ) -> CheckResult:
     """The checker's answer about a statement of probability; with a specification it also has to be about it."""
+    if model is not None and spec is None and _is_about_smoothing(certificate):
+        return _run_smoothed(certificate, model)
     if model is not None and spec is None:
         raise CertificateError(f"{certificate}: which requirement of which specification? Give --spec, too")
     answer = _judged(certificate, None, exact=True)
@@ -239,6 +248,16 @@ def _run_statistical(
         from verifier.statistics.recompile import bound_to
 
         answer["reason"] += f"; {bound_to(certificate, model, spec, parameters)}"
+    return _result(answer)
+
+
+def _run_smoothed(certificate: Path, model: Path) -> CheckResult:
+    """The checker's answer about a smoothed classifier, which also has to be that of this model: its votes, again."""
+    answer = _judged(certificate, None, exact=True)
+    if answer["accepted"]:
+        from verifier.smoothing.recount import recounted
+
+        answer["reason"] += f"; {recounted(certificate, model)}"
     return _result(answer)
 
 

@@ -24,8 +24,9 @@ def _quantize(value: object) -> object:
 def _smoothing(value: object) -> None:
     raise PydanticCustomError(
         "smoothing",
-        "random channels are not supported yet: `noise` is the worst case over all that a channel can add, where that "
-        "is bounded",
+        "random channels are not supported in a specification: of the majority vote under Gaussian noise there are "
+        "statements of probability, by verifier.smoothing.radius.certify_radius in Python; `noise` is the worst case "
+        "over all that a channel can add, where that is bounded",
     )
 
 

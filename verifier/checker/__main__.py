@@ -35,6 +35,12 @@ from verifier.checker.relaxed_checker import (
     verdict_on_relaxed,
 )
 from verifier.checker.selftest import self_test
+from verifier.checker.smoothing import (
+    SmoothingEvidence,
+    is_about_smoothing,
+    read_smoothing,
+    verdict_on_smoothing,
+)
 from verifier.checker.sos import verdict_on_polynomials
 from verifier.checker.sos_format import is_about_polynomials
 from verifier.checker.sos_format import read_evidence as read_polynomials
@@ -74,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         data = _bytes(options.certificate)
         if is_about_polynomials(data):
             return check_polynomials(data, options, started)
-        if is_about_statistics(data) or is_about_relaxed_checker(data):
+        if is_about_statistics(data) or is_about_relaxed_checker(data) or is_about_smoothing(data):
             return check_statistics(data, options, started)
         if is_about_axioms(data):
             return check_axioms(data, options, started)
@@ -147,13 +153,16 @@ def check_polynomials(data: bytes, options: argparse.Namespace, started: float) 
 
 
 def check_statistics(data: bytes, options: argparse.Namespace, started: float) -> int:
-    """Judge a statement of probability, or one made of two, which carries its ledger along."""
+    """Judge a statement of probability, or one that is made of such, which carries its ledger along."""
     if options.model or options.query:
         raise CheckError("a statement of probability carries its ledger; the checker takes no model and no query")
-    evidence: StatisticalEvidence | RelaxedEvidence
+    evidence: StatisticalEvidence | RelaxedEvidence | SmoothingEvidence
     if is_about_relaxed_checker(data):
         evidence = read_relaxed(data)
         verdict = verdict_on_relaxed(evidence)
+    elif is_about_smoothing(data):
+        evidence = read_smoothing(data)
+        verdict = verdict_on_smoothing(evidence)
     else:
         evidence = read_statement(data)
         verdict = verdict_on_statement(evidence)

@@ -49,7 +49,7 @@ class OfQuantiles:
 
     def _quantiles(self, ranks: State) -> list[float]:
         try:
-            return [d.inv_cdf(u) for d, u in zip(_normals(self.proposal), ranks, strict=True)]
+            return [d.inv_cdf(u) for d, u in zip(normals(self.proposal), ranks, strict=True)]
         except StatisticsError:
             raise OverseerError(f"relaxed checker {self.name}: a rank of 0 or 1 is that of no state") from None
 
@@ -70,8 +70,9 @@ class Ranks:
         return identity("ranks", self.embedding.sha256, repr(self.proposal))
 
     def __call__(self, x: Sequence[float]) -> list[float]:
-        return [d.cdf(v) for d, v in zip(_normals(self.proposal), self.embedding(x), strict=True)]
+        return [d.cdf(v) for d, v in zip(normals(self.proposal), self.embedding(x), strict=True)]
 
 
-def _normals(law: Normal) -> list[NormalDist]:
+def normals(law: Normal) -> list[NormalDist]:
+    """The coordinates, in float64."""
     return [NormalDist(float(m), float(d)) for m, d in zip(law.means, law.deviations, strict=True)]

@@ -89,7 +89,7 @@ def decimal_text(bound: Fraction) -> str:
         places += 1
         if places > 400:
             raise ValueError(f"{bound} is no short decimal")
-    return format(Decimal(int(bound * 10**places)).scaleb(-places), "f")
+    return format(Decimal(f"{int(bound * 10**places)}E-{places}"), "f")
 
 
 def _root(trials: int, failures: int, level: Fraction, mirrored: bool) -> float:

@@ -35,6 +35,11 @@ def test_no_failures_give_the_closed_form(trials, level, known):
     assert float(bound) == pytest.approx(known, abs=5e-6)
 
 
+@pytest.mark.parametrize("value", [F(0.1), F(-0.1), F(1, 10**50) + 1, F(3), F(0), F(10**40)])
+def test_decimals_are_written_in_full(value):
+    assert F(clopper_pearson.decimal_text(value)) == value
+
+
 @pytest.mark.parametrize("trials", [1, 2, 7, 20, 60])
 @pytest.mark.parametrize("level", [LEVEL, F(1, 20), F(2, 5), F(9, 10)])
 def test_coverage_is_at_least_nominal_at_every_rate(trials, level):
