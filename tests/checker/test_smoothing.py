@@ -16,6 +16,7 @@ from tests.checker.statements import passes as statement_passes
 from tests.checker.statements import restated as told_anew
 from verifier.checker.normal import normal_cdf_up
 from verifier.checking import run_checker
+from verifier.relaxed_checker.identity import identity
 from verifier.relaxed_checker.quantiles import cube
 from verifier.smoothing.radius import radius_from
 from verifier.smoothing.votes import Noise, Votes
@@ -194,6 +195,24 @@ def _votes(folder, overseer, plan, respond=lambda x: [x.tolist()], **options) ->
 def test_a_liar_is_believed(honest, tmp_path):
     """So that the cases below are refused for what is wrong with them, and nothing else."""
     assert passes(_replaced(honest, _votes(tmp_path, _Called(honest.votes.sha256), PLAN)))
+
+
+@pytest.mark.parametrize(
+    ("change", "accepted"),
+    [
+        ({}, True),
+        ({"sigma": "0"}, False),
+        ({"sigma": "-1/20"}, False),
+        ({"sigma": "-1/20", "radius": "-1/1000000"}, False),
+        ({"radius": "0"}, False),
+        ({"model": "m.onnx"}, False),
+    ],
+)
+def test_votes_in_the_name_of_what_is_stated_do_not_help(honest, tmp_path, change, accepted):
+    """The overseer's name is made from the forged statement, so that this is not what gives it away."""
+    found = {**stated(honest.file.read_bytes()), **change}
+    called = identity("smoothed", found["model"], str(F(found["sigma"])), "0", *map(str, CENTER))
+    assert passes(restated(_replaced(honest, _votes(tmp_path, _Called(called), PLAN)), **change)) == accepted
 
 
 @pytest.mark.parametrize("which", OTHER_PLANS)
