@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from specs.errors import CertifyError
-from specs.joint import JointSet
 from specs.language.suggest import did_you_mean
 from specs.language.vnnlib_writer import write_vnnlib
 from specs.loading.onnx_writer import write_onnx
@@ -51,8 +50,7 @@ def whole_in(
     if digest != claims.model.sha256:
         raise CertifyError(f"{spec} is about another model than the certificates (SHA-256 differs)")
     inputs = requirement.inputs
-    sets = inputs.sets if isinstance(inputs, JointSet) else () if inputs is None else (inputs,)
-    if any(one.is_normalized for one in sets) and any(claim.sampled is not None for claim in claims.all):
+    if inputs is not None and inputs.is_normalized and any(claim.sampled is not None for claim in claims.all):
         raise CertifyError(
             f"{spec}: requirement {requirement.id}: rates are about inputs as they are drawn, and certificates about "
             "what the network consumes; with normalize these are different numbers, which are not combined"
