@@ -431,3 +431,34 @@ def test_a_rate_that_was_chosen_among_several_says_so(folder: Path, tmp_path: Pa
     assert partial in found.sentence
     assert found.checked is not None
     assert found.checked.claim == found.to_json()["claim"] == partial
+
+
+IN_UNITS = """certify: "1.0"
+name: units
+models: {{f: {{path: {model}}}}}
+inputs: {{x: {{shape: [2], box: {{lo: {low}, hi: {up}}}{more}}}}}
+require:
+  - {{id: small, assert: "f(x)[0] < 3"}}
+"""
+
+
+def test_what_is_drawn_and_what_is_proved_are_in_the_same_units(folder: Path, tmp_path: Path) -> None:
+    """With ``normalize`` the draws of [0, 1] are what the network consumes as [-1, 1]: a cover of that is none."""
+    from specs.errors import CertifyError
+    from verifier.combining.question import whole_in
+
+    drawn = rate(tmp_path, "drawn", (0.5, 0.0), (1.0, 1.0), 11)
+    mixed = read_claims([folder / "left.nncert", drawn], None)
+    proved = read_claims([folder / "left.nncert", folder / "right.nncert"], None)
+    model = folder / "sum1.0.onnx"
+    other, same = tmp_path / "other.yaml", tmp_path / "same.yaml"
+    other.write_text(IN_UNITS.format(model=model, low=0.5, up=1, more=", normalize: {mean: 0.5, range: 0.5}"))
+    same.write_text(IN_UNITS.format(model=model, low=0, up=1, more=""))
+    with pytest.raises(CertifyError, match="with normalize these are different numbers"):
+        whole_in(other, None, {}, "", mixed, False)
+    whole, _ = whole_in(other, None, {}, "", proved, False)
+    assert combine(proved, whole, tmp_path / "other.nncombined", None, False, {}).verdict == "certified"
+    whole, _ = whole_in(same, None, {}, "", mixed, False)
+    found = combine(mixed, whole, tmp_path / "same.nncombined", None, False, {})
+    assert found.verdict == "statistical"
+    assert "the numbers drawn are those that this network consumes, in its units" in found.sentence

@@ -213,3 +213,28 @@ def test_a_requirement_that_accepts_exact_proofs_only_gets_them(cli: Cli, parts:
     exact = cli(*given, "--exact")
     assert exact.returncode == 0, exact.stderr
     assert "CLASS exact (rational arithmetic)" in exact.stdout
+
+
+TABLED = """certify: "1.0"
+name: tabled
+models: {f: {path: f.onnx}}
+overseers: {panel: {table: answers.csv, sees: [x], outputs: {ok: 0}}}
+inputs: {x: {shape: [1], points: [[0.1], [0.5]]}}
+require:
+  - {id: agrees, assert: "f(x)[0] <= panel(x).ok"}
+"""
+
+
+def test_a_combined_claim_is_bound_to_an_answer_table(cli: Cli, parts: Path) -> None:
+    answers = "x,ok\n0.1,1\n0.5,0.7\n2,1\n"
+    (parts / "answers.csv").write_text(answers)
+    (parts / "tabled.yaml").write_text(TABLED)
+    done = cli("tabled.yaml", "--certificate", "t.nncert")
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = cli("combine", "t.nncert", "--spec", "tabled.yaml", "--out", "all")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert cli("check", "all.nncombined", "--spec", "tabled.yaml").returncode == 0
+    (parts / "answers.csv").write_text(answers.replace("2,1", "2,0"))
+    changed = cli("check", "all.nncombined", "--spec", "tabled.yaml")
+    assert changed.returncode == 2
+    assert "is not the table the certificate is about" in changed.stderr

@@ -222,7 +222,8 @@ class _Judge:
             f"Pr[fails] <= {shown(rate, UP)} under the uniform law on {_shown(*whole)} at confidence {1 - delta}: "
             f"{_count(self.proved, 'accepted certificate')} and {_count(used, 'rate')} cover it in "
             f"{self.cells} cells; rests on: an input fails where {first.event}, and fails nowhere that the "
-            f"certificates about sha256:{self.evidence.model.sha256} prove; {'; '.join(one.rests for one in used)}"
+            f"certificates about sha256:{self.evidence.model.sha256} prove; the numbers drawn are those that this "
+            f"network consumes, in its units; {'; '.join(one.rests for one in used)}"
         )
         return Verdict(True, reason, (), self.cells, math.inf)
 

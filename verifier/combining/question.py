@@ -49,6 +49,12 @@ def whole_in(
         digest = hashlib.sha256(write_onnx(problem.graph)).hexdigest()
     if digest != claims.model.sha256:
         raise CertifyError(f"{spec} is about another model than the certificates (SHA-256 differs)")
+    inputs = requirement.inputs
+    if inputs is not None and inputs.is_normalized and any(claim.sampled is not None for claim in claims.all):
+        raise CertifyError(
+            f"{spec}: requirement {requirement.id}: rates are about inputs as they are drawn, and certificates about "
+            "what the network consumes; with normalize these are different numbers, which are not combined"
+        )
     if requirement.stated.accept_class == "exact" and not exact:
         raise CertifyError(f"{spec}: requirement {requirement.id} accepts exact proofs only: say --exact")
     # What is combined is known to hold, and not by how much: by the slack that the requirement asks for, or more.
