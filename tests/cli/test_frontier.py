@@ -188,6 +188,15 @@ def test_several_cases_and_boxes_are_one_question(tmp_path):
         assert rows[name]["checked_by"] == "checker"
 
 
+def test_a_network_without_relus_is_measured_as_well(tmp_path):
+    model = write_network(tmp_path / "affine.onnx", ([[1.0]], [0.0]))
+    _, rows = measured(
+        model, write_query(tmp_path / "q.vnnlib", 1, "(>= Y_0 2)"), "--methods", "crown,lp", folder=tmp_path
+    )
+    assert all(rows[name]["value"] == pytest.approx(-1, abs=1e-6) for name in ("crown", "lp"))
+    assert all(rows[name]["proof_bytes"] for name in ("crown", "lp"))
+
+
 def test_a_violated_property_has_an_attack_and_no_proof(absolute, fails, tmp_path, capsys):
     found, rows = measured(absolute, fails, folder=tmp_path)
     assert found["attack"]["score"] == pytest.approx(0.1)

@@ -89,13 +89,14 @@ class PhaseTree:
         for k in np.unique(columns[:, 0]):
             on = np.flatnonzero(columns[:, 0] == k)
             place[k][columns[on, 1]] = on
-        listed = np.concatenate([at[node.free(k)] for k, at in enumerate(place)])
+        nothing = np.zeros(0, dtype=np.int64)  # all that there is of a network without ReLUs
+        listed = np.concatenate([nothing, *(at[node.free(k)] for k, at in enumerate(place))])
         parts = [np.array([MULTIPLIERS, case]), _floats(dual.weights), _floats(of_splits)]
         parts += [np.array([len(listed)]), listed, np.array([int(dual.squares is not None)])]
         kinds = [dual.positive, dual.above, dual.chord]
         if dual.product is not None and dual.back is not None:
             kinds += [dual.product, dual.back]
-        parts += [_floats(np.concatenate(kind)) for kind in kinds]
+        parts += [_floats(np.concatenate([nothing, *kind])) for kind in kinds]
         if dual.squares is not None:
             parts += [_floats(np.array([dual.ball])), _floats(dual.squares)]
         self._add(node.number, parts)
