@@ -166,3 +166,29 @@ def test_what_is_refused(cli: Cli, absolute: Path, tmp_path: Path, arguments: An
     (tmp_path / "s.yaml").write_text("")
     done = cli("coverage", absolute, "data.npz", *arguments)
     assert (done.returncode, told in done.stderr) == (2, True), done.stderr
+
+
+def test_what_onnxruntime_has_no_code_for_is_said_and_is_no_bug(cli: Cli, tmp_path: Path) -> None:
+    """It has none for convolutions of float64: a violation is proved without it, a comparison on data is refused."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    helper, real = onnx.helper, onnx.TensorProto.DOUBLE
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Relu", ["c"], ["y"])],
+        "wide",
+        [helper.make_tensor_value_info("x", real, [1, 1, 2])],
+        [helper.make_tensor_value_info("y", real, [1, 1, 1])],
+        [onnx.numpy_helper.from_array(np.array([[[1.0, -1.0]]]), "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    (tmp_path / "wide.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "s.yaml").write_text(
+        'certify: "1.0"\nname: wide\nmodels: {f: {path: wide.onnx}}\n'
+        "inputs: {x: {shape: [1, 1, 2], box: {lo: -1, hi: 1}}}\n"
+        'require:\n  - {id: low, assert: "f(x)[0] <= 1"}\n'
+    )
+    done = cli("s.yaml", "--out", "out")
+    assert done.returncode == 1, done.stdout + done.stderr
+    np.savez(tmp_path / "data.npz", inputs=np.array([[0.5, 0.25], [-0.5, 0.5]]))
+    done = cli("coverage", "wide.onnx", "data.npz", "--prune", "p.onnx")
+    assert (done.returncode, "does not run both networks on the data" in done.stderr) == (2, True), done.stderr

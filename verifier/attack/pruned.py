@@ -14,6 +14,7 @@ import numpy as np
 from specs.errors import CertifyError
 from specs.graph import Graph
 from specs.problem import Problem
+from verifier.attack.runtime import refusals
 from verifier.attack.witness import fails
 from verifier.question import read_question
 
@@ -38,12 +39,15 @@ class Agreement:
 
 
 def agreement(graph: Graph, model: bytes, other: bytes, inputs: np.ndarray) -> Agreement:
-    """How the outputs of two models with the inputs of ``graph`` compare. Raises ``CertifyError`` without a runtime."""
+    """How the outputs of two models with the inputs of ``graph`` compare. ``CertifyError`` without a runtime."""
     try:
         import onnxruntime
     except ImportError:
         raise CertifyError("onnxruntime runs both networks on the data: pip install onnxruntime") from None
-    first, second = (_outputs(onnxruntime, graph, data, inputs) for data in (model, other))
+    try:
+        first, second = (_outputs(onnxruntime, graph, data, inputs) for data in (model, other))
+    except refusals(onnxruntime) as error:
+        raise CertifyError(f"onnxruntime does not run both networks on the data: {error}") from None
     same = (first.view(np.int64) == second.view(np.int64)).all(axis=1)
     largest = float(np.abs(first - second).max()) if not same.all() else 0.0
     return Agreement(len(inputs), int((~same).sum()), largest, f"onnxruntime {onnxruntime.__version__}")

@@ -11,6 +11,7 @@ import numpy as np
 
 from specs.graph import Graph
 from specs.problem import Ball, Case
+from verifier.attack.runtime import refusals
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def replay(model: bytes, graph: Graph, case: Case, point: tuple[Fraction, ...]) 
             feeds[entry.name] = np.array(values, dtype=dtype).reshape(_declared(entry.shape, shape))
             start += prod(shape)
         outputs = np.concatenate([np.asarray(y, dtype=np.float64).reshape(-1) for y in session.run(None, feeds)])
-    except (RuntimeError, ValueError, onnxruntime.capi.onnxruntime_pybind11_state.Fail):
+    except refusals(onnxruntime):
         return None
     exact = [Fraction(float(y)) for y in outputs] if np.isfinite(outputs).all() else None
     return Replay(outputs.tolist(), exact is not None and fails(case, point, exact))

@@ -16,6 +16,7 @@ from specs.hulls.monitor import ACCEPT
 from specs.language.dataset import Examples, read_examples
 from specs.language.guards import GuardPlan
 from specs.language.monitors import MonitorPlan
+from verifier.attack.runtime import refusals
 from verifier.question import Requirement
 
 LEVEL = Fraction(1, 100)
@@ -175,11 +176,10 @@ def _accepted(plan: MonitorPlan | GuardPlan, model: bytes, data: Examples) -> tu
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    state = onnxruntime.capi.onnxruntime_pybind11_state
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         count = sum(bool(session.run([ACCEPT], feed)[0][0]) for feed in _feeds(plan.graph, session, x))
-    except (RuntimeError, ValueError, state.Fail, state.NotImplemented, state.InvalidGraph):
+    except refusals(onnxruntime):
         return _by_reference(plan.graph, x)
     return count, f"onnxruntime {onnxruntime.__version__}"
 
