@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import partial
 from itertools import chain, product
 from pathlib import Path
@@ -78,6 +79,7 @@ class SpecCompiler:
         self.naturals = naturals or Naturals(source, poser)
         self.inputs, self.channels = poser.inputs, poser.channels or Channels()
         self.meaning = Meaning(poser, expressions.known_lets)
+        self.answers = answers_of(poser)
         self.scopes = [(labels, self._scope(labels)) for labels in self._labels()]
         self.compiler_of_hulls = HullCompiler(source, poser, folder)
         self.hulls: dict[str, tuple[HullCondition, ...]] = {}
@@ -187,13 +189,16 @@ class SpecCompiler:
         before = len(self.source.faults.found)
         located_hulls = self.expressions.hulls[i] if self.expressions.hulls else ()
         hulls = self.compiler_of_hulls.conditions(located_hulls, self.scopes[0][1])
+        stated = [self._formula(condition, scope, *path) for _, scope in self.scopes]
+        tightened = [tighten(formula, section.slack, self.answers) for formula in stated]
+        slack = section.slack if tightened != stated else Fraction(0)  # nothing that is about inputs alone holds by it
         conditions = [
             (
                 labels,
                 [*(self._dnf(part, scope, *own) for part, own in located), *(one.dnf for one in hulls)],
-                self._expanded(negate(tighten(self._formula(condition, scope, *path), section.slack)), *path),
+                self._expanded(negate(formula), *path),
             )
-            for labels, scope in self.scopes
+            for (labels, scope), formula in zip(self.scopes, tightened)
         ]
         constraints = [dnf for _, where, unsafe in conditions for dnf in (*where, unsafe)]
         natural = self.naturals.of_slots(slots_of(constraints))
@@ -236,7 +241,7 @@ class SpecCompiler:
             text=condition.shown or condition.text,
             line=self.source.document.position(path)[0],
             where=(*(part.text for part in own), *(one.text for one in hulls), *natural.texts, *self.poser.told(posed)),
-            slack=section.slack,
+            slack=slack,
             accept_class=section.accept_class,
             vacuous=vacuous,
             decided=bool(problem.cases) and not any(cases),
@@ -246,7 +251,7 @@ class SpecCompiler:
             sensitivity=sensitivities(problem.cases, self.poser.answers(posed)),
             kinks=self.poser.kinks(posed),
             meant=self.channels.meant(posed, partial(self.meaning.in_domain, posed, linear)),
-            judge=None if section.slack else judge,
+            judge=None if slack else judge,
         )
         if concrete is None:
             return found
@@ -327,6 +332,14 @@ class SpecCompiler:
 
     def _all_cases(self, posed: Posed, constraints: Sequence[Dnf]) -> tuple[Case, ...]:
         return cases_of(constraints, posed.n_inputs, posed.element, posed.inputs.ball_of_model())
+
+
+def answers_of(poser: Poser) -> frozenset[int]:
+    """The variables that stand for what answer tables say."""
+    if not isinstance(poser, Composition):
+        return frozenset()
+    sets = zip(poser.inputs, poser.coupling.places)
+    return frozenset(place for one, places in sets if isinstance(one, AnswerSet) for place in places)
 
 
 def slots_of(constraints: Sequence[Dnf]) -> set[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -64,13 +64,18 @@ def negate(formula: Formula) -> Formula:
     return Or(parts) if isinstance(formula, And) else And(parts)
 
 
-def tighten(formula: Formula, slack: Fraction) -> Formula:
-    """``formula`` with every comparison that involves an output holding by at least ``slack``."""
+def tighten(formula: Formula, slack: Fraction, answers: Collection[int] = frozenset()) -> Formula:
+    """``formula`` with every comparison that involves an output holding by at least ``slack``.
+
+    ``answers`` are the inputs that count as outputs, being what tables say.
+    """
     if isinstance(formula, Atom):
-        return formula._replace(constant=formula.constant + slack) if formula.y else formula
+        involved = formula.y or any(i in answers for i, _ in formula.x)
+        return formula._replace(constant=formula.constant + slack) if involved else formula
     if isinstance(formula, Either):
-        return Either(tighten(formula.conjunctive, slack), tighten(formula.disjunctive, slack))
-    return type(formula)(tuple(tighten(part, slack) for part in formula.parts))
+        conjunctive, disjunctive = (tighten(one, slack, answers) for one in (formula.conjunctive, formula.disjunctive))
+        return Either(conjunctive, disjunctive)
+    return type(formula)(tuple(tighten(part, slack, answers) for part in formula.parts))
 
 
 def to_dnf(formula: Formula) -> Dnf:

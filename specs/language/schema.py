@@ -205,7 +205,9 @@ class Requirement(Section):
     where: Annotated[tuple[Restriction, ...], BeforeValidator(_where)] = Field(
         default=(), description="Further conditions on the input under which it has to hold, and `activation_hull`."
     )
-    slack: NotNegative = Field(default=Fraction(0), description="By how much comparisons of outputs have to hold.")
+    slack: NotNegative = Field(
+        default=Fraction(0), description="By how much comparisons of outputs have to hold, and those of answers."
+    )
     accept_class: ClaimClass = Field(default="sound", description="Weakest class of claim that counts.")
     over: Annotated[tuple[Name, ...], BeforeValidator(texts)] = Field(
         default=(), description="The inputs it is about: those it reads, and what is coupled with them, when absent."

@@ -203,6 +203,19 @@ def test_points_are_compared_in_raw_units(read: Read, tmp_path: Path) -> None:
     assert case.box.lower[:2] == (Fraction(1, 12), Fraction(1, 4))
 
 
+def test_answers_hold_by_the_slack_as_outputs_do(read: Read, tmp_path: Path) -> None:
+    """At least 3/10 is not at least 1/10 by 1/4; a comparison of inputs alone has no slack, and is not told to have."""
+    record(tmp_path, {(Fraction(0), Fraction(0)): (Fraction(1, 10), Fraction(3, 10))})
+    for slack, wrong in (("0.2", False), ("0.25", True)):
+        text = spec("judge(x).ok >= 0.1", "points: [[0, 0]]").replace("assert:", f"slack: {slack}, assert:")
+        (requirement,) = read(text).requirements
+        assert requirement.decided != wrong
+        assert requirement.slack == Fraction(slack)
+        assert failing(requirement, [(Fraction(0), Fraction(0), Fraction(1, 10), Fraction(3, 10))]) == [wrong]
+    (requirement,) = read(spec("x[0] <= 0", "points: [[0, 0]]").replace("assert:", "slack: 5, assert:")).requirements
+    assert requirement.slack == 0
+
+
 def test_answers_alone_decide_exactly(read: Read, tmp_path: Path) -> None:
     record(tmp_path, {(Fraction(0), Fraction(0)): (Fraction(1, 10), Fraction(3, 10))})
     (requirement,) = read(spec("judge(x).ok >= 0.3", "points: [[0, 0]]")).requirements
