@@ -16,6 +16,7 @@ from specs.language.gates import Gates
 from specs.language.networks import Posed
 from specs.language.statistical_schema import QueryBudget, Statistical
 from specs.language.terms import Extreme, Term
+from specs.loading.onnx_writer import write_onnx
 from specs.property import Severity
 from specs.sets import InputSet
 
@@ -67,6 +68,17 @@ class Evaluated:
             y = [Fraction(v) for v in found.tolist()]
         return [[float(self._value(term, x, y)) for term in terms] for terms in self.vectors]
 
+    @property
+    def sha256(self) -> str:
+        """Of all that the vectors follow from, names behind the expressions and normalisation included."""
+        told = [_told(term) for terms in self.vectors for term in (*terms, None)]
+        told += [f"{one.mean} {one.scale}" for one in self.inputs.sets]
+        digest = hashlib.sha256("\n".join(told).encode())
+        if self.posed is not None:
+            digest.update(str(sorted((self.posed.slots or {}).items())).encode())
+            digest.update(write_onnx(self.posed.graph))
+        return digest.hexdigest()
+
     def _value(self, term: Term, x: Sequence[Fraction], y: Sequence[Fraction]) -> Fraction:
         if isinstance(term, Extreme):
             parts = [self._value(part, x, y) for part in term.parts]
@@ -74,6 +86,13 @@ class Evaluated:
         slots = self.posed.slots or {} if self.posed is not None else {}
         of_inputs = sum((c * x[i] for i, c in term.x.items()), Fraction(0))
         return term.constant + of_inputs + sum((c * y[slots[i]] for i, c in term.y.items()), Fraction(0))
+
+
+def _told(term: Term | None) -> str:
+    """A term in one way of writing; None stands between vectors."""
+    if isinstance(term, Extreme):
+        return f"{term.kind}({', '.join(map(_told, term.parts))})"
+    return "" if term is None else f"{sorted(term.x.items())} {sorted(term.y.items())} {term.constant}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from specs.errors import CertificateError
+from specs.errors import CertificateError, CertifyError
 from tests.cli.conftest import Cli, write_network
 from verifier.api import certify, check
 
@@ -112,3 +112,19 @@ def test_a_law_of_rows_is_bound_to_its_file(run: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "rows.npz", inputs=np.array([[0.5], [-0.75], [1.0], [0.25]]))
     with pytest.raises(CertificateError, match="the law differ"):
         check(report["first"].rate.file, model, spec)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('let: {y: "f(x)"}', 'let: {y: "2 * f(x)"}'),
+        ("hi: 1}}", "hi: 1}, normalize: {mean: 0, std: 4}}"),
+        ("judge(x, y) < 0", "judge(x, 2 * y) < 0"),
+    ],
+)
+def test_answers_about_something_else_are_not_gone_on_with(run: Any, old: str, new: str) -> None:
+    """The plan is the same, but a name stands for something else, or networks get something else."""
+    model, spec, _ = run
+    spec.write_text(SPEC.replace(old, new))
+    with pytest.raises(CertifyError, match="it is of another specification"):
+        certify(model, spec, out=spec.parent / "out")

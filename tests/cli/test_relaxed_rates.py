@@ -99,6 +99,15 @@ def test_the_sentence_the_file_and_going_on(folder: Path, cli: Cli) -> None:
     assert "states that relaxed.onnx, above 1/2 judges, calibrated on all 80 natural inputs" in told.stdout, told.stderr
 
 
+def test_another_embedding_behind_the_same_name_is_another_calibration(folder: Path) -> None:
+    write_network(folder / "relaxed.onnx", ([[1], [1]], [-1.2]), ([[1]], [0]))
+    spec = written(folder, rate=0.9, sees="state", more="let: {state: 'tap(f, h)(x)'}\n")
+    assert certify(folder / "f.onnx", spec, out=folder / "out")["rare"].verdict == "certified"
+    written(folder, rate=0.9, sees="state", more="let: {state: '2 * tap(f, h)(x)'}\n")
+    with pytest.raises(CertifyError, match="started with another source"):
+        certify(folder / "f.onnx", spec, out=folder / "out")
+
+
 def test_a_half_is_no_statement_about_the_requirement(folder: Path) -> None:
     write_network(folder / "relaxed.onnx", ([[1], [1]], [-1.2]), ([[1]], [0]))
     spec = written(folder, rate=0.9)

@@ -113,7 +113,7 @@ def test_a_difference_and_a_proof_together(tmp_path: Path, absolute: Path) -> No
     assert audit.lifted.claim == f"Pr[slow(x, y) < 0] <= {math.ceil(float(audit.rate.upper) * 1e6) / 1e6:.6f}"
     assert "COMPOSED, CLASS statistical(0.999)" in audit.sentence
     assert "with an error of less than 0.125" in audit.sentence
-    assert check(audit.rate.file)
+    assert check(audit.rate.file, absolute, spec)
     lines = [json.loads(line) for line in (tmp_path / "out" / "learned.slow.ledger.jsonl").read_text().splitlines()]
     assert sum(line["kind"] == "ask" for line in lines) == 400  # the program's one budget
     own = [json.loads(line) for line in (tmp_path / "out" / "learned.rare.ledger.jsonl").read_text().splitlines()]

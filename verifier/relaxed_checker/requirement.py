@@ -45,7 +45,7 @@ class Expression:
 
     @property
     def sha256(self) -> str:
-        return identity("expression", self.terms.text, self.of)
+        return identity("expression", self.terms.text, self.of, self.terms.embedding.sha256)
 
     def __call__(self, x: Sequence[float]) -> list[float]:
         return self.terms.embedding(np.array(x))[0]

@@ -34,6 +34,7 @@ from verifier.statistics.plan import Plan
 from verifier.statistics.queries import Arguments, Budget, BudgetSpent, Overseer, Queries, ask_all
 from verifier.statistics.report import Rate, StatisticalAnswer
 from verifier.statistics.sampling import Box, Rows
+from verifier.statistics.shown import other_questions
 from verifier.statistics.statement import STATEMENT, SUFFIX, Statement, StatementError, rows_hash, write_statement
 
 
@@ -226,7 +227,10 @@ class Run:
 
     def _ask(self, queries: Queries) -> str:
         """Ask about all draws; why not all of them were asked about, if so. After a stop nothing is asked."""
-        queries.announce(self._plan())
+        plan = self._plan()
+        queries.announce(plan)
+        for other in other_questions(queries.ledger.lines, self.question, plan.name):  # such as another `let`
+            raise LedgerError(f"{queries.ledger.path}: {other} differ: it is of another specification")
         if self.stopped:
             return f"{self.stopped}: {GOES_ON}"
 
@@ -236,7 +240,7 @@ class Run:
             own: Sequence[float] = x.tolist()
             return [own] if self.question.program is None else [own, *self.question.evaluated(x)]
 
-        return gone_on(self, lambda: ask_all(queries, self._plan(), respond, self.question.rows))
+        return gone_on(self, lambda: ask_all(queries, plan, respond, self.question.rows))
 
     def _stated(self, stopped: str) -> tuple[Rate | None, str]:
         """The rate that the checker has accepted, and why nothing follows, if so."""

@@ -44,5 +44,6 @@ class Difference:
 def identity_of(question: StatisticalQuestion, program: str, sha256: str) -> tuple[str, str]:
     """The name and the hash of a difference from a program with these."""
     files = " and ".join(file.name for _, file in question.models)
-    told = f"{sha256}\n{question.text}\n{question.model_sha256}"
+    against = "" if question.against is None else question.against.sha256
+    told = f"{sha256}\n{question.text}\n{question.model_sha256}\n{against}"
     return f"{program} minus float64 of {files}", hashlib.sha256(told.encode()).hexdigest()

@@ -17,8 +17,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from specs.errors import CertificateError
 from specs.language.decimals import exact
 from specs.language.kinds import mentions_surrogate
@@ -30,6 +28,7 @@ from specs.loading import load_model
 from verifier.statistics.answer import Networks, budget_of, plan_of
 from verifier.statistics.difference import identity_of
 from verifier.statistics.queries import Budget
+from verifier.statistics.shown import other_questions
 from verifier.statistics.statement import LEDGER, STATEMENT
 from verifier.surrogate.answer import networks_beside
 
@@ -75,7 +74,7 @@ def bound_to(statement: Path, model: Path | None, spec: Path, parameters: Mappin
         raise CertificateError(f"{statement}: requirement {name} of {spec} is stated by way of a relaxed checker")
     plan = next(line["plan"] for line in lines if line["kind"] == "plan" and line["name"] == name)
     wrong = [*_other_plan(plan, question, read.seed + number), *_other_overseer(lines[0], question)]
-    wrong = wrong or list(_other_questions(lines, question))[:1]
+    wrong = wrong or list(other_questions(lines, question))[:1]
     if wrong:
         raise CertificateError(f"{statement}: not about requirement {name} of {spec}: {', '.join(wrong)} differ")
     most, upper = Fraction(question.terms.max_rate), Fraction(manifest["upper"])
@@ -105,20 +104,3 @@ def _other_overseer(header: Mapping[str, Any], question: StatisticalQuestion) ->
     budget = Budget(question.terms.queries) if program is None else budget_of(program)
     if question.against is None and header["budget"] != budget.to_json():  # a difference is charged to another ledger
         yield "the budget"
-
-
-def _other_questions(lines: list[dict[str, Any]], question: StatisticalQuestion) -> Iterator[str]:
-    """Draws of which something else was shown, or found, than the specification says."""
-    answers = {line["to"]: line["answer"] for line in lines if line["kind"] == "answer"}
-    for line in lines:
-        if line["kind"] not in ("ask", "hit") or line["purpose"] != question.id:
-            continue
-        draw, *shown = [[float.fromhex(v) for v in values] for values in line["arguments"]]
-        found = [[float(v) for v in values] for values in question.evaluated(np.array(draw))]
-        if question.program is not None:
-            if shown != found:
-                yield f"what draw {line['draw']} shows (which float64 of another machine may do, too) and the ledger"
-            continue
-        answer = lines[line["to"]]["answer"] if line["kind"] == "hit" else answers.get(line["n"])
-        if answer is not None and [[float.fromhex(answer)]] != found:
-            yield f"what the networks compute for draw {line['draw']} and the ledger"
