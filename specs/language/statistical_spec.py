@@ -25,7 +25,7 @@ from specs.language.lifting import Asserted, asserts_of, lift_of
 from specs.language.module_files import ModuleReader
 from specs.language.networks import Module
 from specs.language.no_channels import refuse_channels
-from specs.language.relaxed_question import RelaxedTerms, bounds_of, least_bound
+from specs.language.relaxed_question import RelaxedTerms, check_alone, check_halves, kappa_of, relaxed_terms
 from specs.language.relaxed_schema import RelaxedChecker
 from specs.language.schema import Overseer, SpecFile
 from specs.language.schema_faults import validated
@@ -74,7 +74,7 @@ def read_statistical_spec(
     reader.asserts = asserts_of(whole)
     questions = [reader.question(i, one) for i, one in enumerate(section.require)]
     gates = read_gates(section, {}, source)
-    reader.check_alone([one for one in questions if one is not None])
+    check_alone(source, section, [one for one in questions if one is not None])
     faults.raise_if_any()
     seconds = section.engine.budget.seconds
     return StatisticalSpec(
@@ -129,22 +129,6 @@ class StatisticalReader:
         for name in (one.overseer for one in chain_assumptions(self.networks)):
             source.fault("a rate allows for no error of a chain; give the model as network", "overseers", name, "chain")
 
-    def check_alone(self, questions: Sequence[StatisticalQuestion]) -> None:
-        """Calibration has a ledger of its own, so whoever is asked in it is asked by one requirement only."""
-        overseers = self.section.overseers.items()
-        for one in questions:
-            if one.relaxed is not None and one.program is not None:
-                name = one.program.name
-                asked = [other.id for other in questions if other.program == one.program]
-                asked += [key for key, by in overseers if not isinstance(by, PythonOverseer) and _learns(by, name)]
-                if asked != [one.id]:
-                    told = f"one budget for {' and '.join(asked)}"
-                    why = f"{told}: by way of a relaxed checker only one may ask {name}"
-                    self.source.fault(why, "overseers", name, "budget")
-                if one.program.ledger is not None:
-                    why = "by way of a relaxed checker its ledger is in the folder of --out; leave this out"
-                    self.source.fault(why, "overseers", name, "cache")
-
     def question(self, i: int, one: StatisticalRequirement) -> StatisticalQuestion | None:
         """The question, None where something is wrong with it."""
         terms, path = one.statistical, ("require", i, "statistical")
@@ -155,7 +139,7 @@ class StatisticalReader:
         if found is None or event is None:
             return None
         inputs, law, rows = found
-        kappa = self._kappa(i, terms, rows)
+        kappa = kappa_of(self.source, self.section, i, terms, rows)
         checker = self.section.engine.relaxed_checker if kappa is not None else None
         if kappa is not None and checker is not None:
             told = f"{checker.sees} has a density of at most {exact(kappa)} with respect to uniform states"
@@ -172,7 +156,7 @@ class StatisticalReader:
                 self._check_alone(other, None)
                 if checker is not None:
                     raise ExpressionFault("a relaxed checker stands for a program, as in panel(x, y) < 0", 0)
-            relaxed = None if checker is None else self._relaxed(i, checker, program, below, inputs)
+            relaxed = None if checker is None else self._relaxed(checker, program, below, inputs)
             against = None if other is None else self.evaluated([other], inputs)
             lift = self._lift(terms, other, *path)
             evaluated = self.evaluated(self._shown(wanted, program, inputs), inputs)
@@ -187,7 +171,7 @@ class StatisticalReader:
         if checker is None:
             self._check_size(i, terms, kappa or Fraction(1))
         if relaxed is not None and rows is not None and kappa is not None:
-            self._check_halves(i, terms, kappa, len(rows), program)
+            check_halves(self.source, i, terms, kappa, len(rows), program)
         if len(self.source.faults.found) > before:
             return None
         return StatisticalQuestion(
@@ -231,67 +215,11 @@ class StatisticalReader:
         return found
 
     def _relaxed(
-        self, i: int, given: RelaxedChecker, program: Program | None, below: Fraction, inputs: Drawn
+        self, given: RelaxedChecker, program: Program | None, below: Fraction, inputs: Drawn
     ) -> RelaxedTerms | None:
-        """The relaxed checker, None after adding what is wrong with it. Raises ``ExpressionFault`` about the event."""
-        if program is None or below != 0:
-            raise ExpressionFault("a relaxed checker stands for a program, as in panel(x, y) < 0", 0)
-        path = ("engine", "relaxed_checker")
-        sees = self.source.parse(given.sees, *path, "sees")
-        network = self.folder / given.network
-        if not network.is_file():
-            self.source.fault(f"there is no file {given.network!r}", *path, "network")
-            return None
-        try:
-            embedding = None if sees is None else self.evaluated([sees], inputs)
-        except ExpressionFault as fault:
-            self.source.expression_fault(fault, *path, "sees")
-            return None
-        if embedding is None:
-            return None
-        ends = [bounds_of(end, len(embedding.vectors[0])) for end in (given.states.lo, given.states.hi)]
-        if ends[0] is None or ends[1] is None or not all(l < u for l, u in zip(*ends)):
-            why = (
-                f"expected a lower and a larger upper bound for each of {len(embedding.vectors[0])} elements of a state"
-            )
-            self.source.fault(why, *path, "states")
-            return None
-        return RelaxedTerms(network, ends[0], ends[1], Fraction(given.level), embedding, given.sees)
-
-    def _check_halves(self, i: int, terms: Statistical, kappa: Fraction, rows: int, program: Program | None) -> None:
-        least = least_bound(1 - Fraction(terms.confidence), kappa, terms.queries, rows)
-        if least > terms.max_rate:
-            why = (
-                f"even if nothing is flagged or missed, {terms.queries} states and {rows} inputs show {least:.4f} only"
-            )
-            self.source.fault(why, "require", i, "statistical", "queries")
-        if program is not None and rows > program.budget.queries:
-            why = f"all {rows} natural inputs are asked about, and {program.name} may be asked {program.budget.queries}"
-            self.source.fault(why, "overseers", program.name, "budget", "queries")
-
-    def _kappa(self, i: int, terms: Statistical, rows: np.ndarray | None) -> Fraction | None:
-        """By how much nature's law may exceed that of the draws, None where the draws are nature's own."""
-        given, path = self.section.adversary, ("require", i, "statistical", "nature")
-        if not terms.nature:
-            if given is not None and not any(one.statistical.nature for one in self.section.require):
-                why = "which law is dominated? add nature: its name to a statistical requirement"
-                self.source.fault(why, "adversary", "kappa")
-            return None
-        if given is None:
-            why = "how does it compare with the draws? add adversary: {kappa: K}, or say distribution instead"
-            self.source.fault(why, *path)
-        elif (rows is not None) != (self.section.engine.relaxed_checker is not None):
-            why = (
-                "no law has a density with respect to the rows of a file: draw from a box"
-                if rows is not None
-                else "a relaxed checker is calibrated on natural inputs: distribution: their .npz file"
-            )
-            self.source.fault(why, *path)
-        elif terms.sides == "both" or terms.method != "clopper-pearson":
-            self.source.fault("another law's rate is bounded from above, after all draws: no sides, no method", *path)
-        else:
-            return Fraction(given.kappa)
-        return None
+        return relaxed_terms(
+            self.source, self.folder, given, program, below, lambda sees: self.evaluated([sees], inputs)
+        )
 
     def _check_alone(self, wanted: Expression, program: Program | None) -> None:
         """Answers of programs are compared with numbers and nothing else: an event is read off the ledger."""
@@ -462,10 +390,6 @@ class StatisticalReader:
                 let = self.lets[name]
                 new += [let] if let is not None else []
         return found
-
-
-def _learns(overseer: Overseer, program: str) -> bool:
-    return overseer.surrogate is not None and overseer.surrogate.of == program
 
 
 def _number(expression: Expression, node: ast.expr) -> Fraction | None:
