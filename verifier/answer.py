@@ -116,7 +116,11 @@ def _realised(question: Question, answer: Answer, settings: Settings, hashes: Ma
         return None
     from verifier.latent.rounding import rounded
 
-    return rounded(question, answer.requirement, attack, settings, lambda clean, one: _recorded(clean, hashes, one))
+    found = answer.solution
+    values = {found.wanted.name: exactly(found.refuted)} if found is not None and found.refuted is not None else {}
+    return rounded(
+        question, answer.requirement, attack, settings, lambda clean, one: _recorded(clean, hashes, one), values
+    )
 
 
 def _natural(answer: Answer, known: Mapping[str, Answer]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from specs.language.expression import ExpressionFault, parse_expression
 from specs.language.schema import Requirement, SpecFile
-from specs.language.schema_inputs import Inject
+from specs.language.schema_inputs import Inject, InputBox
 from specs.language.schema_values import numbers
 from specs.language.source import Source
 
@@ -35,7 +35,8 @@ def unwritten(section: SpecFile) -> SpecFile:
             nothing = {"inject": None, "natural": None, "box": None, "ball": None, "linear": (), "normalize": None}
             inputs[name] = one.model_copy(update={**nothing, "points": (numbers([0] * size),)})
         elif rounding is not None and rounding.box is not None and name != context:
-            inputs[name] = one.model_copy(update={"box": rounding.box, "ball": None, "points": None})
+            box = InputBox(lo=rounding.box.lo, hi=rounding.box.hi)
+            inputs[name] = one.model_copy(update={"box": box, "ball": None, "points": None})
         else:
             inputs[name] = one
     moves = None if adversary is None else adversary.model_copy(update={"moves": (), "round": None})

@@ -186,3 +186,45 @@ def test_what_speaks_of_the_state_itself_is_not_looked_for(tmp_path: Path) -> No
     assert answer.verdict == "violated"
     assert realised(answer).why == "the requirement speaks of what is written in place of the layer"
     assert "NO INPUT WAS LOOKED FOR THAT DOES THE SAME" in answer.sentence
+
+
+def test_inputs_are_looked_for_in_a_box_of_their_own(tmp_path: Path) -> None:
+    """The specification knows one point; in the box of `round` there are inputs that violate the requirement."""
+    net = layers(0, 2, 3, 3, 1)
+    limit = float(greatest(net) - STEP)
+    assert output(net, np.zeros(2)) < limit
+    box = "  round: {steps: 120, restarts: 24, box: {lo: -1, hi: 1}}\n"
+    answer = asked(tmp_path, net, limit, "points: [[0, 0]]", ADD, box)
+    assert answer.verdict == "violated"
+    found = realised(answer)
+    assert found.attack is not None
+    assert output(net, np.array([float(v) for v in found.point[:2]])) > limit
+    assert "in the box that `round` gives" in answer.sentence
+
+
+def test_what_is_solved_for_has_the_value_of_the_attack(tmp_path: Path) -> None:
+    """Next to nothing is written, so that an input does the same; at the easy end of the range nothing does."""
+    net = layers(0, 2, 3, 3, 1)
+    model, path = write(tmp_path / "m.onnx", dense(*net)), tmp_path / "s.yaml"
+    path.write_text(f"""certify: "1.0"
+name: solved
+models: {{target: {{path: "$MODEL", taps: {{h: relu1}}}}}}
+inputs:
+  x: {{shape: [2], {BOX}}}
+  d: {{shape: [3], inject: {{model: target, at: h}}, box: {{lo: -0.001, hi: 0.001}}}}
+require:
+  - id: r
+    assert: "target(x)[0] <= t"
+    solve_for: {{t: {{minimize: true, range: [-40, 40], resolution: 0.5}}}}
+adversary:
+  moves: [latent]
+  round: {{steps: 120, restarts: 24}}
+""")
+    answer = certify(model, path, workers=1, timeout=40, out=tmp_path, start_checker=CheckerHere.start)["r"]
+    assert answer.solution is not None
+    assert answer.solution.refuted is not None
+    found = realised(answer)
+    assert (found.attack is not None) == (answer.solution.refuted < greatest(net))
+    if found.attack is not None:
+        assert output(net, np.array([float(v) for v in found.point[:2]])) > answer.solution.refuted
+        assert check(found.attack.path)

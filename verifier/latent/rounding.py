@@ -112,8 +112,12 @@ def rounded(
     attack: Attack,
     settings: Settings,
     producer: Callable[[Question, Requirement], Mapping[str, str]],
+    values: Mapping[str, str],
 ) -> Rounded:
-    """What comes of looking for an input that violates the requirement as the latent ``attack`` does."""
+    """What comes of looking for an input that violates the requirement as the latent ``attack`` does.
+
+    ``values`` are those of what is solved for at which the attack is one.
+    """
     rounding = question.rounding
     assert rounding is not None
     assert question.unwritten is not None
@@ -124,6 +128,9 @@ def rounded(
         clean = question.unwritten()
         known = {one.id: one for one in clean.requirements}
         plain, states = known[requirement.id], known.get(STATE)
+        if values:
+            assert clean.posed_at is not None
+            plain = clean.posed_at(requirement.id, values)
         if _replaced(requirement) & set(places_of(_inputs(plain))):
             return Rounded(why="the requirement speaks of what is written in place of the layer")
         search = _Search(plain, states, attack, requirement, rounding.steps, deadline, settings.seed)
