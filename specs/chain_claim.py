@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from specs.language.chain_spec import ChainSpec
+    from specs.language.chains.spec import ChainSpec
 
 
 @dataclass(frozen=True)

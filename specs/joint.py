@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from specs.language.dnf import Atom, Dnf
+from specs.language.expressions.dnf import Atom, Dnf
 from specs.problem import Ball, Box
 from specs.sets import InputSet
 

@@ -13,7 +13,7 @@ from specs.sets import InputSet
 from specs.solved import Solved
 
 if TYPE_CHECKING:
-    from specs.language.meant import Meant
+    from specs.language.observations.meant import Meant
 
 Severity = Literal["malign", "benign", "info"]
 ClaimClass = Literal["exact", "sound", "statistical", "heuristic"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 
-from specs.language.decimals import exact
-from specs.language.dnf import Atom, Dnf
+from specs.language.expressions.dnf import Atom, Dnf
+from specs.language.text.decimals import exact
 from specs.problem import Ball, Terms
 
 _ONE = Fraction(1)

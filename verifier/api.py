@@ -29,7 +29,7 @@ from verifier.special import answer_rates, answer_special, joined
 if TYPE_CHECKING:
     from specs.language.guards import GuardPlan
     from specs.language.monitors import MonitorPlan
-    from specs.language.schema import SpecFile
+    from specs.language.schema.file import SpecFile
 
 __all__ = ["CheckResult", "Report", "certify", "check", "load"]
 
@@ -82,7 +82,7 @@ def certify(
     if workers is not None and workers < 1:
         raise CertifyError(f"the number of workers has to be at least 1, not {workers}")
     if model is None and example_inputs is None and is_yaml(Path(spec)):
-        from specs.language.polynomial_spec import is_polynomial_spec
+        from specs.language.polynomials.spec import is_polynomial_spec
 
         if is_polynomial_spec(Path(spec)):
             from verifier.polynomials.answer import answer_polynomials
@@ -204,7 +204,7 @@ def _adjust(surrogates: Mapping[str, Path] | None) -> Callable[[SpecFile], SpecF
     """What puts the networks of surrogates into a specification."""
     if not surrogates:
         return None
-    from specs.language.trained import adjusted
+    from specs.language.rates.trained import adjusted
 
     return adjusted(surrogates)
 
@@ -247,7 +247,7 @@ def known_branching(rule: str) -> str:
 def _known(what: str, names: Sequence[str], known: Sequence[str]) -> None:
     wrong = [name for name in names if name not in known]
     if wrong:
-        from specs.language.suggest import did_you_mean
+        from specs.language.text.suggest import did_you_mean
 
         told = "; ".join(f"unknown {what} {name!r}{did_you_mean(name, known)}" for name in wrong)
         raise CertifyError(f"{told} (known are {', '.join(known)})")

@@ -20,8 +20,8 @@ from specs.language.kinds import mentions_surrogate
 from verifier.files import is_onnx, is_vnnlib
 
 if TYPE_CHECKING:
-    from specs.language.meant import Meant
-    from specs.language.schema import SpecFile
+    from specs.language.observations.meant import Meant
+    from specs.language.schema.file import SpecFile
 
 VALUE_OF = "value of "  # begins the producer's record of what a parameter that is solved for was
 
@@ -95,7 +95,7 @@ def run_checker(
         return _run_polynomial(certificate, model, spec, parameters)
     if _is_about_statistics(certificate):
         return _run_statistical(certificate, model, spec, parameters)
-    from specs.language.chain_archive import is_chain
+    from specs.language.chains.archive import is_chain
     from verifier.relaxed_checker.cover_file import check_cover, is_cover
 
     if is_cover(certificate):
@@ -144,7 +144,7 @@ def _values(certificate: Path, spec: Path | None, parameters: Mapping[str, str])
     if spec is None or is_vnnlib(spec):
         return {}
     from specs.language.solve_for import starting_values
-    from specs.language.textfile import read_text
+    from specs.language.text.textfile import read_text
     from verifier.checker.combined import is_about_combined
 
     names = starting_values(read_text(spec), parameters)
@@ -224,7 +224,7 @@ def _run_axioms(certificate: Path, model: Path | None, spec: Path | None, parame
     """
     answer = _judged(certificate, model, exact=False)
     if spec is not None:
-        from specs.language.axiom_spec import read_axiom_spec
+        from specs.language.axioms.spec import read_axiom_spec
         from specs.loading import load_model
         from verifier.axioms.statement import check_question
 
@@ -318,7 +318,7 @@ def _canonical(
         from specs.loading import load_model
 
         return _model_for_checker(model, load_model(model), folder), spec, None
-    from specs.language.vnnlib_writer import write_vnnlib
+    from specs.language.vnnlib.writer import write_vnnlib
     from verifier.question import read_question
     from verifier.rests import judged_again
 

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from specs.assumption import Assumption
-from specs.language.decimals import exact
+from specs.language.text.decimals import exact
 from verifier.engine.outcome import Outcome, Verdict
 from verifier.question import Requirement
 from verifier.report.sentence import down

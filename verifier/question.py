@@ -24,10 +24,10 @@ from verifier.report.words import property_in_words, set_in_words
 
 if TYPE_CHECKING:
     from specs.language.guards import GuardPlan
+    from specs.language.inputs.natural import NaturalSet
     from specs.language.monitors import MonitorPlan
-    from specs.language.natural import NaturalSet
-    from specs.language.schema import SpecFile
-    from specs.language.schema_adversary import Rounding
+    from specs.language.schema.adversary import Rounding
+    from specs.language.schema.file import SpecFile
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from specs.assumption import Assumption
 from specs.errors import CertificateError
-from specs.language.decimals import exact
+from specs.language.text.decimals import exact
 from verifier.question import Question
 from verifier.report.report import Answer
 

@@ -73,15 +73,15 @@ def describe_special(model: Path | None, spec: Path, parameters: Mapping[str, st
         if told:
             return told
     if kind == "axioms":
-        from specs.language.axiom_spec import read_axiom_spec
+        from specs.language.axioms.spec import read_axiom_spec
 
         return read_axiom_spec(spec, model, parameters, load_model).describe()
     if kind == "chain":
-        from specs.language.chain_spec import read_chain_spec
+        from specs.language.chains.spec import read_chain_spec
 
         return read_chain_spec(spec, parameters).describe()
     if kind in ("statistical", "mixed"):
-        from specs.language.statistical_spec import read_statistical_spec
+        from specs.language.rates.spec import read_statistical_spec
 
         told = read_statistical_spec(spec, model, parameters, load_model).describe()
         if kind == "mixed":

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.micro.budget import Budget
 from bench.micro.questions import Question
 from bench.micro.timing import Measurement, measured, unmeasured
-from specs.language.vnnlib_writer import write_vnnlib
+from specs.language.vnnlib.writer import write_vnnlib
 from specs.loading.onnx_writer import write_onnx
 from verifier.api import certify
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, cast
 
 from specs.core.program import Program
-from specs.language.decimals import parse_decimal, show
+from specs.language.text.decimals import parse_decimal, show
 
 MAX_EXPONENT = 64
 

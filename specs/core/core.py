@@ -112,7 +112,7 @@ def read_core(target: str, folder: Path) -> Core:
         raise SpecError(f"expected FILE.py:FUNCTION, found {target!r}")
     program = read_program(folder / name)
     if function not in program.functions:
-        from specs.language.suggest import did_you_mean
+        from specs.language.text.suggest import did_you_mean
 
         raise SpecError(f"has no function {function!r}{did_you_mean(function, program.functions)}", program.file)
     return Core(program, function)

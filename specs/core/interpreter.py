@@ -13,7 +13,7 @@ from specs.core.forms import Affine, Tape
 from specs.core.operations import Operations
 from specs.core.program import BUILTINS, Program
 from specs.core.values import Condition, Data, Opposite
-from specs.language.suggest import did_you_mean
+from specs.language.text.suggest import did_you_mean
 
 MAX_STEPS, MAX_CALLS = 200_000, 50
 

@@ -11,7 +11,7 @@ from specs.compose import Composer
 from specs.core.forms import Affine, Tape
 from specs.errors import SpecError
 from specs.graph import Graph, ops
-from specs.language.exact import exactly, narrow
+from specs.language.expressions.exact import exactly, narrow
 
 
 def network(tape: Tape, forms: Sequence[Affine], names: Sequence[str], sizes: Sequence[int], line: int) -> Graph:

@@ -12,7 +12,7 @@ from specs.core.constants import Constant, computed, held
 from specs.core.forms import Affine, Tape
 from specs.core.program import Program
 from specs.core.values import Below, Both, Condition, Data, Opposite
-from specs.language.expression import COMPARISONS
+from specs.language.expressions.expression import COMPARISONS
 
 MAX_LENGTH = 10_000
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specs.errors import SpecError
-from specs.language.textfile import read_text
+from specs.language.text.textfile import read_text
 
 MAX_LENGTH = 100_000
 BUILTINS = (

@@ -16,7 +16,7 @@ from math import isqrt
 
 import numpy as np
 
-from specs.language.dnf import Atom
+from specs.language.expressions.dnf import Atom
 from specs.problem import Ball
 
 Side = Fraction | None

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 
 from specs.assumption import Assumption
-from specs.language.schema import SpecFile
-from specs.language.source import Source
-from specs.language.suggest import did_you_mean
+from specs.language.schema.file import SpecFile
+from specs.language.text.source import Source
+from specs.language.text.suggest import did_you_mean
 from specs.problem import Case
 
 

@@ -11,27 +11,27 @@ from itertools import chain, product
 from pathlib import Path
 
 from specs.joint import PartialBall
-from specs.language.alternatives import NoPoint, Unbounded, cases_of
-from specs.language.answer_set import AnswerSet, decided, finite_sets, ties
 from specs.language.assumptions import sensitivities
-from specs.language.channels import Channels
-from specs.language.compile_expression import compile_formula, compile_value
 from specs.language.composition import Composition
-from specs.language.coupling import Coupling, couple
-from specs.language.dnf import Dnf
-from specs.language.expression import Expression, ExpressionFault
-from specs.language.formula import And, Formula, negate, tighten, to_dnf
-from specs.language.hull_domain import HullCompiler, HullCondition, LocatedHull, on_hulls
+from specs.language.expressions.alternatives import NoPoint, Unbounded, cases_of
+from specs.language.expressions.compile import compile_formula, compile_value
+from specs.language.expressions.dnf import Dnf
+from specs.language.expressions.expression import Expression, ExpressionFault
+from specs.language.expressions.formula import And, Formula, negate, tighten, to_dnf
+from specs.language.expressions.scope import Argument, Networks, Scope, Value
+from specs.language.expressions.tensor import Tensor
+from specs.language.expressions.terms import Linear
+from specs.language.inputs.coupling import Coupling, couple
+from specs.language.inputs.hull_domain import HullCompiler, HullCondition, LocatedHull, on_hulls
+from specs.language.inputs.naturals import Naturals
 from specs.language.meaning import Meaning
-from specs.language.naturals import Naturals
 from specs.language.networks import Posed, Poser, raw_terms
-from specs.language.schema import Requirement as RequirementSection
-from specs.language.scope import Argument, Networks, Scope, Value
-from specs.language.source import Source
-from specs.language.suggest import did_you_mean
-from specs.language.tensor import Tensor
-from specs.language.terms import Linear
-from specs.language.yaml_tree import YamlPath
+from specs.language.observations.channels import Channels
+from specs.language.schema.file import Requirement as RequirementSection
+from specs.language.tables.answers import AnswerSet, decided, finite_sets, ties
+from specs.language.text.source import Source
+from specs.language.text.suggest import did_you_mean
+from specs.language.text.yaml_tree import YamlPath
 from specs.problem import Case, Problem
 from specs.property import Requirement, why_vacuous
 from specs.sets import InputSet

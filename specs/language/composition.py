@@ -15,18 +15,18 @@ import numpy as np
 from specs.compose import WIDTH, Composer, derivative_size
 from specs.graph import ops
 from specs.joint import JointSet
-from specs.language.answer_set import AnswerSet
-from specs.language.answer_table import AnswerTable
-from specs.language.channels import Channels
-from specs.language.coupling import Coupling
-from specs.language.expression import ExpressionFault
-from specs.language.injection import Injection, State
+from specs.language.expressions.expression import ExpressionFault
+from specs.language.expressions.scope import Argument
+from specs.language.expressions.tensor import Tensor
+from specs.language.expressions.terms import Linear, slots_read, variables_read
+from specs.language.inputs.coupling import Coupling
+from specs.language.inputs.injection import Injection, State
+from specs.language.inputs.ranges import ranges
 from specs.language.networks import Module, Numbers, Patched, Posed, layer_of, raw_terms
-from specs.language.ranges import ranges
-from specs.language.scope import Argument
-from specs.language.tensor import Tensor
-from specs.language.terms import Linear, slots_read, variables_read
-from specs.language.through import through
+from specs.language.observations.channels import Channels
+from specs.language.observations.through import through
+from specs.language.tables.answers import AnswerSet
+from specs.language.tables.overseer import AnswerTable
 from specs.language.vectors import Element, Vectors
 from specs.sets import InputSet
 

@@ -21,13 +21,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from specs.language.compile_spec import Expressions
-from specs.language.expression import TAP, Expression
+from specs.language.expressions.expression import TAP, Expression
 from specs.language.networks import Module, Patched
-from specs.language.schema import NetworkFile, Overseer, SpecFile
-from specs.language.schema_adversary import ExpandCatastrophe, Probe, Transfer
-from specs.language.source import Source
-from specs.language.suggest import did_you_mean
-from specs.language.yaml_tree import YamlPath
+from specs.language.schema.adversary import ExpandCatastrophe, Probe, Transfer
+from specs.language.schema.file import NetworkFile, Overseer, SpecFile
+from specs.language.text.source import Source
+from specs.language.text.suggest import did_you_mean
+from specs.language.text.yaml_tree import YamlPath
 from specs.property import Requirement
 
 PLUS = "+"

@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, get_args
 
-from specs.language.decimals import format_decimal
 from specs.language.regression import Place, Regression, Result, check_same, read_regression, unsupported
+from specs.language.text.decimals import format_decimal
 from specs.property import ClaimClass, Severity
 
 if TYPE_CHECKING:
-    from specs.language.schema_gate import Gate
-    from specs.language.source import Source
+    from specs.language.schema.gate import Gate
+    from specs.language.text.source import Source
 
 CLASSES: tuple[ClaimClass, ...] = get_args(ClaimClass)
 """The strongest class of claims first."""

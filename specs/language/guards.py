@@ -11,16 +11,16 @@ import numpy as np
 
 from specs.graph import Graph, ops
 from specs.guards import EmptyGuard, Limits, guard_graph, limits_of
-from specs.language.compile_expression import compile_formula
 from specs.language.compile_spec import Expressions, NoNetworks, scope_of
-from specs.language.dnf import Atom
-from specs.language.expression import ExpressionFault
-from specs.language.formula import to_dnf
+from specs.language.expressions.compile import compile_formula
+from specs.language.expressions.dnf import Atom
+from specs.language.expressions.expression import ExpressionFault
+from specs.language.expressions.formula import to_dnf
 from specs.language.networks import Module, raw_terms
-from specs.language.schema_guard import Guard
+from specs.language.schema.guard import Guard
 from specs.language.solve_for import names_in
-from specs.language.source import Source
-from specs.language.suggest import did_you_mean
+from specs.language.text.source import Source
+from specs.language.text.suggest import did_you_mean
 from specs.property import Requirement
 from specs.sets import InputSet
 

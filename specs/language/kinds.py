@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from specs.errors import SpecError
-from specs.language.textfile import read_text
+from specs.language.text.textfile import read_text
 
 Kind = Literal["", "axioms", "chain", "statistical", "mixed"]
 

@@ -12,8 +12,8 @@ from specs.language.spec import Spec
 from specs.property import Requirement, why_vacuous
 
 if TYPE_CHECKING:
-    from specs.language.natural import Reach
-    from specs.language.schema import SpecFile
+    from specs.language.inputs.natural import Reach
+    from specs.language.schema.file import SpecFile
 
 Loader = Callable[..., Graph]
 """``load(path, **options)``, with ``arch`` and ``input_shape`` as options for PyTorch files."""
@@ -50,8 +50,8 @@ def load_spec(
 
 
 def _load_query(path: Path, model: Path | None, parameters: Mapping[str, str], load: Loader) -> Spec:
-    from specs.language.vnnlib import read_vnnlib
-    from specs.language.vnnlib_compile import compile_vnnlib
+    from specs.language.vnnlib.compile import compile_vnnlib
+    from specs.language.vnnlib.reader import read_vnnlib
 
     if model is None:
         raise SpecError("a VNN-LIB query does not name its model; give the model as well", path)

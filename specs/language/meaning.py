@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from specs.language.evaluate_expression import Numbers, evaluate_expression, is_true
-from specs.language.expression import Expression
+from specs.language.expressions.evaluate import Numbers, evaluate_expression, is_true
+from specs.language.expressions.expression import Expression
+from specs.language.expressions.tensor import Tensor
 from specs.language.networks import Posed, Poser
-from specs.language.tensor import Tensor
 
 
 @dataclass(frozen=True)

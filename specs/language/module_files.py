@@ -12,10 +12,10 @@ from typing import Any
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.networks import Module
-from specs.language.schema import Model, NetworkFile, Overseer, SpecFile, Symbolic
-from specs.language.source import Source
-from specs.language.suggest import did_you_mean
-from specs.language.yaml_tree import YamlPath
+from specs.language.schema.file import Model, NetworkFile, Overseer, SpecFile, Symbolic
+from specs.language.text.source import Source
+from specs.language.text.suggest import did_you_mean
+from specs.language.text.yaml_tree import YamlPath
 from specs.sets import InputSet
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from specs.graph import Graph
 from specs.hulls import Hull
 from specs.hulls.monitor import monitor_graph
-from specs.language.hull_domain import HullCondition
+from specs.language.inputs.hull_domain import HullCondition
 from specs.language.networks import Module
-from specs.language.schema import Monitor
-from specs.language.source import Source
-from specs.language.suggest import did_you_mean
+from specs.language.schema.file import Monitor
+from specs.language.text.source import Source
+from specs.language.text.suggest import did_you_mean
 from specs.property import Requirement
 from specs.sets import InputSet
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from specs.graph import Graph
 from specs.joint import JointSet
-from specs.language.dnf import Dnf
-from specs.language.expression import ExpressionFault
-from specs.language.ranges import Range
-from specs.language.scope import Argument
-from specs.language.suggest import did_you_mean
-from specs.language.tensor import Tensor
-from specs.language.terms import Linear
+from specs.language.expressions.dnf import Dnf
+from specs.language.expressions.expression import ExpressionFault
+from specs.language.expressions.scope import Argument
+from specs.language.expressions.tensor import Tensor
+from specs.language.expressions.terms import Linear
+from specs.language.inputs.ranges import Range
+from specs.language.text.suggest import did_you_mean
 from specs.sets import InputSet
 
 if TYPE_CHECKING:
-    from specs.language.channels import Channels
+    from specs.language.observations.channels import Channels
 
 Numbers = Sequence[Fraction]
 

@@ -10,18 +10,18 @@ from pathlib import Path
 from specs.errors import ModelError, SpecError
 from specs.graph import Graph
 from specs.language.networks import Module
-from specs.language.schema import Overseer, SpecFile
-from specs.language.schema_overseers import ChainStatement, TableFile
-from specs.language.source import Source
-from specs.language.tables import Seen
+from specs.language.schema.file import Overseer, SpecFile
+from specs.language.schema.overseers import ChainStatement, TableFile
+from specs.language.tables.tables import Seen
+from specs.language.text.source import Source
 
 
 def read_table_overseer(
     name: str, overseer: Overseer, given: str | TableFile, section: SpecFile, source: Source, folder: Path
 ) -> Module | None:
     """The table; None after adding what is wrong with it to ``source``."""
-    from specs.language.answer_table import answer_table
-    from specs.language.tables import read_table
+    from specs.language.tables.overseer import answer_table
+    from specs.language.tables.tables import read_table
 
     given = TableFile(path=given) if isinstance(given, str) else given
     path = ("overseers", name)
@@ -49,7 +49,7 @@ def read_chain(
     name: str, overseer: Overseer, given: str | ChainStatement, source: Source, folder: Path, load: Callable[..., Graph]
 ) -> Module | None:
     """The last network of a chain; None after adding what is wrong with it to ``source``."""
-    from specs.language.chain_overseer import read_chain_overseer
+    from specs.language.chains.overseer import read_chain_overseer
 
     given = ChainStatement(path=given) if isinstance(given, str) else given
     path = ("overseers", name)

@@ -14,16 +14,16 @@ from specs.hulls import Hull
 from specs.language.compile_spec import Expressions, coupling_of
 from specs.language.composition import Composition
 from specs.language.expansion import Expansion
-from specs.language.expression import LIPSCHITZ
-from specs.language.gaussian import with_ellipsoids
-from specs.language.injection import injections
+from specs.language.expressions.expression import LIPSCHITZ
+from specs.language.inputs.gaussian import with_ellipsoids
+from specs.language.inputs.injection import injections
+from specs.language.inputs.natural import NaturalSet
 from specs.language.module_files import ModuleFile, ModuleReader
-from specs.language.natural import NaturalSet
 from specs.language.networks import OneNetwork, Poser
-from specs.language.schema import SpecFile
-from specs.language.schema_inputs import Input
-from specs.language.source import Source
-from specs.language.table_questions import table_answers
+from specs.language.schema.file import SpecFile
+from specs.language.schema.inputs import Input
+from specs.language.tables.questions import table_answers
+from specs.language.text.source import Source
 from specs.sets import InputSet
 
 
@@ -67,7 +67,7 @@ def pose(
     faults.raise_if_any()
     coupling = coupling_of(inputs, expressions)
     if distorted:
-        from specs.language.distorted import distort
+        from specs.language.observations.distorted import distort
 
         made = distort(source, section, inputs, expressions, coupling, written, reader)
         faults.raise_if_any()

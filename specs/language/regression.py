@@ -10,13 +10,13 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from specs.language.decimals import exact
-from specs.language.suggest import did_you_mean
+from specs.language.text.decimals import exact
+from specs.language.text.suggest import did_you_mean
 from specs.property import Severity
 
 if TYPE_CHECKING:
-    from specs.language.schema_gate import Regression as Section
-    from specs.language.source import Source
+    from specs.language.schema.gate import Regression as Section
+    from specs.language.text.source import Source
 
 Place = tuple[str, str]  # of a value: the requirement's id, and the parameter
 SLACK = "slack"

@@ -15,19 +15,19 @@ from typing import Any
 
 from specs.errors import SpecError
 from specs.joint import JointSet
-from specs.language.compile_expression import compile_formula
 from specs.language.compile_spec import Expressions, scope_of
-from specs.language.decimals import exact, format_decimal
-from specs.language.dnf import Atom
-from specs.language.expression import Expression, ExpressionFault, parse_expression
-from specs.language.formula import Either, Formula, negate
+from specs.language.expressions.compile import compile_formula
+from specs.language.expressions.dnf import Atom
+from specs.language.expressions.expression import Expression, ExpressionFault, parse_expression
+from specs.language.expressions.formula import Either, Formula, negate
+from specs.language.expressions.scope import Argument, Scope
+from specs.language.expressions.tensor import Tensor
+from specs.language.expressions.terms import Extreme, Linear, Term
 from specs.language.networks import Poser
-from specs.language.schema import SolveFor, SpecFile
-from specs.language.scope import Argument, Scope
-from specs.language.source import Source
-from specs.language.tensor import Tensor
-from specs.language.terms import Extreme, Linear, Term
-from specs.language.yaml_tree import YamlPath, parse_number
+from specs.language.schema.file import SolveFor, SpecFile
+from specs.language.text.decimals import exact, format_decimal
+from specs.language.text.source import Source
+from specs.language.text.yaml_tree import YamlPath, parse_number
 from specs.property import Requirement
 from specs.solved import Effect, Solved
 

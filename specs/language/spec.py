@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 from specs.assumption import Assumption
 from specs.graph import Graph
 from specs.joint import JointSet
-from specs.language.decimals import exact
 from specs.language.gates import Gates
 from specs.language.networks import Module
+from specs.language.text.decimals import exact
 from specs.property import Requirement
 from specs.sets import InputSet
 from specs.solved import Solved
 
 if TYPE_CHECKING:  # they load what reads spec.yaml, which a VNN-LIB query does not need
     from specs.language.guards import GuardPlan
-    from specs.language.hull_domain import HullCondition
+    from specs.language.inputs.hull_domain import HullCondition
+    from specs.language.inputs.natural import NaturalSet
     from specs.language.monitors import MonitorPlan
-    from specs.language.natural import NaturalSet
-    from specs.language.schema_adversary import Rounding
+    from specs.language.schema.adversary import Rounding
 
 
 @dataclass(frozen=True)

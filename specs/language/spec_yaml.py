@@ -9,29 +9,29 @@ from types import MappingProxyType
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.assumptions import read_assumptions
-from specs.language.chain_overseer import chain_assumptions
+from specs.language.chains.overseer import chain_assumptions
 from specs.language.compile_spec import Expressions, SpecCompiler
 from specs.language.expansion import expanded, with_probe
-from specs.language.faults import Faults
 from specs.language.gates import read_gates
 from specs.language.guards import GuardCompiler
-from specs.language.hull_domain import LocatedHull
-from specs.language.input_set import build_input_set
+from specs.language.inputs.hull_domain import LocatedHull
+from specs.language.inputs.input_set import build_input_set
+from specs.language.inputs.natural import Reach
+from specs.language.inputs.naturals import Naturals
 from specs.language.module_files import ModuleReader
 from specs.language.monitors import MonitorCompiler
-from specs.language.natural import Reach
-from specs.language.naturals import Naturals
 from specs.language.networks import OneNetwork
 from specs.language.posing import pose
-from specs.language.schema import Emit, Engine, Requirement, SpecFile, Where
-from specs.language.schema_faults import validated
+from specs.language.rates.part import ordinary_part
+from specs.language.schema.faults import validated
+from specs.language.schema.file import Emit, Engine, Requirement, SpecFile, Where
 from specs.language.solve_for import Solving, read_solved, starting_values, with_values
-from specs.language.source import Source
 from specs.language.spec import EngineOptions, Extrapolate, Spec
-from specs.language.statistical_part import ordinary_part
-from specs.language.textfile import read_text
+from specs.language.text.faults import Faults
+from specs.language.text.source import Source
+from specs.language.text.textfile import read_text
+from specs.language.text.yaml_tree import read_yaml
 from specs.language.unwritten import check_rounding
-from specs.language.yaml_tree import read_yaml
 
 
 def read_spec(

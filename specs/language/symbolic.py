@@ -10,11 +10,11 @@ from pathlib import Path
 from specs.core import Core, read_core
 from specs.errors import SpecError
 from specs.graph import Graph
-from specs.language.decimals import exact
-from specs.language.expression import ExpressionFault
+from specs.language.expressions.expression import ExpressionFault
+from specs.language.expressions.scope import Argument
+from specs.language.inputs.ranges import Range
 from specs.language.networks import Module
-from specs.language.ranges import Range
-from specs.language.scope import Argument
+from specs.language.text.decimals import exact
 
 
 @dataclass(frozen=True)

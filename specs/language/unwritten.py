@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from specs.language.expression import ExpressionFault, parse_expression
-from specs.language.schema import Requirement, SpecFile
-from specs.language.schema_inputs import Inject, InputBox
-from specs.language.schema_values import numbers
-from specs.language.source import Source
+from specs.language.expressions.expression import ExpressionFault, parse_expression
+from specs.language.schema.file import Requirement, SpecFile
+from specs.language.schema.inputs import Inject, InputBox
+from specs.language.schema.values import numbers
+from specs.language.text.source import Source
 
 STATE = "what the layer holds"
 """The id of a requirement whose network computes that; no id of a file contains spaces."""

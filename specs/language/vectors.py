@@ -12,11 +12,11 @@ import numpy as np
 
 from specs.compose import Composer
 from specs.graph import Op, ops
-from specs.language.coupling import Coupling
-from specs.language.exact import exactly, narrow
-from specs.language.expression import ExpressionFault
-from specs.language.scope import Argument
-from specs.language.terms import Extreme, Linear, Term
+from specs.language.expressions.exact import exactly, narrow
+from specs.language.expressions.expression import ExpressionFault
+from specs.language.expressions.scope import Argument
+from specs.language.expressions.terms import Extreme, Linear, Term
+from specs.language.inputs.coupling import Coupling
 
 Value = TypeVar("Value", bound=Hashable)
 Element = tuple[str, int]  # of a vector: the node, and the place in it

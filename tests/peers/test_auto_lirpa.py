@@ -16,8 +16,8 @@ from relaxations.peers.auto_lirpa import METHODS, PeerError, bounds_by_method, i
 from relaxations.peers.comparing import compare, own_bounds
 from relaxations.peers.probe import probe, tiny_networks
 from specs.graph import ops
-from specs.language.vnnlib import read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import read_vnnlib
 from specs.loading import load_model
 from tests import strategies
 from tests.peers.networks import PIECEWISE, Drawn, dense, question

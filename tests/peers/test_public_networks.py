@@ -8,8 +8,8 @@ import pytest
 from bench.instances import find_instances
 from relaxations.peers.auto_lirpa import installed
 from relaxations.peers.comparing import compare
-from specs.language.vnnlib import read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import read_vnnlib
 from specs.loading import load_model
 from verifier.engine.floats import float_rows
 

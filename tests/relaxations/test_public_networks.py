@@ -14,8 +14,8 @@ from relaxations.lowering import lower
 from relaxations.lp.triangle import Triangle
 from relaxations.milp.big_m import BigM
 from relaxations.milp.tree import search
-from specs.language.vnnlib import read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import read_vnnlib
 from specs.loading import load_model
 from verifier.engine.floats import float_rows
 

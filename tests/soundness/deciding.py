@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from specs.language.vnnlib import read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import read_vnnlib
 from specs.loading import load_model
 from verifier.checker.__main__ import main, make_checker
 from verifier.checker.check import Checker, Verdict

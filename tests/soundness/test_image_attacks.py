@@ -9,8 +9,8 @@ import pytest
 
 from bench.instances import Instance, find_instances
 from relaxations.lowering import lower
-from specs.language.vnnlib import read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import read_vnnlib
 from specs.loading import load_model
 from tests.conftest import find_shared_dir
 from tests.soundness.deciding import checker_of

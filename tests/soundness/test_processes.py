@@ -10,8 +10,8 @@ from unittest import mock
 
 import pytest
 
-from specs.language.vnnlib import read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import read_vnnlib
 from specs.loading import load_model
 from tests.conftest import REPOSITORY
 from tests.soundness.deciding import WAYS

@@ -15,10 +15,10 @@ import numpy as np
 from specs.errors import CertifyError
 from specs.graph import Graph
 from specs.joint import JointSet
-from specs.language.dataset import read_examples
+from specs.language.inputs.dataset import read_examples
 from specs.language.networks import Module
 from specs.language.spec import Spec
-from specs.language.suggest import did_you_mean
+from specs.language.text.suggest import did_you_mean
 from specs.property import Requirement
 from specs.sets import InputSet
 from verifier.auditing.graphs import Size, depends, size_of

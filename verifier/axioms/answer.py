@@ -25,7 +25,7 @@ from relaxations.smt.first_order import (
     query_the_attack,
 )
 from specs.graph import Graph
-from specs.language.axiom_spec import AxiomQuestion, AxiomSpec, read_axiom_spec
+from specs.language.axioms.spec import AxiomQuestion, AxiomSpec, read_axiom_spec
 from specs.overseer.python_overseer import OverseerError, PythonOverseer
 from verifier.answer import versions
 from verifier.axioms.cells import Region, Word, partition, words_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from specs.language.axiom_spec import AxiomSpec
-from specs.language.decimals import format_decimal
+from specs.language.axioms.spec import AxiomSpec
+from specs.language.text.decimals import format_decimal
 from verifier.axioms.cells import Region
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from specs.language.axiom_spec import AxiomQuestion, AxiomSpec
-from specs.language.decimals import exact
+from specs.language.axioms.spec import AxiomQuestion, AxiomSpec
+from specs.language.text.decimals import exact
 from verifier.engine.outcome import Proof, Verdict
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from specs.errors import CertificateError
-from specs.language.axiom_spec import AxiomQuestion, AxiomSpec
-from specs.language.axioms import AxiomSet
+from specs.language.axioms.axioms import AxiomSet
+from specs.language.axioms.spec import AxiomQuestion, AxiomSpec
 from verifier.checker.axioms import LEDGER, OUTPUTS, STATEMENT
 from verifier.statistics.ledger import read_lines
 

@@ -13,8 +13,8 @@ import numpy as np
 from specs.errors import CertifyError
 from specs.graph import Graph
 from specs.hulls.monitor import ACCEPT
-from specs.language.dataset import Examples, read_examples
 from specs.language.guards import GuardPlan
+from specs.language.inputs.dataset import Examples, read_examples
 from specs.language.monitors import MonitorPlan
 from verifier.attack.runtime import refusals
 from verifier.question import Requirement

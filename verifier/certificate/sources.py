@@ -38,7 +38,7 @@ def sources(problem: Problem, model: Path | None, query: Path | None, folder: Pa
     if query is not None:
         query_source, query_file = Source(query.read_bytes(), str(query.resolve()), False), query
     else:
-        from specs.language.vnnlib_writer import largest_factor, write_vnnlib
+        from specs.language.vnnlib.writer import largest_factor, write_vnnlib
 
         scale = largest_factor(problem)
         data = write_vnnlib(problem).encode()

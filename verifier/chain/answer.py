@@ -17,9 +17,9 @@ import numpy as np
 
 from specs.errors import SpecError
 from specs.graph import Graph
-from specs.language.chain_archive import SPEC
-from specs.language.chain_parts import joint_spec, model_name
-from specs.language.chain_spec import ChainSpec, read_chain_spec
+from specs.language.chains.archive import SPEC
+from specs.language.chains.parts import joint_spec, model_name
+from specs.language.chains.spec import ChainSpec, read_chain_spec
 from specs.language.load_spec import load_spec
 from verifier.answer import versions
 from verifier.chain.check import check_chain

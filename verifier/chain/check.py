@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError
-from specs.language.chain_archive import SPEC, chain_in, read_archive
-from specs.language.chain_parts import CORE, joint_spec, model_name
-from specs.language.chain_spec import ChainSpec, read_chain_spec
-from specs.language.decimals import exact
+from specs.language.chains.archive import SPEC, chain_in, read_archive
+from specs.language.chains.parts import CORE, joint_spec, model_name
+from specs.language.chains.spec import ChainSpec, read_chain_spec
+from specs.language.text.decimals import exact
 from verifier.chain.folder import parts
 from verifier.chain.table import table
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from specs.language.chain_archive import MANIFEST, SPEC
-from specs.language.chain_parts import CORE, TRUTH, model_name, required_spec, step_spec, truth
-from specs.language.chain_spec import ChainSpec
+from specs.language.chains.archive import MANIFEST, SPEC
+from specs.language.chains.parts import CORE, TRUTH, model_name, required_spec, step_spec, truth
+from specs.language.chains.spec import ChainSpec
 
 SUFFIX = ".nnchain"
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -11,7 +11,7 @@ from typing import Any
 from specs.assumption import Assumption
 from specs.chain_claim import ChainClaim
 from specs.errors import CertificateError, SpecError
-from specs.language.decimals import exact
+from specs.language.text.decimals import exact
 from verifier.chain.check import check_chain
 from verifier.chain.table import assumptions
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from specs.language.chain_spec import WHOLE, ChainSpec, Outside
-from specs.language.decimals import exact
+from specs.language.chains.spec import WHOLE, ChainSpec, Outside
+from specs.language.text.decimals import exact
 from specs.property import Severity
 from verifier.chain.table import Row, assumptions
 from verifier.engine.outcome import Proof, Verdict

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from specs.language.chain_spec import ChainSpec
-from specs.language.decimals import exact
+from specs.language.chains.spec import ChainSpec
+from specs.language.text.decimals import exact
 
 
 @dataclass(frozen=True)

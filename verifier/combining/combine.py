@@ -13,7 +13,7 @@ from typing import Any
 import verifier
 from specs.errors import CertifyError
 from specs.graph import Graph, Node, ops
-from specs.language.vnnlib_writer import write_vnnlib
+from specs.language.vnnlib.writer import write_vnnlib
 from specs.problem import Box, Case, Problem, Row
 from verifier.checker.combined import COMBINED, KEYS, WHOLE, implies, weakest_rows
 from verifier.checker.container import unpack

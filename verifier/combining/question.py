@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from specs.errors import CertifyError
-from specs.language.suggest import did_you_mean
-from specs.language.vnnlib_writer import write_vnnlib
+from specs.language.text.suggest import did_you_mean
+from specs.language.vnnlib.writer import write_vnnlib
 from specs.loading.onnx_writer import write_onnx
 from verifier.checking import VALUE_OF
 from verifier.combining.combine import Whole

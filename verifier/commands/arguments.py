@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
     def _unknown(self, word: str) -> str:
         if not word.startswith("-"):
             return f"unexpected argument {word!r}"
-        from specs.language.suggest import did_you_mean
+        from specs.language.text.suggest import did_you_mean
 
         name = word.partition("=")[0]
         options = [option for option in self._option_string_actions if option.startswith("--")]

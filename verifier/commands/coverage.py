@@ -34,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     from specs.compose.internal import activation_inputs
     from specs.hulls import activations
     from specs.hulls.coverage import arrays_of, layer_of
-    from specs.language.dataset import read_examples
+    from specs.language.inputs.dataset import read_examples
     from specs.loading import load_model
     from verifier.report.coverage import Coverage, json_text, text
 

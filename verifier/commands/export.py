@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> int:
     """0 with the files written; raises ``CertifyError`` for what cannot be read or said in VNN-LIB."""
     options = _parser().read(arguments)
     model, spec = model_and_spec(options.files, "certify export")
-    from specs.language.vnnlib_writer import write_vnnlib
+    from specs.language.vnnlib.writer import write_vnnlib
     from specs.loading.onnx_writer import write_onnx
     from verifier.question import read_question
 

@@ -66,7 +66,7 @@ def _measured(
     question = read_question(model, spec, dict(options.set))
     chosen = [one for one in question.requirements if options.requirement in (None, one.id)]
     if not chosen:
-        from specs.language.suggest import did_you_mean
+        from specs.language.text.suggest import did_you_mean
 
         ids = [one.id for one in question.requirements]
         raise CertifyError(f"there is no requirement {options.requirement!r}{did_you_mean(options.requirement, ids)}")
@@ -105,7 +105,7 @@ def _known(methods: tuple[str, ...]) -> tuple[str, ...]:
     known = relaxations.names()
     wrong = [name for name in methods if name not in known]
     if wrong:
-        from specs.language.suggest import did_you_mean
+        from specs.language.text.suggest import did_you_mean
 
         raise CertifyError("; ".join(f"unknown relaxation {name!r}{did_you_mean(name, known)}" for name in wrong))
     return tuple(dict.fromkeys(methods)) or known

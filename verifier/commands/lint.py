@@ -25,14 +25,14 @@ def main(arguments: Sequence[str]) -> int:
         raise CertifyError(f"there is no file {' and no file '.join(absent)}")
     spec, model = specs[0], models[0] if models else None
     if model is None and is_vnnlib(spec):
-        from specs.language.vnnlib import read_vnnlib
+        from specs.language.vnnlib.reader import read_vnnlib
 
         query = read_vnnlib(spec)
         print(f"{spec.name}: {query.n_inputs} inputs, {query.n_outputs} outputs, {len(query.assertions)} assertions")
         print("name the model as well to have it compiled: certify lint SPEC MODEL")
         return OK
     if model is None:
-        from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
+        from specs.language.polynomials.spec import is_polynomial_spec, read_polynomial_spec
 
         if is_polynomial_spec(spec):
             print(read_polynomial_spec(spec, dict(options.set)).describe())

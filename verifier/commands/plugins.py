@@ -22,7 +22,7 @@ def run_plugin(name: str, arguments: Sequence[str], own: Sequence[str]) -> int:
             f"the command {name!r} is found through the installed package, and certify-nn is not installed here: "
             f"pip install it, or say python -m {name}.cli"
         )
-    from specs.language.suggest import did_you_mean
+    from specs.language.text.suggest import did_you_mean
 
     known = {*own, *SHIPPED, *(entry.name for entry in found)}
     raise CertifyError(f"{name!r} is neither a file nor a command{did_you_mean(name, known)}")

@@ -12,7 +12,7 @@ from verifier.exit_codes import OK
 def main(arguments: Sequence[str]) -> int:
     """Print the schema."""
     Parser(prog="certify schema", description="Print the JSON Schema of spec.yaml.", allow_abbrev=False).read(arguments)
-    from specs.language.json_schema import json_schema
+    from specs.language.schema.json_schema import json_schema
 
     print(json.dumps(json_schema(), indent=1))
     return OK

@@ -20,7 +20,7 @@ import numpy as np
 
 from specs.errors import CertifyError
 from specs.graph import Graph
-from specs.language.schema import Calibration, SpecFile
+from specs.language.schema.file import Calibration, SpecFile
 from specs.loading import load_model
 from verifier.answer import Settings, answer
 from verifier.latent.baselines import constant_safe, random_init

@@ -12,9 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from specs.errors import CertifyError
-from specs.language.polynomial_formula import cases_of
-from specs.language.polynomial_schema import Methods, Sample, SumOfSquares
-from specs.language.polynomial_spec import PolynomialQuestion, PolynomialSpec, read_polynomial_spec
+from specs.language.polynomials.formula import cases_of
+from specs.language.polynomials.spec import PolynomialQuestion, PolynomialSpec, read_polynomial_spec
+from specs.language.schema.polynomials import Methods, Sample, SumOfSquares
 from verifier.answer import versions
 from verifier.certificate.write import save
 from verifier.checking import CheckResult, run_checker

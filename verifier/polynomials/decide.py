@@ -14,7 +14,7 @@ import numpy as np
 
 from relaxations.sos.moments import Flatness, atoms, flatness, violation
 from relaxations.sos.proving import Attempt, CaseProof, refute
-from specs.language.polynomial_spec import PolynomialQuestion, PolynomialSpec, Unknown
+from specs.language.polynomials.spec import PolynomialQuestion, PolynomialSpec, Unknown
 from specs.polynomial import ONE, Monomial, degree_of
 from specs.polynomial_problem import PolynomialCase, PolynomialProblem
 from verifier.interruption import Stopped

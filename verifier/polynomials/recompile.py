@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specs.errors import CertificateError
-from specs.language.decimals import exact
-from specs.language.polynomial_spec import read_polynomial_spec
-from specs.language.yaml_tree import parse_number
+from specs.language.polynomials.spec import read_polynomial_spec
+from specs.language.text.decimals import exact
+from specs.language.text.yaml_tree import parse_number
 from verifier.polynomials.evidence import canonical_problem
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from relaxations.sos.moments import Flatness
-from specs.language.decimals import exact
 from specs.language.gates import exactly
-from specs.language.polynomial_spec import PolynomialQuestion
+from specs.language.polynomials.spec import PolynomialQuestion
+from specs.language.text.decimals import exact
 from verifier.engine.outcome import Proof, Verdict
 from verifier.polynomials.decide import PseudoDistribution
 

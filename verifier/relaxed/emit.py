@@ -15,7 +15,7 @@ from relaxations.base import Query
 from relaxations.lowering import lower
 from specs.errors import CertifyError
 from specs.joint import JointSet
-from specs.language.dataset import read_inputs
+from specs.language.inputs.dataset import read_inputs
 from specs.language.spec import Extrapolate
 from specs.problem import Problem
 from specs.sets import InputSet

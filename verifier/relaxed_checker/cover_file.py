@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError, CertifyError
-from specs.language.decimals import exact
+from specs.language.text.decimals import exact
 from verifier.relaxed_checker.cover import Covered, OpenCell, Point, cover
 from verifier.statistics.sampling import Box
 

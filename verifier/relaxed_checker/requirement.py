@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from specs.errors import CertifyError
-from specs.language.relaxed_question import RelaxedTerms
+from specs.language.rates.relaxed import RelaxedTerms
 from specs.overseer.python_overseer import PythonOverseer
 from verifier.checking import run_checker
 from verifier.files import stem

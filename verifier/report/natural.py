@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from verifier.report.report import Answer
 
 if TYPE_CHECKING:
-    from specs.language.natural import NaturalSet
+    from specs.language.inputs.natural import NaturalSet
 
 LEVEL = Fraction(1, 100)
 """Of the interval of the share of states that are natural: it misses with at most this probability."""

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specs.language.meant import Meant, Point
+from specs.language.observations.meant import Meant, Point
 from specs.problem import Problem
 from verifier.engine.deadline import Deadline
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack

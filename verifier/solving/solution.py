@@ -7,8 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from specs.language.decimals import exact
 from specs.language.gates import exactly
+from specs.language.text.decimals import exact
 from specs.solved import Solved
 from verifier.engine.outcome import Verdict
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from specs.errors import CertifyError
 from specs.graph import Graph
-from specs.language.statistical_question import Program, StatisticalQuestion, StatisticalSpec
-from specs.language.statistical_spec import read_statistical_spec
-from specs.language.trained import NOTHING_TRAINED
+from specs.language.rates.question import Program, StatisticalQuestion, StatisticalSpec
+from specs.language.rates.spec import read_statistical_spec
+from specs.language.rates.trained import NOTHING_TRAINED
 from specs.overseer.python_overseer import OverseerError, PythonOverseer
 from verifier.answer import versions
 from verifier.checking import run_checker

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from specs.language.statistical_question import Evaluated, StatisticalQuestion
+from specs.language.rates.question import Evaluated, StatisticalQuestion
 from specs.overseer.python_overseer import OverseerError
 from verifier.statistics.ledger import LedgerError
 from verifier.statistics.queries import Arguments, Queries, content_key

@@ -9,7 +9,7 @@ from typing import Any
 
 from specs.joint import JointSet
 from specs.language.gates import exactly
-from specs.language.statistical_question import Lift, StatisticalQuestion
+from specs.language.rates.question import Lift, StatisticalQuestion
 from verifier.report.report import Answer
 from verifier.statistics.report import StatisticalAnswer, rate_text
 

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from specs.errors import CertificateError
-from specs.language.decimals import exact
 from specs.language.kinds import mentions_surrogate
-from specs.language.statistical_question import StatisticalQuestion
-from specs.language.statistical_spec import read_statistical_spec
-from specs.language.surrogate_spec import read_surrogates
-from specs.language.trained import NOTHING_TRAINED
+from specs.language.rates.question import StatisticalQuestion
+from specs.language.rates.spec import read_statistical_spec
+from specs.language.rates.surrogates import read_surrogates
+from specs.language.rates.trained import NOTHING_TRAINED
+from specs.language.text.decimals import exact
 from specs.loading import load_model
 from verifier.statistics.answer import Networks, budget_of, plan_of
 from verifier.statistics.difference import identity_of

@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specs.language.decimals import exact
-from specs.language.statistical_question import StatisticalQuestion
+from specs.language.rates.question import StatisticalQuestion
+from specs.language.text.decimals import exact
 from verifier.engine.outcome import Verdict
 from verifier.statistics.queries import Spent
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from specs.language.statistical_question import StatisticalQuestion
+from specs.language.rates.question import StatisticalQuestion
 
 
 def other_questions(lines: list[dict[str, Any]], question: StatisticalQuestion, plan: str = "") -> Iterator[str]:

@@ -14,9 +14,9 @@ import numpy as np
 from specs.errors import CertificateError
 from specs.graph import Graph
 from specs.language.kinds import special_kind
-from specs.language.schema import SpecFile
-from specs.language.surrogate_spec import SurrogateQuestion, read_surrogates
-from specs.language.trained import adjusted
+from specs.language.rates.surrogates import SurrogateQuestion, read_surrogates
+from specs.language.rates.trained import adjusted
+from specs.language.schema.file import SpecFile
 from specs.loading import load_model
 from specs.loading.onnx_writer import write_onnx
 from verifier.answer import moved, versions
@@ -92,7 +92,7 @@ def rehearse(
 ) -> str:
     """Compile the specification with untrained networks in the place of surrogates; in words. Raises ``SpecError``."""
     from specs.language.load_spec import load_spec
-    from specs.language.statistical_spec import read_statistical_spec
+    from specs.language.rates.spec import read_statistical_spec
     from verifier.reach import reach
 
     kind = special_kind(spec)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from specs.language.schema_surrogate import Selection
+from specs.language.schema.surrogate import Selection
 from verifier.surrogate.network import Network, train
 
 ROUNDS = 8

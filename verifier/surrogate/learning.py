@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from specs.errors import CertifyError
-from specs.language.surrogate_spec import SurrogateQuestion
+from specs.language.rates.surrogates import SurrogateQuestion
 from specs.loading.onnx_writer import write_onnx
 from specs.overseer.python_overseer import OverseerError
 from verifier.files import stem

@@ -11,8 +11,8 @@ import pytest
 
 from bench.cli import main
 from bench.images.queries import query
-from specs.language.vnnlib import read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import read_vnnlib
 from specs.loading.onnx import load_onnx
 from tests.oracle.files import Layer, TinyNet, write_onnx
 

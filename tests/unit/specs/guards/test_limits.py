@@ -15,7 +15,7 @@ from specs.compose import Composer
 from specs.graph import ops
 from specs.guards import EmptyGuard, Limits, guard_graph, limits_of
 from specs.guards.limits import Arithmetic
-from specs.language.dnf import Atom
+from specs.language.expressions.dnf import Atom
 from specs.loading.onnx_writer import write_onnx
 from specs.problem import Ball
 from tests.unit.specs.compose.modules import random_dense

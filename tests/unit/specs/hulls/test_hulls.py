@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from specs.hulls import Hull, HullRow, HullShape, activations, hull_of
 from specs.hulls.build import most_correlated, principal_directions, rounded_up
-from specs.language.dataset import read_examples
+from specs.language.inputs.dataset import read_examples
 from tests.unit.specs.compose.modules import random_dense
 
 SHAPES = [

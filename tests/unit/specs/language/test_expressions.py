@@ -8,14 +8,14 @@ from fractions import Fraction
 
 import pytest
 
-from specs.language.compile_expression import compile_formula
-from specs.language.dnf import Dnf
-from specs.language.evaluate_expression import Numbers, evaluate_expression, is_true
-from specs.language.expression import ExpressionFault, parse_expression
-from specs.language.formula import negate, to_dnf
-from specs.language.scope import Scope
-from specs.language.tensor import Tensor
-from specs.language.terms import Linear
+from specs.language.expressions.compile import compile_formula
+from specs.language.expressions.dnf import Dnf
+from specs.language.expressions.evaluate import Numbers, evaluate_expression, is_true
+from specs.language.expressions.expression import ExpressionFault, parse_expression
+from specs.language.expressions.formula import negate, to_dnf
+from specs.language.expressions.scope import Scope
+from specs.language.expressions.tensor import Tensor
+from specs.language.expressions.terms import Linear
 from specs.problem import Terms
 
 NAMES_X, NAMES_Y = ("rho", "theta"), ("COC", "WL", "WR", "SL")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specs.language.dnf import Dnf
-from specs.language.levels import Levels, Scaled, near, of_points, rounded
+from specs.language.expressions.dnf import Dnf
+from specs.language.observations.levels import Levels, Scaled, near, of_points, rounded
 
 NUMBERS = st.fractions(min_value=-4, max_value=4, max_denominator=16)
 

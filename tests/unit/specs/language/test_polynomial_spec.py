@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from specs.errors import SpecError
-from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
+from specs.language.polynomials.spec import is_polynomial_spec, read_polynomial_spec
 
 HEAD = 'certify: "1.0"\nname: test\ninputs:\n  x: {shape: [2], box: {lo: -2, hi: [1, 3]}}\n'
 

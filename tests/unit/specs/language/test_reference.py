@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from specs.language.compile_expression import FUNCTIONS
-from specs.language.json_schema import definitions, json_schema
-from specs.language.reference import reference_page
-from specs.language.schema import SpecFile
+from specs.language.expressions.compile import FUNCTIONS
+from specs.language.schema.file import SpecFile
+from specs.language.schema.json_schema import definitions, json_schema
+from specs.language.schema.reference import reference_page
 from tests.unit.specs.language.json_schemas import faults
 
 DOCS = Path(__file__).resolve().parents[4] / "docs"
@@ -21,7 +21,7 @@ PAGE, EXAMPLES = DOCS / "reference" / "spec-yaml.md", DOCS / "examples"
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == reference_page(), "run python -m specs.language.reference"
+    assert PAGE.read_text(encoding="utf-8") == reference_page(), "run python -m specs.language.schema.reference"
 
 
 def test_the_page_explains_every_function() -> None:

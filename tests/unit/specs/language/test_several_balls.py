@@ -8,9 +8,9 @@ from fractions import Fraction
 import pytest
 
 from specs.errors import SpecError
-from specs.language.vnnlib import parse_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
-from specs.language.vnnlib_writer import write_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import parse_vnnlib
+from specs.language.vnnlib.writer import write_vnnlib
 from specs.problem import Ball, Box, Case, Problem, Row
 from tests.unit.specs.language.networks import network
 from verifier.checker.errors import CheckError

@@ -10,7 +10,7 @@ import pytest
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.load_spec import load_spec
-from specs.language.surrogate_spec import SurrogateQuestion, read_surrogates
+from specs.language.rates.surrogates import SurrogateQuestion, read_surrogates
 from tests.unit.specs.compose.modules import random_dense
 
 NETWORK = random_dense(np.random.default_rng(3), 2, 3, 1)

@@ -14,7 +14,7 @@ import pytest
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.spec import Spec
-from specs.language.tables import Seen, read_table
+from specs.language.tables.tables import Seen, read_table
 from specs.property import Requirement, is_counterexample
 from tests.unit.specs.compose.modules import random_dense
 from tests.unit.specs.language.networks import reader

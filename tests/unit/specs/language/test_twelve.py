@@ -12,14 +12,14 @@ import pytest
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.joint import JointSet
-from specs.language.axiom_spec import read_axiom_spec
-from specs.language.chain_spec import read_chain_spec
+from specs.language.axioms.spec import read_axiom_spec
+from specs.language.chains.spec import read_chain_spec
 from specs.language.load_spec import load_spec
-from specs.language.polynomial_spec import is_polynomial_spec, read_polynomial_spec
+from specs.language.polynomials.spec import is_polynomial_spec, read_polynomial_spec
+from specs.language.rates.spec import read_statistical_spec
+from specs.language.rates.surrogates import read_surrogates
+from specs.language.rates.trained import adjusted
 from specs.language.spec import Spec
-from specs.language.statistical_spec import read_statistical_spec
-from specs.language.surrogate_spec import read_surrogates
-from specs.language.trained import adjusted
 from tests.soundness.deciding import CheckerHere
 from tests.unit.specs.compose.modules import dense, random_dense, write
 from verifier.api import certify

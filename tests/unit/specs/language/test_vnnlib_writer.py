@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from specs.errors import SpecError
-from specs.language.vnnlib import parse_vnnlib, read_vnnlib
-from specs.language.vnnlib_compile import compile_vnnlib
-from specs.language.vnnlib_writer import write_vnnlib
+from specs.language.vnnlib.compile import compile_vnnlib
+from specs.language.vnnlib.reader import parse_vnnlib, read_vnnlib
+from specs.language.vnnlib.writer import write_vnnlib
 from specs.problem import Box, Case, Problem, Row, Terms
 from tests.unit.specs.language.networks import network
 from verifier.checker.vnnlib import read_query

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from specs.errors import CertificateError, SpecError
-from specs.language.axiom_spec import read_axiom_spec
-from specs.language.axioms import AxiomSet, with_axiom
-from specs.language.expression import ExpressionFault, parse_expression
+from specs.language.axioms.axioms import AxiomSet, with_axiom
+from specs.language.axioms.spec import read_axiom_spec
+from specs.language.expressions.expression import ExpressionFault, parse_expression
 from verifier import api
 from verifier.checker.axioms import read_axioms, verdict_on_axioms
 from verifier.checker.errors import CheckError

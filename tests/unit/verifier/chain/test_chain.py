@@ -15,9 +15,9 @@ import pytest
 from specs.compose import Composer
 from specs.errors import CertificateError, SpecError
 from specs.graph import ops
-from specs.language.chain_archive import MANIFEST
-from specs.language.chain_parts import joint_spec
-from specs.language.chain_spec import read_chain_spec
+from specs.language.chains.archive import MANIFEST
+from specs.language.chains.parts import joint_spec
+from specs.language.chains.spec import read_chain_spec
 from specs.language.load_spec import load_spec
 from specs.loading.onnx_writer import write_onnx
 from verifier import api

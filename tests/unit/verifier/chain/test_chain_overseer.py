@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from specs.errors import CertificateError, SpecError
-from specs.language.chain_archive import MANIFEST
+from specs.language.chains.archive import MANIFEST
 from specs.language.load_spec import load_spec
 from specs.loading import load_model
 from tests.cli.conftest import write_network

@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("cvxpy")
 
-from specs.language.polynomial_spec import read_polynomial_spec
+from specs.language.polynomials.spec import read_polynomial_spec
 from specs.polynomial_problem import PolynomialCase, PolynomialProblem
 from tests.polynomials import judged, number, square_box, van_der_pol, written, x, y
 from verifier.polynomials.decide import decide

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from specs.errors import CertifyError
-from specs.language.surrogate_spec import SurrogateQuestion, read_surrogates
+from specs.language.rates.surrogates import SurrogateQuestion, read_surrogates
 from specs.loading import load_model
 from specs.overseer.python_overseer import PythonOverseer
 from verifier.interruption import Stopped

@@ -1,0 +1,1 @@
+"""Specifications with an overseer that is known by axioms."""

@@ -1,0 +1,1 @@
+"""Amplification chains: as specifications, and their last networks as overseers."""

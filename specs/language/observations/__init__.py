@@ -1,0 +1,1 @@
+"""What models are shown in the place of inputs: channels and abstractions."""

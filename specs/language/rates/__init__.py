@@ -1,0 +1,1 @@
+"""Requirements that bound how likely an event is, and what is learned for them."""

@@ -1,0 +1,1 @@
+"""Overseers that are tables of answers."""

@@ -1,0 +1,1 @@
+"""Files of text: read, located, with suggestions where something is wrong."""
