@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import verifier
+from specs.errors import SpecError
 from specs.language.gates import exactly
 from verifier.certificate.checking import CheckerProcess
 from verifier.checking import VALUE_OF, audit
@@ -177,6 +178,8 @@ def _decide(
         known = last[0]
         outcome = Outcome("unknown", reason, known.attained, known.proved, stats={"nodes": known.nodes})
         return outcome, reason if isinstance(stop, Stopped) else ""
+    except SpecError as error:  # the engine knows of no file
+        raise SpecError(error.message, question.spec, requirement.stated.line) from None
 
 
 def _evidence(

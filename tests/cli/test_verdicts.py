@@ -227,3 +227,19 @@ def test_the_slack_of_a_bound_that_is_no_decimal_is_that_of_the_bound(cli: Cli, 
     slack = json.loads((tmp_path / "r.json").read_text())["requirements"][0]["slack"]
     assert slack == pytest.approx(4 / 3 - 1 / 4, abs=1e-6)
     assert slack <= 4 / 3 - 1 / 4
+
+
+@pytest.mark.parametrize("end", ["1e400", "-1e400"])
+def test_a_box_beyond_float64_is_a_mistake(cli: Cli, tmp_path: Path, end: str) -> None:
+    model = write_network(tmp_path / "m.onnx", ([[1]], [0]))
+    spec = tmp_path / "far.yaml"
+    lo, hi = sorted(("0", end), key=float)
+    box = f"inputs: {{x: {{shape: [1], box: {{lo: {lo}, hi: {hi}}}}}}}"
+    head, require = (
+        'certify: "1.0"\nname: far\nmodels: {m: {path: "$MODEL"}}',
+        'require:\n  - {id: r, assert: "m(x)[0] <= 1"}',
+    )
+    spec.write_text(f"{head}\n{box}\n{require}\n")
+    done = cli(model, spec)
+    assert done.returncode == 2
+    assert f"{spec}:6: an input may be larger than all numbers of float64" in done.stderr

@@ -8,21 +8,30 @@ from relaxations.bounds.balls import Ball
 from relaxations.bounds.boxes import Rows
 from relaxations.network import ReluNetwork
 from relaxations.pairing import Pair
+from specs.errors import SpecError
 from specs.problem import Case
 from verifier.attack.group import FLOAT32_UP_TO
 from verifier.engine.explore import Explorer
 from verifier.engine.floats import float_rows
 from verifier.engine.scheduler import CaseSearch, Place
 
+LARGEST = float(np.finfo(np.float64).max)
 SMALL_DIFFERENCE = 1e-3  # between copies: below that it is bounded in float64
 
 
 def search_of(
     network: ReluNetwork, case: Case, branching: str, depth_first: bool, refine: bool, pairs: tuple[Pair, ...] = ()
 ) -> CaseSearch:
-    """The search of one case: ``branching``, ``refine`` and ``pairs`` are those of its ``Explorer``."""
-    low = np.array([float(v) for v in case.box.lower])
-    up = np.array([float(v) for v in case.box.upper])
+    """The search of one case: ``branching``, ``refine`` and ``pairs`` are those of its ``Explorer``.
+
+    Raises ``SpecError`` where the box reaches beyond float64.
+    """
+    try:
+        low, up = (np.array([float(v) for v in side]) for side in (case.box.lower, case.box.upper))
+    except OverflowError:
+        raise SpecError(
+            f"an input may be larger than all numbers of float64: bound it by less than {LARGEST:.3g}"
+        ) from None
     rows = float_rows(case, network.input_size, len(network.output.bias))
     explorer = Explorer(
         network,
