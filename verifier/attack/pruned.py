@@ -15,7 +15,7 @@ from specs.errors import CertifyError
 from specs.graph import Graph
 from specs.problem import Problem
 from verifier.attack.runtime import refusals
-from verifier.attack.witness import fails
+from verifier.attack.witness import fails, outputs_at
 from verifier.question import read_question
 
 Needs = Literal["yes", "no", "no attack"]
@@ -128,7 +128,7 @@ def _breaks(problem: Problem, point: tuple[Fraction, ...]) -> bool:
     """Whether all rows of a case fail at the point, which lies in its set."""
     if len(point) != problem.graph.input_size:
         raise CertifyError(f"the attack has {len(point)} numbers, and the network takes {problem.graph.input_size}")
-    outputs = [Fraction(float(y)) for y in problem.graph.evaluate_flat([float(x) for x in point])]
+    outputs = outputs_at(problem, point)
     return any(
         all(low <= x <= up for low, x, up in zip(case.box.lower, point, case.box.upper, strict=True))
         and (case.ball is None or case.ball.holds(point))

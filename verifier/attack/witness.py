@@ -10,7 +10,7 @@ from math import prod
 import numpy as np
 
 from specs.graph import Graph
-from specs.problem import Ball, Case
+from specs.problem import Ball, Case, Problem
 from verifier.attack.runtime import refusals
 
 
@@ -105,6 +105,11 @@ def _declared(declared: list[object], shape: tuple[int, ...]) -> tuple[int, ...]
     if all(isinstance(d, int) for d in declared) and prod(d for d in declared if isinstance(d, int)) == prod(shape):
         return tuple(d for d in declared if isinstance(d, int))
     return shape
+
+
+def outputs_at(problem: Problem, point: Sequence[Fraction]) -> list[Fraction]:
+    """What the network computes in float64."""
+    return [Fraction(float(y)) for y in problem.graph.evaluate_flat([float(x) for x in point])]
 
 
 def fails(case: Case, x: tuple[Fraction, ...], y: list[Fraction]) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from verifier.attack.witness import inside
+from verifier.attack.witness import inside, outputs_at
 from verifier.engine.outcome import Outcome
 from verifier.question import Question, Requirement
 from verifier.solving.witness import witness_at
@@ -42,8 +41,7 @@ def off_kinks(
     for share in SHARES:
         for step in rng.uniform(-share, share, (POINTS, len(start))):
             point = inside(case, np.clip(start + step * (up - low), low, up))
-            outputs = [Fraction(float(y)) for y in problem.graph.evaluate_flat([float(x) for x in point])]
-            if kinks(point) or not requirement.stated.is_violated_at(point, outputs):
+            if kinks(point) or not requirement.stated.is_violated_at(point, outputs_at(problem, point)):
                 continue
             place = folder / "beside.nncert"
             found = witness_at(question, requirement, point, place, producer, settings.start_checker, SECONDS)

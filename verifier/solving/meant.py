@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from specs.language.observations.meant import Meant, Point
 from specs.problem import Problem
+from verifier.attack.witness import outputs_at
 from verifier.engine.deadline import Deadline
 from verifier.engine.outcome import Attack, Outcome, RelaxedAttack
 from verifier.question import Question, Requirement
@@ -49,7 +50,7 @@ def as_meant(
     for point, value in _descent(problem, meant, attack.point, settings.seed, until):
         if value < least:
             best, least = point, value
-        if value <= 0 and requirement.stated.is_violated_at(point, _outputs(problem, point)):
+        if value <= 0 and requirement.stated.is_violated_at(point, outputs_at(problem, point)):
             home = settings.place(requirement.id) if settings.place is not None else None
             place = folder / (home.name if home is not None else "proof.nncert")
             found = witness_at(question, requirement, point, place, producer, settings.start_checker, SECONDS)
@@ -90,10 +91,6 @@ def _descent(
                 return
         if least >= start:
             return
-
-
-def _outputs(problem: Problem, point: Sequence[Fraction]) -> list[Fraction]:
-    return [Fraction(float(y)) for y in problem.graph.evaluate_flat([float(x) for x in point])]
 
 
 def value_at(problem: Problem, point: Sequence[Fraction]) -> float:
