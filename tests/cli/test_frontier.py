@@ -78,8 +78,8 @@ def test_bytes_are_those_of_files_that_the_checker_accepts(absolute, holds, tmp_
 
 def test_multipliers_of_somebody_elses_relaxation_become_a_certificate(absolute, holds, tmp_path, monkeypatch):
     registry = Registry({"mine": "relaxations.lp.triangle:Triangle"})
-    monkeypatch.setattr("relaxations.registry.relaxations", registry)
     monkeypatch.setattr("verifier.engine.frontier.measure.relaxations", registry)
+    monkeypatch.setattr("relaxations.registry.relaxations", registry)  # last: importing the other takes the real one
     _, rows = measured(absolute, holds, "--methods", "mine", "--out", tmp_path / "o", folder=tmp_path)
     assert rows["mine"]["checked_by"] == "checker"
     assert run_checker(Path(rows["mine"]["file"]), absolute, holds, exact=True, parameters={}).accepted
