@@ -17,6 +17,7 @@ import numpy as np
 
 import verifier
 from specs.errors import SpecError
+from specs.hashes import sha256_of
 from specs.language.gates import exactly
 from verifier.certificate.checking import CheckerProcess
 from verifier.checking import VALUE_OF, audit
@@ -73,7 +74,7 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
 
     A ``Stopped`` ends the search; what is known by then is reported and what is left is unknown.
     """
-    hashes = {**_model_hashes(question), "spec": _sha256(question.spec)}
+    hashes = {**_model_hashes(question), "spec": sha256_of(question.spec)}
     seen = versions()
     chains = rechecked(question.assumptions, settings.deadline)
     answers: list[Answer] = []
@@ -342,9 +343,9 @@ def _contradicted(
 def _model_hashes(question: Question) -> dict[str, str]:
     """Of every model's file; a model that has none is known by the canonical copy its certificates embed."""
     if question.model is None:
-        return {name: _sha256(file) for name, file in question.files.items()}
+        return {name: sha256_of(file) for name, file in question.files.items()}
     if question.model.is_file() or not question.requirements:
-        return {"model": _sha256(question.model)}
+        return {"model": sha256_of(question.model)}
     from specs.loading.onnx_writer import write_onnx
 
     return {"model": hashlib.sha256(write_onnx(question.requirements[0].stated.problem.graph)).hexdigest()}
@@ -356,8 +357,3 @@ def _recorded(question: Question, hashes: Mapping[str, str], requirement: Requir
     value = {} if solved is None else {VALUE_OF + solved.name: exactly(solved.value)}
     files = {f"sha256 of {name}": digest for name, digest in hashes.items()} if question.model is None else {}
     return {**versions(), **value, **files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

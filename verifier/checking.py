@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.language.kinds import mentions_surrogate
 from verifier.files import is_onnx, is_vnnlib
 
@@ -333,13 +333,9 @@ def _canonical(
         problem = stated.problem
         query.write_bytes(write_vnnlib(problem).encode())
         file = _model_for_checker(question.model, problem.graph, folder)
-        if _sha256(query) == wanted_query and (question.model is not None or _sha256(file) == wanted_model):
+        if sha256_of(query) == wanted_query and (question.model is not None or sha256_of(file) == wanted_model):
             break
     return file, query, stated.meant
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _model_for_checker(model: Path | None, graph: Graph, folder: Path) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from specs.assumption import Assumption
 from specs.errors import CertificateError
+from specs.hashes import sha256_of
 from specs.language.text.decimals import exact
 from verifier.question import Question
 from verifier.report.report import Answer
@@ -34,7 +34,7 @@ def judged_again(question: Question, record: Mapping[str, Any]) -> list[str]:
     """
     for name in question.tables:
         file, wanted = question.files[name], record.get(f"sha256 of {name}")
-        if hashlib.sha256(file.read_bytes()).hexdigest() != wanted:
+        if sha256_of(file) != wanted:
             raise CertificateError(f"{file}: this is not the table the certificate is about (SHA-256 differs)")
     accepted = rechecked(question.assumptions)
     claims = [one for one in question.assumptions if one.id in accepted and one.chain is not None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +16,7 @@ from specs.core.program import Program, read_program
 from specs.core.values import Data
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Core:
 
     @cached_property
     def sha256(self) -> str:
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()
+        return sha256_of(self.file)
 
     def trace(self, sizes: Sequence[int]) -> Traced:
         """The function of as many numbers as ``sizes`` say, one entry for each argument.

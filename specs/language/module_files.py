@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,6 +10,7 @@ from typing import Any
 
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.language.networks import Module
 from specs.language.schema.file import Model, NetworkFile, Overseer, SpecFile, Symbolic
 from specs.language.text.source import Source
@@ -99,8 +99,7 @@ class ModuleReader:
         if one.section.arch is not None and one.file.name.lower().removesuffix(".gz").endswith(".onnx"):
             self.source.fault("an ONNX file has its architecture inside; remove arch", *one.path, "arch")
         if one.section.sha256 and one.file.is_file():
-            with one.file.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            found = sha256_of(one.file)
             if found != one.section.sha256:
                 self.source.fault(
                     f"{one.file} has the hash {found}: it is another model than the one meant", *one.path, "sha256"

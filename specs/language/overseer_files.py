@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from math import prod
 from pathlib import Path
 
 from specs.errors import ModelError, SpecError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.language.networks import Module
 from specs.language.schema.file import Overseer, SpecFile
 from specs.language.schema.overseers import ChainStatement, TableFile
@@ -97,6 +97,6 @@ def _check_hash(file: Path, expected: str, source: Source, *path: str) -> None:
 def _hash(file: Path) -> str:
     """Of a file; "" where it cannot be read."""
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return sha256_of(file)
     except OSError:
         return ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import math
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from specs.errors import CertifyError
+from specs.hashes import sha256_of
 
 WORKER = Path(__file__).with_name("worker.py")
 LONGEST_ANSWER = 1 << 16
@@ -38,7 +38,7 @@ class PythonOverseer:
         self.file = Path(file)
         if not self.file.is_file() or not self.function.isidentifier():
             raise OverseerError(f"overseer {target!r}: not FILE.py:FUNCTION of a file that is there")
-        self.sha256 = hashlib.sha256(self.file.read_bytes()).hexdigest()
+        self.sha256 = sha256_of(self.file)
         self._process: subprocess.Popen[bytes] | None = None
         self._ask = self._hear = -1
 
@@ -67,7 +67,7 @@ class PythonOverseer:
         return answer
 
     def _start(self) -> None:
-        if hashlib.sha256(self.file.read_bytes()).hexdigest() != self.sha256:
+        if sha256_of(self.file) != self.sha256:
             raise CertifyError(f"overseer {self.name}: its file was changed since the first question")
         theirs_in, self._ask = os.pipe()
         self._hear, theirs_out = os.pipe()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tempfile
 import time
@@ -25,6 +24,7 @@ from relaxations.smt.first_order import (
     query_the_attack,
 )
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.language.axioms.spec import AxiomQuestion, AxiomSpec, read_axiom_spec
 from specs.overseer.python_overseer import OverseerError, PythonOverseer
 from verifier.answer import versions
@@ -60,8 +60,8 @@ def answer_axioms(
     started = time.monotonic()
     spec = read_axiom_spec(file, model, parameters, load)
     read = time.monotonic() - started
-    hashes = {"spec": _sha256(file), "overseer": _sha256(Path(spec.python.rpartition(":")[0]))}
-    hashes |= {} if spec.target_file is None else {f"model {spec.target}": _sha256(spec.target_file)}
+    hashes = {"spec": sha256_of(file), "overseer": sha256_of(Path(spec.python.rpartition(":")[0]))}
+    hashes |= {} if spec.target_file is None else {f"model {spec.target}": sha256_of(spec.target_file)}
     answers = []
     with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
         home = make_folder(out) if out is not None else Path(scratch)
@@ -295,7 +295,3 @@ def _inside(value: Fraction, low: Fraction, up: Fraction) -> Fraction:
         if low <= Fraction(candidate) <= up:
             return Fraction(candidate)
     return Fraction(near)
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

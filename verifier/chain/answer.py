@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ import numpy as np
 
 from specs.errors import SpecError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.language.chains.archive import SPEC
 from specs.language.chains.parts import joint_spec, model_name
 from specs.language.chains.spec import ChainSpec, read_chain_spec
@@ -172,7 +172,7 @@ class _Run:
     def _hashes(self) -> dict[str, str]:
         files = {"spec": SPEC, f"core {self.chain.core.name}": "core.py"}
         files |= {f"model {step.id}": model_name(step) for step in self.chain.steps}
-        return {what: hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for what, name in files.items()}
+        return {what: sha256_of(self.folder / name) for what, name in files.items()}
 
     def _unproved(self, one: Answer, attained: Mapping[str, float]) -> ChainAnswer:
         verdict = "violated" if one.verdict == "violated" else "unknown"

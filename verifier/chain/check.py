@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from fractions import Fraction
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError
+from specs.hashes import sha256_of
 from specs.language.chains.archive import SPEC, chain_in, read_archive
 from specs.language.chains.parts import CORE, joint_spec, model_name
 from specs.language.chains.spec import ChainSpec, read_chain_spec
@@ -108,6 +108,6 @@ def _compare(certificate: Path, folder: Path, manifest: Mapping[str, Any], spec:
     pairs = [(spec, SPEC), (theirs.core.file, CORE)]
     pairs += [(step.file, model_name(step)) for step in theirs.steps]
     for own, name in pairs:
-        digest = hashlib.sha256(own.read_bytes()).hexdigest()
+        digest = sha256_of(own)
         if manifest["files"].get(name) != digest:
             raise CertificateError(f"{certificate}: it is about another file than {own}")

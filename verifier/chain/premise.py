@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from specs.assumption import Assumption
 from specs.chain_claim import ChainClaim
 from specs.errors import CertificateError, SpecError
+from specs.hashes import sha256_of
 from specs.language.text.decimals import exact
 from verifier.chain.check import check_chain
 from verifier.chain.table import assumptions
@@ -41,7 +41,7 @@ def _rechecked(claim: ChainClaim, overseer: str, deadline: float | None) -> Rech
         raise SpecError(f"overseers.{overseer}.chain: {error}") from None
     if not result.accepted:
         raise SpecError(f"overseers.{overseer}.chain: the statement was refused: {result.reason}", claim.file)
-    if hashlib.sha256(claim.file.read_bytes()).hexdigest() != claim.sha256:
+    if sha256_of(claim.file) != claim.sha256:
         raise SpecError(f"overseers.{overseer}.chain: the file has changed since it was read", claim.file)
     return Rechecked(True, f"holds: the checker accepted its statement, {result.leaves} leaves")
 

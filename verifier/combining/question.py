@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from specs.errors import CertifyError
+from specs.hashes import sha256_of
 from specs.language.text.suggest import did_you_mean
 from specs.language.vnnlib.writer import write_vnnlib
 from specs.loading.onnx_writer import write_onnx
@@ -44,7 +45,7 @@ def whole_in(
     requirement = next(one for one in question.requirements if wanted in ("", one.id))
     problem = requirement.stated.problem
     if question.model is not None and is_onnx(question.model):
-        digest = _sha256(question.model)
+        digest = sha256_of(question.model)
     else:
         digest = hashlib.sha256(write_onnx(problem.graph)).hexdigest()
     if digest != claims.model.sha256:
@@ -62,8 +63,8 @@ def whole_in(
     if survived.verdict != "certified":
         raise CertifyError(f"{spec}: requirement {requirement.id}: {survived.reason}")
     record = {VALUE_OF + name: value for name, value in parameters.items()}
-    record |= {f"sha256 of {name}": _sha256(question.files[name]) for name in question.tables}
-    told = (f"(declared) specification = sha256:{_sha256(spec)}", *_premises(question, requirement))
+    record |= {f"sha256 of {name}": sha256_of(question.files[name]) for name in question.tables}
+    told = (f"(declared) specification = sha256:{sha256_of(spec)}", *_premises(question, requirement))
     return Whole(write_vnnlib(problem).encode(), requirement.claim, requirement.silent_on, told), record
 
 
@@ -80,7 +81,3 @@ def _premises(question: Question, requirement: Requirement) -> Iterator[str]:
             yield premise.words
         elif one.overseer in requirement.stated.sensitivity:
             yield replace(premise, status=chains[one.id].status).words
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

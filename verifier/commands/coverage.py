@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from specs.errors import CertifyError
+from specs.hashes import sha256_of
 from verifier.commands.arguments import Parser, assignment, at_least_one, names
 from verifier.commands.save import save_text
 from verifier.exit_codes import OK
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     if not all(np.isfinite(values).all() for values in found.values.values()):
         raise CertifyError(f"{model} computes values on {data} that are no finite numbers")
     layers = {tap: layer_of(values) for tap, values in found.values.items()}
-    whole = Coverage(str(model), _sha256(model), str(data), examples.sha256, len(examples.inputs), layers)
+    whole = Coverage(str(model), sha256_of(model), str(data), examples.sha256, len(examples.inputs), layers)
     print(text(whole), flush=True)
     if options.prune:
         from verifier.commands.pruning import prune
@@ -68,11 +68,6 @@ def main(arguments: Sequence[str]) -> int:
             )
         partial.replace(options.out)
     return OK
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _parser() -> Parser:

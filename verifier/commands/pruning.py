@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import hashlib
 import os
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from specs.errors import CertifyError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.hulls.pruning import gap_spec, pruned
 from specs.loading.onnx_writer import write_onnx
 from verifier.attack.pruned import agreement, needs_of
@@ -37,15 +37,11 @@ def prune(options: argparse.Namespace, model: Path, graph: Graph, inputs: np.nda
     save_text(gap_spec(stem(model), os.path.relpath(model, spec.parent), target.name, graph, inputs), spec)
     attacks = []
     if options.attack is not None:
-        digests = {"model": _sha256(model.read_bytes()), "spec": _sha256(options.spec.read_bytes())}
+        digests = {"model": sha256_of(model), "spec": sha256_of(options.spec)}
         attacks = needs_of(options.attack, options.spec, model, target, digests, dict(options.set))
-    return Pruning(target, _sha256(data), spec, options.min_support, found.units, reference, same, attacks)
+    return Pruning(target, sha256_of(target), spec, options.min_support, found.units, reference, same, attacks)
 
 
 def _onnx(model: Path) -> bytes:
     data = model.read_bytes()
     return gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import tempfile
 import time
@@ -12,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from specs.errors import CertifyError
+from specs.hashes import sha256_of
 from specs.language.polynomials.formula import cases_of
 from specs.language.polynomials.spec import PolynomialQuestion, PolynomialSpec, read_polynomial_spec
 from specs.language.schema.polynomials import Methods, Sample, SumOfSquares
@@ -43,7 +43,7 @@ def answer_polynomials(
     spec = _restricted(read_polynomial_spec(file, parameters), methods)
     read = time.monotonic() - started
     place = places(certificate, out, file, [question.id for question in spec.questions])
-    spec_hash = hashlib.sha256(file.read_bytes()).hexdigest()
+    spec_hash = sha256_of(file)
     answers = []
     for number, question in enumerate(spec.questions):
         now = time.monotonic()

@@ -13,6 +13,7 @@ from typing import Any
 from relaxations.lowering import lower
 from relaxations.network import ReluNetwork
 from specs.errors import CertificateError, UnsupportedOpError
+from specs.hashes import sha256_of
 from specs.problem import Problem
 from verifier.certificate.sources import sources
 from verifier.checking import VALUE_OF, with_learned
@@ -87,7 +88,7 @@ def _network(problem: Problem, attack: RelaxedFile) -> ReluNetwork | Unlowered:
 def _recorded(path: Path, file: File, what: str) -> Path:
     """The file at the recorded path, if it is the same still."""
     recorded = Path(file.path)
-    if not recorded.is_file() or hashlib.sha256(recorded.read_bytes()).hexdigest() != file.sha256:
+    if not recorded.is_file() or sha256_of(recorded) != file.sha256:
         raise CertificateError(f"{path}: its {what} is not at {file.path!a}; name it with --{what}")
     return recorded
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from specs.hashes import sha256_of
 from verifier.relaxed_checker.checkers import RelaxedChecker
 from verifier.relaxed_checker.identity import identity
 from verifier.statistics.sampling import Box
@@ -65,7 +65,7 @@ class Climb:
     @property
     def sha256(self) -> str:
         """Of this file and the settings: an adversary is stated before it is run."""
-        source = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+        source = sha256_of(Path(__file__))
         box = [v.hex() for end in (self.states.lower, self.states.upper) for v in end]
         return identity("climb", source, self.name, self.step.hex(), " ".join(box))
 

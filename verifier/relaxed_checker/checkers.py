@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from specs.hashes import sha256_of
 from specs.loading import load_model
 from specs.overseer.python_overseer import OverseerError
 from verifier.relaxed_checker.identity import identity
@@ -45,7 +46,7 @@ class NetworkChecker:
 
     def __init__(self, file: Path) -> None:
         self.file, self.name = file, file.name
-        self.sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        self.sha256 = sha256_of(file)
         self.graph = load_model(file)
 
     def value(self, state: State) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from specs.errors import CertifyError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.loading import load_model
 from verifier.relaxed_checker.identity import identity
 
@@ -32,7 +32,7 @@ class Layer:
             raise CertifyError(f"{self.file}: there is no tensor {self.tensor!r}")
         self.graph = replace(graph, outputs=(self.tensor,))
         self.name = f"{self.tensor} of {self.file.name}"
-        self.sha256 = identity("layer", hashlib.sha256(self.file.read_bytes()).hexdigest(), self.tensor)
+        self.sha256 = identity("layer", sha256_of(self.file), self.tensor)
 
     def __call__(self, x: Sequence[float]) -> list[float]:
         found: list[float] = self.graph.evaluate_flat(x).tolist()

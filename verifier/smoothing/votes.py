@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,6 +13,7 @@ import numpy as np
 
 from specs.errors import CertifyError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.loading import load_model
 from specs.overseer.python_overseer import OverseerError
 from verifier.relaxed_checker.identity import identity
@@ -42,7 +42,7 @@ class Noise:
     def __post_init__(self) -> None:
         if self.sigma <= 0:
             raise CertifyError(f"sigma has to be positive, not {self.sigma}")
-        self.model = hashlib.sha256(self.file.read_bytes()).hexdigest()
+        self.model = sha256_of(self.file)
         self.graph = load_model(self.file)
         if self.graph.input_size != len(self.center) or self.graph.output_size < 2:
             takes, gives = self.graph.input_size, self.graph.output_size

@@ -18,6 +18,7 @@ import numpy as np
 
 from specs.errors import CertifyError
 from specs.graph import Graph
+from specs.hashes import sha256_of
 from specs.language.rates.question import Program, StatisticalQuestion, StatisticalSpec
 from specs.language.rates.spec import read_statistical_spec
 from specs.language.rates.trained import NOTHING_TRAINED
@@ -58,11 +59,11 @@ def answer_statistical(
     started = time.monotonic()
     spec = read_statistical_spec(file, model, parameters, load, trained)
     read = time.monotonic() - started
-    hashes = {"spec": _sha256(file)} | {name: _sha256(one) for q in spec.questions for name, one in q.models}
+    hashes = {"spec": sha256_of(file)} | {name: sha256_of(one) for q in spec.questions for name, one in q.models}
     programs = {q.program.name: Path(q.program.python.rpartition(":")[0]) for q in spec.questions if q.program}
     relaxed = {q.relaxed.network for q in spec.questions if q.relaxed is not None}
-    hashes |= {f"relaxed checker {one.name}": _sha256(one) for one in sorted(relaxed)}
-    hashes |= {f"overseer {name}": _sha256(one) for name, one in programs.items()}
+    hashes |= {f"relaxed checker {one.name}": sha256_of(one) for one in sorted(relaxed)}
+    hashes |= {f"overseer {name}": sha256_of(one) for name, one in programs.items()}
     answers, stopped = [], ""
     with tempfile.TemporaryDirectory(prefix="certify-") as scratch:
         home = make_folder(out) if out is not None else Path(scratch)
@@ -290,7 +291,3 @@ def failing(ledger: Path, plan: str, below: Fraction) -> tuple[tuple[float, ...]
             if asked["purpose"] == plan and Fraction(value) < below:
                 return tuple(map(float.fromhex, asked["arguments"][0])), value
     return None
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -9,7 +9,6 @@ ledger's word.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from specs.errors import CertificateError
+from specs.hashes import sha256_of
 from specs.language.kinds import mentions_surrogate
 from specs.language.rates.question import StatisticalQuestion
 from specs.language.rates.spec import read_statistical_spec
@@ -94,7 +94,7 @@ def _other_overseer(header: Mapping[str, Any], question: StatisticalQuestion) ->
     else:
         file, _, function = program.python.rpartition(":")
         name = f"{Path(file).name}:{function}"
-        source, deterministic = hashlib.sha256(Path(file).read_bytes()).hexdigest(), program.deterministic
+        source, deterministic = sha256_of(Path(file)), program.deterministic
         if question.against is not None:
             name, source = identity_of(question, name, source)
     if header["source"] != source or header["overseer"] != name:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from specs.errors import CertifyError
+from specs.hashes import sha256_of
 from specs.language.rates.surrogates import SurrogateQuestion
 from specs.loading.onnx_writer import write_onnx
 from specs.overseer.python_overseer import OverseerError
@@ -235,7 +236,7 @@ def _kept(file: Path, terms: dict[str, Any]) -> dict[str, Any] | None:
         return None
     if not file.is_file():
         return None
-    if hashlib.sha256(file.read_bytes()).hexdigest() != record.get("network"):
+    if sha256_of(file) != record.get("network"):
         raise CertifyError(f"{file}: was changed since it was learned; remove it to have it learned again")
     return record
 

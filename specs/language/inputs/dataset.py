@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from specs.hashes import sha256_of
 
 _INPUT_NAMES = ("inputs", "images", "data", "x", "X")
 _LABEL_NAMES = ("labels", "label", "targets", "y")
@@ -99,8 +100,7 @@ def read_examples(path: Path) -> Examples:
     flat = inputs.reshape(len(inputs), -1).astype(np.float64)
     if not np.all(np.isfinite(flat)) or (inputs.dtype.kind in "iu" and np.abs(flat).max() > 2.0**53):
         raise ValueError(f"{path} holds values that are not finite numbers of float64")
-    with path.open("rb") as file:
-        return Examples(path, hashlib.file_digest(file, "sha256").hexdigest(), flat)
+    return Examples(path, sha256_of(path), flat)
 
 
 def _arrays(path: Path) -> tuple[np.ndarray, np.ndarray | None, str | None]:

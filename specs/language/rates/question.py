@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from specs.hashes import sha256_of
 from specs.language.expressions.terms import Extreme, Term
 from specs.language.gates import Gates
 from specs.language.networks import Posed
@@ -155,7 +156,7 @@ class StatisticalQuestion:
     @property
     def model_sha256(self) -> str:
         """Of the network that is run; of the hashes of all where there are several, "" where there is none."""
-        hashes = [hashlib.sha256(file.read_bytes()).hexdigest() for _, file in self.models]
+        hashes = [sha256_of(file) for _, file in self.models]
         return (
             hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest() if hashes else ""
         )
