@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from fractions import Fraction
@@ -10,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from specs.errors import CertificateError
+from specs.hashes import sha256_of
 from specs.language.axioms.axioms import AxiomSet
 from specs.language.axioms.spec import AxiomQuestion, AxiomSpec
+from verifier.archives import save_archive
 from verifier.checker.axioms import LEDGER, OUTPUTS, STATEMENT
 from verifier.statistics.ledger import read_lines
 
 SUFFIX = ".nnaxioms"
-EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def write_statement(
@@ -44,12 +44,8 @@ def write_statement(
         "outputs": inputs if outputs is not None else None,
         "claim": claim,
     }
-    members = [(STATEMENT, json.dumps(manifest, indent=1).encode()), (LEDGER, content)]
-    members += [(OUTPUTS, outputs)] if outputs is not None else []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in members:
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), data)
-    return path.stat().st_size
+    further = {} if outputs is None else {OUTPUTS: outputs}
+    return save_archive(path, {STATEMENT: json.dumps(manifest, indent=1).encode(), LEDGER: content, **further})
 
 
 def question_of(spec: AxiomSpec, question: AxiomQuestion) -> dict[str, Any]:
@@ -77,7 +73,7 @@ def check_question(file: Path, spec: AxiomSpec) -> None:
     if manifest["outputs"] not in (None, inputs) or (manifest["outputs"] is None) == (spec.graph is not None):
         raise CertificateError(f"{spec.file}: the statement is about other inputs")
     overseer = Path(spec.python.rpartition(":")[0])
-    if opened["source"] != hashlib.sha256(overseer.read_bytes()).hexdigest():
+    if opened["source"] != sha256_of(overseer):
         raise CertificateError(f"{overseer}: this is not the overseer that answered")
 
 

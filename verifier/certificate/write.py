@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import IO, Protocol
 
 import numpy as np
+
+from verifier.archives import write_members
 
 VERSION = 7
 
@@ -95,13 +96,7 @@ def write_archive(
         everything["model.onnx"] = [model.data]
     if query.embed:
         everything["query.vnnlib"] = [query.data]
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, pieces in everything.items():
-            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            info.create_system = 3  # the same bytes on every platform
-            with archive.open(info, "w") as member:
-                for piece in pieces:
-                    member.write(piece)
+    write_members(out, everything)
 
 
 def save(evidence: Writable, path: Path) -> int:

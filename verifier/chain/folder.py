@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,9 @@ from typing import Any
 from specs.language.chains.archive import MANIFEST, SPEC
 from specs.language.chains.parts import CORE, TRUTH, model_name, required_spec, step_spec, truth
 from specs.language.chains.spec import ChainSpec
+from verifier.archives import save_archive
 
 SUFFIX = ".nnchain"
-EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def lay_out(chain: ChainSpec, folder: Path) -> None:
@@ -39,8 +38,4 @@ def write_archive(path: Path, folder: Path, names: Sequence[str], manifest: Mapp
     contents = {name: (folder / name).read_bytes() for name in names}
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     told = {"format": "nnchain", "version": 1, **manifest, "files": hashes}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(told, indent=1))
-        for name, data in contents.items():
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), data)
-    return path.stat().st_size
+    return save_archive(path, {MANIFEST: json.dumps(told, indent=1).encode(), **contents})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,6 +14,7 @@ from specs.errors import CertifyError
 from specs.graph import Graph, Node, ops
 from specs.language.vnnlib.writer import write_vnnlib
 from specs.problem import Box, Case, Problem, Row
+from verifier.archives import save_archive
 from verifier.checker.combined import COMBINED, KEYS, WHOLE, implies, weakest_rows
 from verifier.checker.container import unpack
 from verifier.checker.errors import CheckError
@@ -24,7 +24,6 @@ from verifier.combining.cover import Gap, Part, Vector, Word, cover
 from verifier.combining.members import Claim, Claims
 from verifier.report.words import number, property_in_words, set_in_words
 
-EPOCH = (1980, 1, 1, 0, 0, 0)
 SUFFIX = ".nncombined"
 
 
@@ -162,16 +161,12 @@ def write(
         "producer": dict(producer),
     }
     assert set(manifest) == KEYS
-    members = [(COMBINED, json.dumps(manifest).encode()), (WHOLE, whole.query)]
+    members = {COMBINED: json.dumps(manifest).encode(), WHOLE: whole.query}
     for k, (name, claim) in enumerate(zip(names, claims.all)):
-        members.append((name, claim.data))
+        members[name] = claim.data
         if claim.query is not None:
-            members.append((f"{k}.vnnlib", claim.query))
-    partial = path.with_name(path.name + ".partial")
-    with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in members:
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), data)
-    partial.replace(path)
+            members[f"{k}.vnnlib"] = claim.query
+    save_archive(path, members)
 
 
 def told(claims: Claims, whole: Whole) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +12,7 @@ from typing import IO, Any
 from relaxations.sos.proving import CaseProof
 from specs.polynomial import Monomial, Polynomial
 from specs.polynomial_problem import PolynomialCase, PolynomialProblem
+from verifier.archives import write_members
 
 VERSION = 1
 
@@ -84,11 +84,8 @@ def _write(
         "producer": dict(evidence.producer),
         **about,
     }
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in {"manifest.json": canonical(manifest), "problem.json": text, **members}.items():
-            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            info.create_system = 3  # the same bytes on every platform
-            archive.writestr(info, data)
+    everything = {"manifest.json": canonical(manifest), "problem.json": text, **members}
+    write_members(out, {name: [data] for name, data in everything.items()})
 
 
 def _case(case: PolynomialCase) -> dict[str, Any]:

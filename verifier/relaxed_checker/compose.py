@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 from specs.errors import CertifyError
+from verifier.archives import save_archive
 from verifier.relaxed_checker.asking import Misses
 from verifier.relaxed_checker.statements import Stated
 from verifier.statistics.clopper_pearson import decimal_text
 from verifier.statistics.sampling import Sample
-from verifier.statistics.statement import EPOCH, Statement, rounded_up
+from verifier.statistics.statement import Statement, rounded_up
 
 FORMAT, VERSION = "nnrelaxed", 1
 COMPOSITION, FLAGGED, MISSED = "composition.json", "flagged.nnstat", "missed.nnstat"
@@ -97,10 +97,8 @@ def compose(target: Path, flagged: Stated, missed: Stated, misses: Misses) -> Na
         "confidence": str(confidence),
         "claim": natural.claim,
     }
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(zipfile.ZipInfo(COMPOSITION, EPOCH), json.dumps(manifest, indent=1).encode())
-        for name, file in ((FLAGGED, flagged.file), (MISSED, missed.file)):
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), file.read_bytes())
+    halves = {FLAGGED: flagged.file.read_bytes(), MISSED: missed.file.read_bytes()}
+    save_archive(target, {COMPOSITION: json.dumps(manifest, indent=1).encode(), **halves})
     return natural
 
 

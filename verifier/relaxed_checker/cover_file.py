@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from specs.errors import CertificateError, CertifyError
 from specs.language.text.decimals import exact
+from verifier.archives import save_archive
 from verifier.relaxed_checker.cover import Covered, OpenCell, Point, cover
 from verifier.statistics.sampling import Box
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 FORMAT, VERSION, SUFFIX = "nncover", 1, ".nncover"
 MANIFEST, MODEL, CERTIFICATE = "cover.json", "relaxed.onnx", "steep.nncert"
 KEYS = {"format", "version", "lower", "upper", "level", "steepness", "cells", "claim"}
-EPOCH = (1980, 1, 1, 0, 0, 0)
 LARGEST_MEMBER = 1 << 28
 MOST_CELLS = 20_000
 
@@ -92,10 +92,8 @@ def prove_by_cover(
             "cells": found.cells,
             "claim": claim(checker.sha256, states, level, steepness, found),
         }
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-            archive.writestr(zipfile.ZipInfo(MANIFEST, EPOCH), json.dumps(manifest, indent=1))
-            archive.writestr(zipfile.ZipInfo(MODEL, EPOCH), checker.file.read_bytes())
-            archive.writestr(zipfile.ZipInfo(CERTIFICATE, EPOCH), certificate.read_bytes())
+        members = {MODEL: checker.file.read_bytes(), CERTIFICATE: certificate.read_bytes()}
+        save_archive(target, {MANIFEST: json.dumps(manifest, indent=1).encode(), **members})
     return Cover(checker.sha256, states, level, steepness, found, target)
 
 

@@ -14,6 +14,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from specs.errors import CertifyError
+from verifier.archives import save_archive
 from verifier.checking import run_checker
 from verifier.places import make_folder
 from verifier.relaxed_checker.quantiles import cube
@@ -21,7 +22,7 @@ from verifier.relaxed_checker.statements import ask
 from verifier.smoothing.votes import Noise, Votes, quantile_below
 from verifier.statistics.clopper_pearson import decimal_text
 from verifier.statistics.plan import Plan
-from verifier.statistics.statement import EPOCH, STATEMENT, SUFFIX, Statement
+from verifier.statistics.statement import STATEMENT, SUFFIX, Statement
 
 FORMAT, VERSION = "nnsmooth", 1
 SMOOTHING, VOTES = "smoothing.json", "votes.nnstat"
@@ -118,9 +119,7 @@ def certify_radius(
         "radius": decimal_text(radius),
         "claim": smoothed.claim,
     }
-    with zipfile.ZipFile(smoothed.file, "w", zipfile.ZIP_STORED) as target:
-        target.writestr(zipfile.ZipInfo(SMOOTHING, EPOCH), json.dumps(manifest, indent=1).encode())
-        target.writestr(zipfile.ZipInfo(VOTES, EPOCH), inner)
+    save_archive(smoothed.file, {SMOOTHING: json.dumps(manifest, indent=1).encode(), VOTES: inner})
     result = run_checker(smoothed.file, None, None, False, {})
     if not result.accepted:
         raise CertifyError(f"{smoothed.file}: the checker refused it: {result.reason}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from specs.errors import CertifyError
+from verifier.archives import save_archive
 from verifier.statistics import betting, clopper_pearson
 from verifier.statistics.clopper_pearson import Interval
 from verifier.statistics.importance import domination, renyi
@@ -24,7 +24,6 @@ from verifier.statistics.strata import total_bound
 
 FORMAT, VERSION, SUFFIX = "nnstat", 1, ".nnstat"
 STATEMENT, LEDGER, ROWS = "statement.json", "ledger.jsonl", "rows.bin"
-EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class StatementError(CertifyError):
@@ -229,12 +228,8 @@ def write_statement(path: Path, ledger: Path, name: str, data: np.ndarray | None
         "ledger": {"sha256": head, "lines": len(lines)},
         "claim": statement.claim,
     }
-    members = [(STATEMENT, json.dumps(manifest, indent=1).encode()), (LEDGER, content)]
-    if data is not None:
-        members.append((ROWS, rows_bytes(data)))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for member, text in members:
-            archive.writestr(zipfile.ZipInfo(member, EPOCH), text)
+    rows = {} if data is None else {ROWS: rows_bytes(data)}
+    save_archive(path, {STATEMENT: json.dumps(manifest, indent=1).encode(), LEDGER: content, **rows})
     return statement
 
 
