@@ -98,7 +98,8 @@ def answer(question: Question, settings: Settings, seconds: dict[str, float]) ->
         if outcome.verdict == "unknown" and outcome.relaxed is None:
             outcome = replace(outcome, relaxed=_fallback(question, requirement, settings))
         answers.append(Answer(requirement, outcome, time.monotonic() - started, seen, hashes))
-    answers = [carried(one, {answer.id: answer for answer in answers}) for one in answers]
+    found = {answer.id: answer for answer in answers}
+    answers = [carried(one, found) for one in answers]
     answers = [resting_on_chains(one, chains) for one in _resting(question, answers)]
     total = {**seconds, "decide": sum(a.seconds for a in answers)}
     known = {answer.id: answer for answer in answers}

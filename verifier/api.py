@@ -72,7 +72,7 @@ def certify(
     accepted proof. Running out of time or memory is a result: ``unknown``.
     """
     given = dict(locals())
-    if surrogates is None and example_inputs is None and mentions_surrogate(Path(spec)):
+    if surrogates is None and example_inputs is None and is_yaml(Path(spec)) and mentions_surrogate(Path(spec)):
         from verifier.surrogate.answer import learn_and_certify
 
         return learn_and_certify(certify, **given)

@@ -10,6 +10,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from specs.assumption import Assumption
 from specs.graph import Graph
 from specs.joint import JointSet
 from specs.language.expressions.dnf import Dnf
@@ -73,6 +74,11 @@ class Module:
     def is_sealed(self) -> bool:
         """Whether what is known of it is lost where something is written into one of its layers."""
         return False
+
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """What is taken for granted of its answers, with the error that they may have."""
+        return ()
 
     @property
     def silences(self) -> tuple[str, ...]:

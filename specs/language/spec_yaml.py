@@ -9,11 +9,9 @@ from types import MappingProxyType
 from specs.errors import SpecError
 from specs.graph import Graph
 from specs.language.assumptions import read_assumptions
-from specs.language.chains.overseer import chain_assumptions
 from specs.language.compile_spec import Expressions, SpecCompiler
 from specs.language.expansion import expanded, with_probe
 from specs.language.gates import read_gates
-from specs.language.guards import GuardCompiler
 from specs.language.inputs.hull_domain import LocatedHull
 from specs.language.inputs.input_set import build_input_set
 from specs.language.inputs.natural import Reach
@@ -87,7 +85,7 @@ def read_spec(
     requirements = compiler.requirements(section.require, only)
     requirements = expansion.attached(requirements)
     requirements = Solving(source, expressions, poser, solved).attached(requirements, section)
-    assumptions = (*read_assumptions(section, source), *chain_assumptions(reader.read))
+    assumptions = (*read_assumptions(section, source), *(one for module in reader.read for one in module.assumptions))
     wanted = {(one.id, key): two.maximize for one in section.require for key, two in one.solve_for.items()}
     gates = read_gates(section, wanted, source)
     faults.raise_if_any()
@@ -99,6 +97,8 @@ def read_spec(
         source.fault("there is no section monitor that says which", "emit")
     guard = None
     if section.guard is not None:
+        from specs.language.guards import GuardCompiler
+
         front = GuardCompiler(source, expressions, reader.read, inputs, path.parent)
         guard = front.plan(section.guard, [one.id for one in section.require], requirements)
     faults.raise_if_any()

@@ -55,8 +55,10 @@ def candidates(
             points = [_uniform(box, rng) for _ in range(count)]
         else:
             pool = [x for x in (_uniform(box, rng) for _ in range(POOL * count)) if shown(x) is not None]
-            choose = _disputed if kind == "disagreement" else _least
-            points = choose(count, arch, box, seen, shown, pool, rng)
+            if kind == "disagreement":
+                points = _disputed(count, arch[0], seen, shown, pool, rng)
+            else:
+                points = _least(count, arch, box, seen, shown, pool, rng)
         for x in points:
             yield kind, x
     for _ in range(sum(count for _, count in wanted)):
@@ -70,15 +72,14 @@ def _uniform(box: tuple[np.ndarray, np.ndarray], rng: np.random.Generator) -> np
 
 def _disputed(
     count: int,
-    arch: Sequence[int],
-    box: tuple[np.ndarray, np.ndarray],
+    size: int,
     seen: tuple[np.ndarray, np.ndarray],
     shown: Shown,
     pool: list[np.ndarray],
     rng: np.random.Generator,
 ) -> list[np.ndarray]:
     """Where two small networks with different random weights at the start differ most."""
-    first, second = (train((arch[0], SMALL, 1), *seen, STEPS, rng) for _ in range(2))
+    first, second = (train((size, SMALL, 1), *seen, STEPS, rng) for _ in range(2))
     rows = _rows(pool, shown)
     order = np.argsort(-np.abs(first(rows) - second(rows)), kind="stable")
     return [pool[i] for i in order[:count]]

@@ -48,7 +48,8 @@ class ChainOverseer(Module):
                 )
         return self
 
-    def assumption(self) -> Assumption:
+    @property
+    def assumptions(self) -> tuple[Assumption, ...]:
         """That its answers are those of the core, but for the error of the chain."""
         claim = self.known
         step, composed = claim.chain.steps[-1], exact(claim.composed)
@@ -60,7 +61,7 @@ class ChainOverseer(Module):
             f"{exact(claim.error)} ({how}) of what its trusted core {claim.core} says, unrolled, at every question "
             "in its box"
         )
-        return Assumption(f"{self.name}.chain", text, "checked", "", self.name, claim.error, (), claim)
+        return (Assumption(f"{self.name}.chain", text, "checked", "", self.name, claim.error, (), claim),)
 
     @property
     def is_sealed(self) -> bool:
@@ -105,8 +106,3 @@ def read_chain_overseer(
     joint = manifest.get("joint")
     claim = ChainClaim(file, hashlib.sha256(data).hexdigest(), chain, None if joint is None else Fraction(joint))
     return ChainOverseer(name, "overseer", file, graph, outputs, sees=sees, claim=claim)
-
-
-def chain_assumptions(modules: Sequence[Module]) -> tuple[Assumption, ...]:
-    """One for every chain that an overseer comes from."""
-    return tuple(module.assumption() for module in modules if isinstance(module, ChainOverseer))

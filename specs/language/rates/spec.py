@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from specs.graph import Graph
-from specs.language.chains.overseer import chain_assumptions
 from specs.language.compile_spec import scope_of
 from specs.language.composition import Composition
 from specs.language.expressions.compile import compile_value
@@ -126,7 +125,7 @@ class StatisticalReader:
         faults.raise_if_any()
         self.networks = self.modules.all(files, ordinary) if has_networks else ()
         self.asserts: Mapping[str, Asserted] = {}
-        for name in (one.overseer for one in chain_assumptions(self.networks)):
+        for name in (one.overseer for module in self.networks for one in module.assumptions):
             source.fault("a rate allows for no error of a chain; give the model as network", "overseers", name, "chain")
 
     def question(self, i: int, one: StatisticalRequirement) -> StatisticalQuestion | None:
