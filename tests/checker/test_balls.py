@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from tests.checker.judging import HERE, LEAF, SMALL, Judge
 from tests.checker.phase_words import (
     END,
     SYMBOLS,
@@ -20,15 +20,14 @@ from tests.checker.phase_words import (
     multiplied,
     proof,
     random_tree,
-    words,
     zonotope,
 )
 from tests.checker.test_rounding import dot, exact, hostile_box, hostile_network, hostile_rows
 from verifier.checker.ball import Ball, ExactBall, root_above
 from verifier.checker.bounds import Bounder
 from verifier.checker.boxes import Boxes
-from verifier.checker.check import Checker, Verdict, question
-from verifier.checker.container import Certificate, Source, Witness
+from verifier.checker.check import Checker, question
+from verifier.checker.container import Witness
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import ExactRelaxation, evaluate, lower_bounds, prove_violation
 from verifier.checker.exact_tree import audit
@@ -36,17 +35,8 @@ from verifier.checker.network import Affine, Dense, Input, Network, Relu
 from verifier.checker.vnnlib import QueryCase, QueryRow, read_query
 from verifier.checker.witness import refute
 
-Judge = Callable[[Checker, Certificate], Verdict]
-HERE = Source("0" * 64, "", b"")
-SMALL = Fraction(1, 10**9)
-LEAF = Certificate(HERE, HERE, 1, (words([0]),), "c")
 IDENTITY = Network((Input(2), Affine(((0, Dense(np.eye(2))),), np.zeros(2))), (2, 2))
 RELUS = Network((Input(2), Affine(((0, Dense(np.eye(2))),), np.zeros(2)), Relu(1)), (2, 2, 2))  # y = max(x, 0)
-
-
-@pytest.fixture(params=[lambda c, evidence: c.check(evidence, None), audit], ids=["float", "exact"])
-def judge(request: pytest.FixtureRequest) -> Judge:
-    return request.param
 
 
 def around(ball: ExactBall) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:

@@ -7,7 +7,6 @@ The least value of ``g . x`` over a ball is ``g . c - sqrt(bound sum g_i^2 / w_i
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.checker.judging import LEAF, Judge
 from tests.checker.phase_words import END, SYMBOLS, certificate, chunk, multiplied, proof, words, zonotope
 from tests.checker.test_multipliers import combined, tree_around
 from tests.checker.test_rounding import dot, exact, hostile_box, hostile_network, hostile_rows
@@ -24,11 +24,9 @@ from verifier.checker import phases
 from verifier.checker.ball import TINY_ROOT, Ball, ExactBall, root_above
 from verifier.checker.bounds import Bounder, _concretise
 from verifier.checker.boxes import Boxes, Rows
-from verifier.checker.check import Checker, Verdict
-from verifier.checker.container import Certificate, Source
+from verifier.checker.check import Checker
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import ExactRelaxation
-from verifier.checker.exact_tree import audit
 from verifier.checker.forward import Forward, range_in
 from verifier.checker.lines import U
 from verifier.checker.multipliers import Lifted
@@ -39,9 +37,6 @@ from verifier.checker.vnnlib import QueryCase, QueryRow, read_query
 from verifier.checker.zonotope import Zonotope
 
 Floats = NDArray[np.float64]
-Judge = Callable[[Checker, Certificate], Verdict]
-HERE = Source("0" * 64, "", b"")
-LEAF = Certificate(HERE, HERE, 1, (words([0]),), "c")
 NO_COLUMNS = np.zeros((0, 2), dtype=np.int64)
 
 
@@ -285,11 +280,6 @@ def by_multiplier(ball: Ball, box: Boxes, g: Floats, kappa: float, squares: Floa
 
 IDENTITY = Network((Input(2), Affine(((0, Dense(np.eye(2))),), np.zeros(2))), (2, 2))
 CIRCLE = ExactBall((Fraction(1), Fraction(-2)), (Fraction(1), Fraction(1)), Fraction(25))
-
-
-@pytest.fixture(params=[lambda c, evidence: c.check(evidence, None), audit], ids=["float", "exact"])
-def judge(request: pytest.FixtureRequest) -> Judge:
-    return request.param
 
 
 @pytest.mark.parametrize("box", [(-4, 6, -7, 3), (-5, 20, -9, 9), (-30, 7, -8, 40)])

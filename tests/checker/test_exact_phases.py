@@ -6,12 +6,12 @@ be shown before both neurons are split. Where their signs exclude each other but
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from tests.checker.judging import Judge
 from tests.checker.phase_words import (
     EMPTY,
     END,
@@ -40,16 +40,10 @@ from verifier.checker.phase_tree import Frame, Proof, read_phase_tree
 from verifier.checker.tree import LEAF, SPLIT
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
-Judge = Callable[[Checker, Certificate], Verdict]
 FIRST = (Input(1), Affine(((0, Dense(np.array([[1.0], [-1.0]]))),), np.zeros(2)), Relu(1))
 ONE_LAYER = Network((*FIRST, Affine(((2, Dense(np.array([[1.0, -1.0]]))),), np.zeros(1))), (1, 2, 2, 1))
 QUARTER = Fraction(1, 4)
 SAME_SIGNS, OTHER_SIGNS = [1.0, 0.0], [0.0, 0.0]  # multipliers of the two splits
-
-
-@pytest.fixture(params=[lambda c, evidence: c.check(evidence, None), audit], ids=["float", "exact"])
-def judge(request: pytest.FixtureRequest) -> Judge:
-    return request.param
 
 
 def row(above: Fraction) -> QueryRow:

@@ -7,15 +7,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from tests.checker.judging import Judge
 from tests.checker.phase_words import END, OPEN, Cut, certificate, chunk, frame, multiplied, split, words, zonotope
-from tests.checker.test_multipliers import IDENTITY, NONE, RELU, Judge, question
+from tests.checker.test_multipliers import IDENTITY, NONE, RELU, question
 from tests.checker.test_rounding import HALF_ULP, exact
 from verifier.checker import multipliers
 from verifier.checker.bounds import Bounder
 from verifier.checker.boxes import Boxes, Rows
 from verifier.checker.check import Checker
 from verifier.checker.container import Certificate
-from verifier.checker.exact_tree import audit
 from verifier.checker.lines import U
 from verifier.checker.multipliers import Lifted
 from verifier.checker.network import Affine, Dense, Input, Network, Relu
@@ -24,11 +24,6 @@ from verifier.checker.phases import PhaseProver
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
 S = 1e-3
-
-
-@pytest.fixture(params=[lambda c, evidence: c.check(evidence, None), audit], ids=["float", "exact"])
-def judge(request: pytest.FixtureRequest) -> Judge:
-    return request.param
 
 
 def nameless(bias: float) -> Network:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from fractions import Fraction
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.checker.judging import Judge
 from tests.checker.phase_words import (
     END,
     certificate,
@@ -28,27 +28,20 @@ from tests.checker.test_rounding_phases import arguments, enter, sign
 from verifier.checker import phases
 from verifier.checker.bounds import Bounder
 from verifier.checker.boxes import Boxes, Rows
-from verifier.checker.check import Checker, Verdict
+from verifier.checker.check import Checker
 from verifier.checker.container import Certificate
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import evaluate
-from verifier.checker.exact_tree import audit
 from verifier.checker.multipliers import Lifted
 from verifier.checker.network import Affine, Dense, Input, Network, Relu
 from verifier.checker.phase_tree import Multiplied, read_phase_tree
 from verifier.checker.phases import PhaseProver
 from verifier.checker.vnnlib import QueryCase, QueryRow
 
-Judge = Callable[[Checker, Certificate], Verdict]
 IDENTITY = Affine(((0, Dense(np.array([[1.0]]))),), np.zeros(1))
 RELU = Network((Input(1), IDENTITY, Relu(1)), (1, 1, 1))  # y = max(x, 0)
 ON_A, ON_B, ON_CHORD = ([1.0], [0.0], [0.0]), ([0.0], [1.0], [0.0]), ([0.0], [0.0], [1.0])
 NONE = ([0.0], [0.0], [0.0])
-
-
-@pytest.fixture(params=[lambda c, evidence: c.check(evidence, None), audit], ids=["float", "exact"])
-def judge(request: pytest.FixtureRequest) -> Judge:
-    return request.param
 
 
 def question(x: Fraction, y: Fraction, constant: Fraction, low: int = -1, up: int = 1) -> Checker:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from tests.checker.judging import HERE, LEAF, SMALL, Judge
 from tests.checker.phase_words import (
     END,
     SYMBOLS,
@@ -20,7 +21,6 @@ from tests.checker.phase_words import (
     multiplied,
     proof,
     random_tree,
-    words,
     zonotope,
 )
 from tests.checker.test_rounding import dot, exact, hostile_box, hostile_network, hostile_rows
@@ -28,8 +28,8 @@ from tests.checker.test_rounding_phases import arguments
 from verifier.checker.ball import Ball, ExactBall
 from verifier.checker.bounds import Bounder
 from verifier.checker.boxes import Boxes
-from verifier.checker.check import Checker, Verdict, question
-from verifier.checker.container import Certificate, Source, Witness
+from verifier.checker.check import Checker, question
+from verifier.checker.container import Witness
 from verifier.checker.errors import CheckError
 from verifier.checker.exact import ExactRelaxation, evaluate, lower_bounds
 from verifier.checker.exact_tree import audit
@@ -37,10 +37,6 @@ from verifier.checker.network import Affine, Dense, Input, Network, Relu
 from verifier.checker.vnnlib import QueryCase, QueryRow, read_query
 from verifier.checker.witness import refute
 
-Judge = Callable[[Checker, Certificate], Verdict]
-HERE = Source("0" * 64, "", b"")
-SMALL = Fraction(1, 10**9)
-LEAF = Certificate(HERE, HERE, 1, (words([0]),), "c")
 Sides = tuple[Sequence[Fraction | int], Sequence[Fraction | int]]
 
 
@@ -48,11 +44,6 @@ def layers(inputs: int, relus: bool = False) -> Network:
     """y = x, or y = max(x, 0)."""
     nodes = (Input(inputs), Affine(((0, Dense(np.eye(inputs))),), np.zeros(inputs)), *([Relu(1)] if relus else []))
     return Network(nodes, (inputs,) * len(nodes))
-
-
-@pytest.fixture(params=[lambda c, evidence: c.check(evidence, None), audit], ids=["float", "exact"])
-def judge(request: pytest.FixtureRequest) -> Judge:
-    return request.param
 
 
 def cross(radius: Fraction | int, *center: Fraction | int, weights: Sequence[Fraction | int] = ()) -> ExactBall:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.checker.judging import Judge
 from tests.checker.phase_words import (
     EMPTY,
     END,
@@ -33,21 +34,14 @@ from tests.checker.phase_words import (
 from tests.checker.test_exact_phases import MIDDLE, NEURONS, QUARTER, case, checker_of, in_zonotope, positions, row
 from tests.unit.verifier.engine.made_phases import asked
 from verifier.checker.boxes import Boxes
-from verifier.checker.check import Checker, Verdict, outward
-from verifier.checker.container import Certificate
+from verifier.checker.check import outward
 from verifier.checker.exact_tree import audit
 from verifier.checker.phase_tree import PhaseTree, read_phase_tree
 from verifier.checker.phases import PhaseProver
 
-Judge = Callable[[Checker, Certificate], Verdict]
 EASY, HARD, FALSE = row(Fraction(-9)), row(-QUARTER), row(QUARTER)
 TWO_OPEN = Cut(1, (0.0, 0.0), Cut(0, (0.0, 0.0), below=OPEN), Cut(0, (0.0, 0.0), above=OPEN))
 COLUMNS = frame(NEURONS)
-
-
-@pytest.fixture(params=[lambda c, evidence: c.check(evidence, None), audit], ids=["float", "exact"])
-def judge(request: pytest.FixtureRequest) -> Judge:
-    return request.param
 
 
 def by_proof(case: int, multipliers: Sequence[float] = ()) -> list[int]:
